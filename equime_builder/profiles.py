@@ -1,0 +1,223 @@
+"""Profiles: what a dataset is to be. Shipped ones lie in `equime_builder/data/profiles/`; a TOML file can define one."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from equime_builder.facs import EMOTION_TABLES, MAX_INTENSITY
+from equime_loader.schema import EMOTIONS, SPLITS
+
+LONGEST_ME_MS = 500.0  # Yan et al. 2013: an ME lasts at most half a second
+NEUTRAL_SHARE = 0.32  # of the clip, before onset and after offset together, with room to place the event
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Statistics of an event: total duration ~ N(mean, sd) on [shortest, longest] ms; relative apex ~ Beta."""
+
+    mean_ms: float = 370.0
+    sd_ms: float = 95.0
+    shortest_ms: float = 120.0
+    longest_ms: float = 500.0
+    plateau_ms: float = 60.0
+    apex_beta: tuple[float, float] = (3.2, 3.5)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest_ms < self.longest_ms <= LONGEST_ME_MS:
+            raise ValueError(
+                f"event.shortest_ms={self.shortest_ms}, event.longest_ms={self.longest_ms} must satisfy "
+                f"0 < shortest < longest <= {LONGEST_ME_MS}: a longer event is not a micro-expression"
+            )
+        if not self.shortest_ms <= self.mean_ms <= self.longest_ms:
+            raise ValueError(
+                f"event.mean_ms={self.mean_ms} must lie within {self.shortest_ms}..{self.longest_ms} ms"
+            )
+        if self.sd_ms <= 0 or self.plateau_ms < 0 or min(self.apex_beta) <= 0:
+            raise ValueError(
+                f"event.sd_ms={self.sd_ms} and event.apex_beta={self.apex_beta} must be positive, "
+                f"event.plateau_ms={self.plateau_ms} not negative"
+            )
+
+    def frame_bounds(self, fps: float) -> tuple[int, int]:
+        """Fewest and most frames of an event at a frame rate."""
+        return max(2, math.ceil(self.shortest_ms * fps / 1000)), math.floor(self.longest_ms * fps / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """H.264 settings: constant rate factor (lower is better) and x264 preset."""
+
+    crf: int = 16
+    preset: str = "medium"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= 40:
+            raise ValueError(f"video.crf={self.crf} must lie within 0..40")
+        presets = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+        if self.preset not in presets:
+            raise ValueError(f"video.preset={self.preset!r} must be one of {', '.join(presets)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything that a plan needs to know besides portraits and a seed.
+
+    Attributes:
+        follows: which published statement the profile follows, since they contradict each other.
+        size: width and height in pixels. frames, fps: length and rate of every clip.
+        subjects: how many identities by default; sequences: clips per subject and emotion.
+        intensity: range of peak AU intensity on the 0-5 scale.
+        label_noise: scale of e_Y. sway_px: head sway at 256 px. noise_sigma: sensor noise in grey levels.
+        shared_program_subjects: that many subjects perform the same programs (1: nobody shares).
+        ablations: extra clips per subject and emotion with one AU changed by `do`.
+        split: shares of subjects for train, validation, test.
+        shard_samples: samples per shard.
+    """
+
+    name: str
+    follows: str
+    size: int = 256
+    fps: float = 100.0
+    frames: int = 128
+    emotions: tuple[str, ...] = EMOTIONS
+    au_table: str = "corpora"
+    subjects: int = 48
+    sequences: int = 1
+    intensity: tuple[float, float] = (0.8, 1.8)
+    label_noise: float = 0.0
+    sway_px: float = 0.25
+    blink_probability: float = 0.1
+    noise_sigma: float = 0.8
+    shared_program_subjects: int = 4
+    ablations: int = 0
+    split: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    shard_samples: int = 64
+    event: Event = Event()
+    video: Video = Video()
+
+    def __post_init__(self) -> None:
+        _check_vocabulary(self)
+        _check_numbers(self)
+        _check_room(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `profile_from_dict` reads them back."""
+        return asdict(self)
+
+
+def _check_vocabulary(profile: Profile) -> None:
+    unknown = [emotion for emotion in profile.emotions if emotion not in EMOTIONS]
+    if unknown or not profile.emotions or len(set(profile.emotions)) != len(profile.emotions):
+        raise ValueError(
+            f"emotions={', '.join(profile.emotions) or 'none'}: each must be one of {', '.join(EMOTIONS)}, once"
+            + (f" (unknown: {', '.join(unknown)})" if unknown else "")
+        )
+    if profile.au_table not in EMOTION_TABLES:
+        raise ValueError(f"au_table={profile.au_table!r} must be one of {', '.join(EMOTION_TABLES)}")
+
+
+def _check_numbers(profile: Profile) -> None:
+    low, high = profile.intensity
+    laws = (
+        (profile.size % 16 == 0 and 64 <= profile.size <= 1024, "size", profile.size, "a multiple of 16 in 64..1024"),
+        (12 <= profile.fps <= 500, "fps", profile.fps, "within 12..500"),
+        (profile.frames <= 5000, "frames", profile.frames, "at most 5000"),
+        (1 <= profile.subjects <= 1_000_000, "subjects", profile.subjects, "within 1..1000000"),
+        (1 <= profile.sequences <= 999, "sequences", profile.sequences, "within 1..999"),
+        (0 < low <= high <= MAX_INTENSITY, "intensity", profile.intensity, f"0 < low <= high <= {MAX_INTENSITY}"),
+        (0 <= profile.label_noise <= 10, "label_noise", profile.label_noise, "within 0..10"),
+        (0 <= profile.sway_px <= 2, "sway_px", profile.sway_px, "within 0..2: more reads as head motion"),
+        (0 <= profile.blink_probability <= 1, "blink_probability", profile.blink_probability, "within 0..1"),
+        (0 <= profile.noise_sigma <= 8, "noise_sigma", profile.noise_sigma, "within 0..8"),
+        (
+            1 <= profile.shared_program_subjects <= 10_000,
+            "shared_program_subjects",
+            profile.shared_program_subjects,
+            "within 1..10000",
+        ),
+        (0 <= profile.ablations <= 99, "ablations", profile.ablations, "within 0..99"),
+        (1 <= profile.shard_samples <= 5000, "shard_samples", profile.shard_samples, "within 1..5000"),
+        (
+            len(profile.split) == len(SPLITS) and min(profile.split) >= 0 and abs(sum(profile.split) - 1) < 1e-6,
+            "split",
+            profile.split,
+            f"{len(SPLITS)} shares ({', '.join(SPLITS)}) that add up to 1",
+        ),
+    )
+    for holds, name, value, bound in laws:
+        if not holds:
+            raise ValueError(f"{name}={value} must be {bound}")
+
+
+def _check_room(profile: Profile) -> None:
+    shortest, longest = profile.event.frame_bounds(profile.fps)
+    if longest < shortest:
+        raise ValueError(
+            f"fps={profile.fps}: an event of at most {profile.event.longest_ms} ms has no two frames to move in"
+        )
+    least = math.ceil(longest / (1 - NEUTRAL_SHARE)) + 2
+    if profile.frames < least:
+        raise ValueError(
+            f"frames={profile.frames} must be at least {least} at {profile.fps:g} fps: an event of up to "
+            f"{profile.event.longest_ms:g} ms needs neutral frames before and after it"
+        )
+
+
+def profile_from_dict(table: Mapping[str, Any], *, where: str) -> Profile:
+    """Build a profile from plain values.
+
+    Raises:
+        ValueError: an unknown key, a value of the wrong kind or out of bounds; the message names `where` and the key.
+    """
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    for key, part in (("event", Event), ("video", Video)):
+        if isinstance(values.get(key), Mapping):
+            values[key] = _construct(part, values[key], f"{where}, [{key}]")
+    return _construct(Profile, values, where)
+
+
+def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
+    known = {field.name: field for field in fields(kind)}
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
+    try:
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles that come with the package."""
+    folder = resources.files("equime_builder") / "data" / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(name_or_path: str, **overrides: Any) -> Profile:
+    """A shipped profile by name, or one from a TOML file, with some values replaced (None replaces nothing).
+
+    Raises:
+        ValueError: no such profile, not TOML, or values that a profile cannot have.
+    """
+    if name_or_path in shipped_profiles():
+        text, where = (resources.files("equime_builder") / "data" / "profiles" / f"{name_or_path}.toml").read_text(), name_or_path
+    else:
+        path = Path(name_or_path)
+        if path.suffix != ".toml" or not path.is_file():
+            raise ValueError(
+                f"profile {name_or_path!r} is neither shipped ({', '.join(shipped_profiles())}) nor a .toml file"
+            )
+        text, where = path.read_text(encoding="utf-8"), str(path)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where}: not valid TOML: {error}") from error
+    profile = profile_from_dict(table, where=f"profile {where}")
+    changes = {key: value for key, value in overrides.items() if value is not None}
+    return replace(profile, **changes) if changes else profile

@@ -1,0 +1,242 @@
+"""What a sample holds: one table of fields, from which every format's schema follows.
+
+`arrow_schema()` is the Parquet and Arrow form, `features()` the Hugging Face form, `sample_json()` the JSON member of
+a tar, `documentation()` the table in the dataset card. A field is added here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+SCHEMA_VERSION = 1
+
+EMOTIONS: tuple[str, ...] = ("happiness", "sadness", "surprise", "fear", "anger", "disgust", "contempt")
+NEUTRAL = "neutral"
+# The composite protocol of MEGC2019: 0 negative, 1 positive, 2 surprise.
+THREE_CLASSES: tuple[str, ...] = ("negative", "positive", "surprise")
+THREE_CLASS_OF: dict[str, str] = {
+    emotion: {"happiness": "positive", "surprise": "surprise"}.get(emotion, "negative") for emotion in EMOTIONS
+}
+GENDERS: tuple[str, ...] = ("Woman", "Man")
+RACES: tuple[str, ...] = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
+AGE_GROUPS: dict[str, tuple[int, int]] = {
+    "0-19": (0, 19),
+    "20-29": (20, 29),
+    "30-39": (30, 39),
+    "40-49": (40, 49),
+    "50-59": (50, 59),
+    "60+": (60, 130),
+}
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
+
+KEY_PATTERN = re.compile(r"[a-z]+_[mf]_[a-z0-9]+_[0-9]{3}")
+
+VIDEO, CURVES = "video", "au_curves"
+_ACTIVATION = pa.struct([("au", pa.int16()), ("side", pa.string()), ("intensity", pa.float32())])
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a sample.
+
+    Attributes:
+        kind: Arrow type.
+        nullable: whether a sample may lack it.
+        words: closed vocabulary of a string field, empty where any word may stand.
+    """
+
+    name: str
+    kind: pa.DataType
+    about: str
+    nullable: bool = False
+    words: tuple[str, ...] = ()
+
+
+def _probabilities(words: tuple[str, ...]) -> pa.DataType:
+    return pa.struct([(word, pa.float32()) for word in words])
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("key", pa.string(), "`{emotion}_{m|f}_{subject}_{sequence}`, unique"),
+    Field(VIDEO, pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "H.264 MP4, 4:2:0"),
+    Field("split", pa.string(), "subject-disjoint split", words=SPLITS),
+    Field("subject", pa.string(), "identity; all clips of one person share it"),
+    Field("emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS),
+    Field("derived_emotion", pa.string(), "label derived from the AUs alone", words=(*EMOTIONS, NEUTRAL)),
+    Field("three_class", pa.string(), "MEGC class of the intended emotion", words=THREE_CLASSES),
+    Field("aus", pa.list_(_ACTIVATION), "AUs that act, with side (the subject's) and peak intensity, 0-5"),
+    Field("au_text", pa.string(), "the same in FACS notation, e.g. `4A+L12B`"),
+    Field("onset_frame", pa.int32(), "last neutral frame before the event"),
+    Field("apex_frame", pa.int32(), "first frame at peak intensity"),
+    Field("offset_frame", pa.int32(), "first neutral frame after the event"),
+    Field("onset_ms", pa.float32(), "onset in milliseconds"),
+    Field("apex_ms", pa.float32(), "apex in milliseconds"),
+    Field("offset_ms", pa.float32(), "offset in milliseconds"),
+    Field(
+        CURVES,
+        pa.list_(pa.list_(pa.float16(), len(AUS))),
+        f"AU intensity per frame (frames x {len(AUS)}): AU {' '.join(map(str, AUS))}",
+    ),
+    Field("caption", pa.string(), "the clip in a sentence"),
+    Field("prompt", pa.string(), "prompt for a text-guided generator"),
+    Field("negative_prompt", pa.string(), "negative prompt for a text-guided generator"),
+    Field("apparent_gender", pa.string(), "apparent gender", words=GENDERS),
+    Field("gender_judged_by", pa.string(), "whose judgement that is"),
+    Field("gender_probabilities", _probabilities(GENDERS), "its probabilities", nullable=True),
+    Field("apparent_race", pa.string(), "apparent race", words=RACES),
+    Field("race_judged_by", pa.string(), "whose judgement that is"),
+    Field("race_probabilities", _probabilities(RACES), "its probabilities", nullable=True),
+    Field("apparent_age", pa.float32(), "apparent age in years"),
+    Field("age_group", pa.string(), "group of the apparent age", words=tuple(AGE_GROUPS)),
+    Field("age_judged_by", pa.string(), "whose judgement that is"),
+    Field("codec", pa.string(), "video codec"),
+    Field("width", pa.int32(), "pixels"),
+    Field("height", pa.int32(), "pixels"),
+    Field("fps", pa.float32(), "frames per second"),
+    Field("frames", pa.int32(), "frames in the clip"),
+    Field("duration_s", pa.float32(), "seconds"),
+    Field("size_bytes", pa.int64(), "bytes of the MP4"),
+    Field("bitrate_kbps", pa.float32(), "kilobits per second"),
+    Field("profile", pa.string(), "profile of the build"),
+    Field("generator", pa.string(), "what drew the frames"),
+    Field("model", pa.string(), "generative model, where there is one", nullable=True),
+    Field("model_revision", pa.string(), "its revision", nullable=True),
+    Field("seed", pa.int64(), "seed of the program"),
+    Field("sway_px", pa.float32(), "largest head sway from the first frame, pixels"),
+    Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
+    Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
+    Field("counterfactual_group", pa.string(), "clips that differ in one cause only", nullable=True),
+    Field("intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True),
+    Field("source", pa.string(), "portrait source"),
+    Field("licence", pa.string(), "licence of the portrait and the clip"),
+    Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),
+    Field("motion_inside", pa.float32(), "measured: mean apex change inside the moved region, grey levels", nullable=True),
+    Field("motion_outside", pa.float32(), "measured: the same outside of it", nullable=True),
+    Field("psnr_db", pa.float32(), "quality: PSNR of consecutive frames", nullable=True),
+    Field("ssim", pa.float32(), "quality: SSIM of consecutive frames", nullable=True),
+    Field("total_variation", pa.float32(), "quality: total variation", nullable=True),
+    Field("brisque", pa.float32(), "quality: BRISQUE", nullable=True),
+    Field("clip_iqa", pa.float32(), "quality: CLIP-IQA", nullable=True),
+    Field("audit_verdict", pa.string(), "audit: accepted, or why not", nullable=True),
+    Field("audit_apex_frame", pa.int32(), "audit: apex found in the frames", nullable=True),
+    Field("audit_duration_ms", pa.float32(), "audit: duration found in the frames", nullable=True),
+    Field("audit_target_response", pa.float32(), "audit: response of the labelled AUs", nullable=True),
+    Field("audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True),
+    Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
+    Field("audit_head_drift", pa.float32(), "audit: head drift in inter-ocular distances", nullable=True),
+)
+FIELD: dict[str, Field] = {field.name: field for field in FIELDS}
+# The index and the JSON of a sample hold the labels; pixels and curves have members of their own.
+LABELS: tuple[Field, ...] = tuple(field for field in FIELDS if field.name not in (VIDEO, CURVES))
+
+# Members of a sample in a tar, in their order, and the index columns that say where each lies.
+MEMBERS: tuple[str, ...] = ("mp4", "json", "txt", "au.npy")
+LOCATION: tuple[Field, ...] = (
+    Field("shard", pa.string(), "tar file, relative to the dataset folder"),
+    *(
+        Field(f"{member.replace('.', '_')}_{what}", pa.int64(), f"{what} of the {member} member in the tar, bytes")
+        for member in MEMBERS
+        for what in ("offset", "length")
+    ),
+)
+
+
+def age_group(age: float) -> str:
+    """Group of an age in years.
+
+    Raises:
+        ValueError: age outside 0..130.
+    """
+    for name, (low, high) in AGE_GROUPS.items():
+        if low <= age < high + 1:
+            return name
+    raise ValueError(f"{age=} must lie within 0..130 years")
+
+
+def _to_arrow(field: Field) -> pa.Field:
+    return pa.field(field.name, field.kind, nullable=True)
+
+
+def arrow_schema() -> pa.Schema:
+    """Schema of the Parquet and Arrow files, with the Hugging Face features in its metadata."""
+    schema = pa.schema([_to_arrow(field) for field in FIELDS])
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features_dict()}})})
+
+
+def index_schema() -> pa.Schema:
+    """Schema of `index.parquet`: every label, and where the sample lies."""
+    return pa.schema([_to_arrow(field) for field in (*LABELS, *LOCATION)])
+
+
+def features_dict(fields: tuple[Field, ...] = FIELDS) -> dict[str, Any]:
+    """Hugging Face features in their serialized form; needs no import of `datasets`."""
+    return {field.name: {"_type": "Video"} if field.name == VIDEO else _feature(field.kind) for field in fields}
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if pa.types.is_struct(kind):
+        return {child.name: _feature(child.type) for child in kind}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _feature(kind.value_type), "length": kind.list_size, "_type": "List"}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+
+
+def features(fields: tuple[Field, ...] = FIELDS) -> Features:
+    """The `datasets.Features` of a sample."""
+    from datasets import Features
+
+    return Features.from_dict(features_dict(fields))
+
+
+def check_labels(labels: Mapping[str, Any]) -> None:
+    """Check the labels of one sample against the schema.
+
+    Raises:
+        ValueError: a missing, unknown or null field, a word outside its vocabulary, or a key of the wrong form.
+    """
+    names = {field.name for field in LABELS}
+    if missing := sorted(names - labels.keys()):
+        raise ValueError(f"sample {labels.get('key')}: missing field {missing[0]!r}")
+    if unknown := sorted(labels.keys() - names):
+        raise ValueError(f"sample {labels['key']}: unknown field {unknown[0]!r}")
+    for field in LABELS:
+        value = labels[field.name]
+        if value is None and not field.nullable:
+            raise ValueError(f"sample {labels['key']}: {field.name} must not be null")
+        if value is not None and field.words and value not in field.words:
+            raise ValueError(f"sample {labels['key']}: {field.name}={value!r} must be one of {', '.join(field.words)}")
+    if not isinstance(labels["key"], str) or not KEY_PATTERN.fullmatch(labels["key"]):
+        raise ValueError(f"key={labels['key']!r} must read emotion_m|f_subject_sequence, without dots")
+
+
+def sample_json(labels: Mapping[str, Any]) -> bytes:
+    """JSON member of a sample: the labels in schema order, UTF-8, one line, byte for byte reproducible."""
+    return json.dumps(
+        {field.name: labels[field.name] for field in LABELS}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def documentation(fields: tuple[Field, ...] = FIELDS) -> str:
+    """Markdown table of the fields."""
+    rows = ["| field | type | what it is |", "| --- | --- | --- |"]
+    for field in fields:
+        kind = "video" if field.name == VIDEO else str(field.kind).replace("|", "\\|")
+        if pa.types.is_struct(field.kind) and field.name != VIDEO:
+            kind = "struct of float32"
+        kind = kind.replace("halffloat", "float16").replace("fixed_size_list", "list")
+        words = f" ({', '.join(field.words)})" if field.words else ""
+        rows.append(f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |")
+    return "\n".join(rows)

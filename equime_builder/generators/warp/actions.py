@@ -1,0 +1,260 @@
+"""What each Action Unit does to the face: one table, in the words of the face.
+
+Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displacement is linear in intensity.
+`Pull(group, out, up)`: the group's points move `out` from the midline and `up`. Points in `hold` stay exactly.
+`Part(opening, upper, lower)`: the free edges of the lids or lips move up by `upper` and down by `lower`
+(negative: towards each other). `Furrow`: a line or spot that darkens by `depth` at intensity 5.
+Directions follow the muscles (Ekman and Friesen's FACS manual; Candide-3 action unit vectors for the scale).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
+BLINK = 45
+FULL_INTENSITY = 5.0
+
+# A spot between two landmarks: (a, b, share of b).
+Spot = tuple[int, int, float]
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A landmark group and its displacement at intensity 5, in IOD."""
+
+    group: str
+    out: float
+    up: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """An opening ("eye" or "mouth") whose edges move at intensity 5.
+
+    upper, lower: outward motion of the edges in IOD, or in opening heights where `relative`.
+    jaw: whether the chin follows the lower edge.
+    """
+
+    opening: str
+    upper: float
+    lower: float
+    relative: bool = False
+    jaw: bool = False
+
+
+@dataclass(frozen=True)
+class Furrow:
+    """A skin fold along `path`; `width` in IOD (standard deviation), `depth` relative darkening at intensity 5."""
+
+    path: tuple[Spot, ...]
+    width: float
+    depth: float
+
+
+@dataclass(frozen=True)
+class Action:
+    """One AU: what it pulls, what stays, what it parts, which folds it deepens.
+
+    reach: radius in IOD beyond which a point's motion is not felt.
+    midline: half width in IOD of the soft border between the two sides.
+    outline: whether the face's outline may move (the jaw only).
+    """
+
+    pulls: tuple[Pull, ...] = ()
+    hold: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    furrows: tuple[Furrow, ...] = ()
+    reach: float = 0.8
+    midline: float = 0.12
+    outline: bool = False
+
+
+EYES = ("eye_corners", "lid_upper", "lid_lower")
+NOSE = ("nasion", "bridge")
+TOP = ("hairline", "temple")
+MOUTH_REST = ("nose_base", "bridge", "chin_edge", "jaw")
+
+
+def _pulls(**moves: tuple[float, float]) -> tuple[Pull, ...]:
+    return tuple(Pull(group, out, up) for group, (out, up) in moves.items())
+
+
+def _line(*spots: Spot, width: float = 0.02, depth: float = 0.5) -> Furrow:
+    return Furrow(spots, width, depth)
+
+
+BROW_LINES = (
+    _line((151, 9, 0.45), (108, 107, 0.45), (69, 66, 0.45), depth=0.35),
+    _line((151, 9, -0.1), (108, 107, -0.1), (69, 66, -0.05), depth=0.25),
+)
+NASOLABIAL = ((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), (216, 206, 0.1), (216, 212, 0.4))
+
+ACTIONS: dict[int, Action] = {
+    1: Action(
+        pulls=_pulls(
+            brow_inner=(-0.01, 0.24), brow_medial=(0, 0.18), brow_mid=(0, 0.07), brow_lateral=(0, 0.01),
+            glabella=(0, 0.11), glabella_low=(0, 0.03), forehead_mid=(0, 0.10), forehead_inner=(0, 0.12),
+            forehead_medial=(0, 0.08),
+        ),
+        hold=(*EYES, *NOSE, *TOP, "nose_root_side", "brow_tail"),
+        furrows=BROW_LINES,
+    ),
+    2: Action(
+        pulls=_pulls(
+            brow_medial=(0, 0.06), brow_mid=(0.01, 0.22), brow_lateral=(0.02, 0.29), brow_tail=(0.03, 0.23),
+            forehead_medial=(0, 0.06), forehead_lateral=(0, 0.13), forehead_temple=(0.01, 0.11),
+        ),
+        hold=(*EYES, *NOSE, *TOP, "nose_root_side", "brow_inner", "glabella"),
+        furrows=(
+            _line((69, 66, 0.35), (104, 105, 0.35), (68, 63, 0.35), depth=0.35),
+            _line((69, 66, -0.1), (104, 105, -0.1), (68, 63, -0.1), depth=0.25),
+        ),
+    ),
+    4: Action(
+        pulls=_pulls(
+            brow_inner=(-0.20, -0.22), brow_medial=(-0.17, -0.22), brow_mid=(-0.10, -0.17),
+            brow_lateral=(-0.05, -0.11), brow_tail=(-0.02, -0.04), glabella=(0, -0.15),
+            glabella_low=(0, -0.08), forehead_mid=(0, -0.06), forehead_inner=(-0.05, -0.08),
+            forehead_medial=(-0.04, -0.07), forehead_lateral=(-0.01, -0.03),
+        ),
+        hold=(*EYES, *NOSE, *TOP, "nose_root_side"),
+        furrows=(
+            _line((8, 55, 0.42), (9, 107, 0.48), depth=0.8, width=0.022),
+            _line((168, 8, 0.75), (193, 55, 0.5), depth=0.35, width=0.025),
+        ),
+    ),
+    5: Action(parts=(Part("eye", 0.07, 0.0),)),
+    6: Action(
+        pulls=_pulls(
+            pouch=(0, 0.03), pouch_low=(-0.01, 0.06), cheek_top=(-0.02, 0.10), cheek_top_inner=(0, 0.05),
+            cheek=(-0.02, 0.12), cheek_inner=(0, 0.05), cheek_low=(0, 0.05), crow=(-0.02, 0.03),
+            cheek_outer=(-0.01, 0.03),
+        ),
+        hold=("eye_corners", "lid_upper", "brow_tail", "temple", "bridge", "nose_wing", "corner", "jaw"),
+        parts=(Part("eye", 0.0, -0.035),),
+        furrows=(
+            _line((33, 35, 0.25), (35, 143, 0.45), depth=0.35, width=0.015),
+            _line((130, 226, 0.8), (156, 143, 0.6), depth=0.3, width=0.015),
+            _line((228, 25, 0.5), (230, 23, 0.5), (232, 26, 0.5), depth=0.4, width=0.02),
+        ),
+    ),
+    7: Action(
+        pulls=_pulls(pouch=(0, 0.03), pouch_low=(0, 0.01)),
+        hold=("eye_corners", "brow_tail", "cheek_top", "cheek", "bridge"),
+        parts=(Part("eye", -0.04, -0.055),),
+        furrows=(_line((25, 228, 0.2), (23, 230, 0.2), (26, 232, 0.2), depth=0.35, width=0.015),),
+    ),
+    9: Action(
+        pulls=_pulls(
+            brow_inner=(-0.05, -0.09), brow_medial=(-0.02, -0.05), glabella=(0, -0.08), glabella_low=(0, -0.04),
+            nose_side=(0, 0.06), nose_wing=(0.02, 0.145), cheek_inner=(0, 0.09), cheek_top_inner=(0, 0.05),
+            fold_top=(0, 0.13), fold=(0, 0.07), upper_lip_lateral=(0, 0.11), philtrum_side=(0, 0.12),
+            upper_lip_side=(0, 0.06), seam_side=(0, 0.04), corner_above=(0, 0.06),
+        ),
+        hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "corner", "lower_lip", "hairline"),
+        furrows=(
+            _line((168, 6, 0.1), (193, 122, 0.2), depth=0.5, width=0.015),
+            _line((6, 168, 0.2), (122, 188, 0.2), (188, 245, 0.3), depth=0.5, width=0.015),
+            _line((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), depth=0.7, width=0.02),
+        ),
+        reach=0.6,
+    ),
+    10: Action(
+        pulls=_pulls(
+            upper_lip=(0, 0.13), upper_lip_side=(0, 0.09), seam=(0, 0.08), seam_side=(0, 0.07),
+            philtrum=(0, 0.10), philtrum_side=(0, 0.14), fold_top=(0, 0.12), fold=(0, 0.10),
+            corner_above=(0, 0.09), nose_wing=(0, 0.04), cheek_inner=(0, 0.08), cheek=(0, 0.05),
+            corner=(0, 0.01),
+        ),
+        hold=("lid_lower", "pouch", "bridge", "lower_lip", "lower_lip_side", "jaw"),
+        furrows=(_line(*NASOLABIAL[:4], depth=0.8, width=0.02),),
+        reach=0.6,
+    ),
+    12: Action(
+        pulls=_pulls(
+            corner=(0.16, 0.23), upper_lip_side=(0.10, 0.13), lower_lip_side=(0.11, 0.14),
+            upper_lip_lateral=(0.05, 0.03), lower_lip_lateral=(0.05, 0.05), seam_side=(0.10, 0.13),
+            corner_outside=(0.14, 0.19), corner_above=(0.12, 0.18), corner_below=(0.10, 0.14),
+            fold=(0.09, 0.15), fold_top=(0.04, 0.08), cheek_low=(0.05, 0.12), cheek=(0.02, 0.08),
+            cheek_inner=(0.02, 0.08), under_corner=(0.04, 0.05),
+        ),
+        hold=("lid_lower", "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
+        furrows=(_line(*NASOLABIAL, depth=0.8, width=0.022),),
+    ),
+    14: Action(
+        pulls=_pulls(
+            corner=(0.07, 0.02), upper_lip_side=(0.03, 0.0), lower_lip_side=(0.03, 0.01), seam_side=(0.03, 0.0),
+            corner_outside=(0.02, 0.02), corner_above=(0.02, -0.03), corner_below=(0.02, 0.04),
+        ),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "cheek_low", "upper_lip"),
+        furrows=(_line((186, 57, 0.5), (61, 57, 0.75), (43, 57, 0.5), depth=1.1, width=0.025),),
+        reach=0.5,
+    ),
+    15: Action(
+        pulls=_pulls(
+            corner=(0.02, -0.23), upper_lip_side=(0.01, -0.12), lower_lip_side=(0.01, -0.15),
+            seam_side=(0.01, -0.12), upper_lip_lateral=(0, -0.03), lower_lip_lateral=(0, -0.04),
+            corner_outside=(0.01, -0.17), corner_above=(0, -0.12), corner_below=(0, -0.19),
+            under_corner=(0, -0.09), fold=(0, -0.06),
+        ),
+        hold=("nose_base", "bridge", "chin_edge", "jaw", "upper_lip", "lower_lip", "cheek_low"),
+        furrows=(_line((61, 57, 0.35), (43, 202, 0.3), (202, 210, 0.3), depth=0.7, width=0.022),),
+    ),
+    17: Action(
+        pulls=_pulls(
+            chin=(0, 0.13), chin_side=(0, 0.05), under_lip=(0, 0.14), under_lip_side=(0, 0.09),
+            lower_lip=(0, 0.13), lower_lip_lateral=(0, 0.11), lower_lip_side=(0, 0.04), seam=(0, 0.07),
+            seam_side=(0, 0.05), upper_lip=(0, 0.04), upper_lip_side=(0, 0.01), corner=(0, -0.02),
+        ),
+        hold=("nose_base", "bridge", "chin_edge", "jaw", "fold", "jaw_inside"),
+        furrows=(
+            _line((18, 17, 0.0), (83, 84, 0.0), (182, 181, 0.1), depth=0.5, width=0.025),
+            _line((200, 199, 0.2), (200, 199, 0.2), depth=0.35, width=0.015),
+            _line((201, 200, 0.2), (201, 200, 0.2), depth=0.4, width=0.018),
+            _line((201, 208, 0.6), (201, 208, 0.6), depth=0.4, width=0.018),
+            _line((208, 199, 0.4), (208, 199, 0.4), depth=0.35, width=0.015),
+        ),
+        midline=0.2,
+    ),
+    20: Action(
+        pulls=_pulls(
+            corner=(0.17, -0.02), upper_lip_side=(0.11, -0.02), lower_lip_side=(0.12, -0.01), seam_side=(0.11, 0),
+            upper_lip_lateral=(0.05, -0.02), lower_lip_lateral=(0.06, 0.0), corner_outside=(0.15, -0.01),
+            corner_above=(0.10, 0.0), corner_below=(0.12, -0.02), cheek_low=(0.04, 0), under_corner=(0.05, -0.02),
+        ),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "fold_top"),
+        furrows=(_line((186, 57, 0.7), (57, 212, 0.3), (43, 57, 0.3), depth=0.5, width=0.025),),
+    ),
+    23: Action(
+        pulls=_pulls(
+            corner=(-0.03, 0.0), upper_lip=(0, -0.05), upper_lip_side=(-0.02, -0.03), lower_lip=(0, 0.055),
+            lower_lip_lateral=(0, 0.05), lower_lip_side=(-0.02, 0.03),
+        ),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam", "philtrum"),
+        furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.35, width=0.02),),
+        reach=0.4,
+    ),
+    24: Action(
+        pulls=_pulls(
+            corner=(0.01, -0.01), upper_lip=(0, -0.065), upper_lip_side=(0, -0.04), lower_lip=(0, 0.075),
+            lower_lip_lateral=(0, 0.07), lower_lip_side=(0, 0.04), under_lip=(0, 0.03), philtrum=(0, -0.02),
+        ),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam"),
+        furrows=(
+            _line((17, 18, 0.4), (181, 182, 0.3), depth=0.4, width=0.02),
+            _line((61, 57, 0.3), (61, 57, 0.3), depth=0.5, width=0.03),
+        ),
+        reach=0.4,
+    ),
+    25: Action(
+        parts=(Part("mouth", 0.03, 0.08),),
+        midline=0.3,
+    ),
+    26: Action(
+        parts=(Part("mouth", 0.01, 0.30, jaw=True),),
+        midline=0.3,
+        outline=True,
+    ),
+    BLINK: Action(parts=(Part("eye", -0.92, -0.08, relative=True),)),
+}  # fmt: skip

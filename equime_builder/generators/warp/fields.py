@@ -1,0 +1,189 @@
+"""Dense fields of one AU on one side of the face: displacement, edge cuts and furrow shading, per unit intensity.
+
+The displacement of a table's landmark groups is interpolated by radial basis functions of compact support
+(Wendland's C2 function), so it is smooth, exact at the landmarks and exactly zero beyond its reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from equime_builder.generators.warp.actions import FULL_INTENSITY, Action, Furrow, Spot
+from equime_builder.generators.warp.anatomy import GROUPS, MIDLINE, OVAL, FaceFrame, Floats, partner
+from equime_builder.generators.warp.boxes import Box, Patch, cropped, grid
+from equime_builder.generators.warp.openings import Opening, edge_motion
+
+# Displacement below this many pixels at full intensity is cut to zero: it is finer than the resampling.
+_LEAST_MOTION = 1 / 64
+# The coarse grid on which the interpolation is evaluated has this many cells per inter-ocular distance.
+_CELLS_PER_IOD = 14
+_LEAST_SHADE = 1 / 256
+_RIDGE = 1e-3
+_OUTLINE_MARGIN = 0.10
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one AU on one side does, per unit intensity.
+
+    flow: displacement in pixels, (h, w, 2), continuous; None where the AU only moves edges.
+    cuts: (opening, upper, lower): further displacement of the skin above and below an opening's edges.
+    gain: relative change of luminance, (h, w); None without furrows.
+    """
+
+    flow: Patch | None
+    cuts: tuple[tuple[str, Patch, Patch], ...]
+    gain: Patch | None
+
+    @property
+    def patches(self) -> Iterator[Patch]:
+        yield from (patch for patch in (self.flow, self.gain) if patch is not None)
+        for _, upper, lower in self.cuts:
+            yield upper
+            yield lower
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every field of a portrait needs: landmarks, axes, and where the face ends.
+
+    points: (478, 2) float32 px. lateral: (H, W) float32, signed distance from the midline in IOD,
+    positive on the subject's left. inside: (H, W) float32, 1 in the face, falling to 0 at its outline.
+    """
+
+    points: Floats
+    frame: FaceFrame
+    lateral: Floats
+    inside: Floats
+    openings: dict[str, Opening]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.inside.shape[0]), int(self.inside.shape[1])
+
+
+def smoothstep(x: Floats) -> Floats:
+    """0 below 0, 1 above 1, and the cubic with flat ends between."""
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def ground(points: Floats, frame: FaceFrame, size: tuple[int, int], openings: dict[str, Opening]) -> Ground:
+    """Midline and outline of a face, for all its fields."""
+    height, width = size
+    place = frame.coordinates(grid(Box(0, 0, width, height)))
+    middle = frame.coordinates(points[list(MIDLINE)])
+    middle = middle[np.argsort(middle[:, 1])]
+    lateral = place[..., 0] - np.interp(place[..., 1], middle[:, 1], middle[:, 0]).astype(np.float32)
+    mask = np.zeros(size, np.uint8)
+    cv2.fillPoly(mask, [np.round(points[list(OVAL)]).astype(np.int32)], 1)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    inside = smoothstep((depth - 1) / np.float32(_OUTLINE_MARGIN * frame.iod))
+    return Ground(points, frame, lateral, inside, openings)
+
+
+def side_share(lateral: Floats, side: str, softness: float) -> Floats:
+    """The share of a two-sided motion that belongs to `side`: 0 to 1, the two sides add up to 1."""
+    sign = 1 if side == "left" else -1
+    return smoothstep(0.5 + sign * lateral / np.float32(2 * softness))
+
+
+def wendland(distance: Floats) -> Floats:
+    """Wendland's compactly supported C2 function of distance / reach (Wendland 1995)."""
+    near = np.maximum(1 - distance, 0)
+    near *= near
+    near *= near
+    return np.asarray(near * (4 * distance + 1), np.float32)
+
+
+def _stations(action: Action, frame: FaceFrame, points: Floats) -> tuple[Floats, Floats]:
+    """Positions (n, 2) and displacements (n, 2) in IOD of every point that an action moves or holds."""
+    moves: dict[int, tuple[float, float]] = {}
+    for group in action.hold:
+        for point in GROUPS[group]:
+            moves[point] = moves[partner(point)] = (0.0, 0.0)
+    for pull in action.pulls:
+        for point in GROUPS[pull.group]:
+            other = partner(point)
+            moves[other] = (pull.out if other != point else 0.0, pull.up)
+            moves[point] = (-pull.out if other != point else 0.0, pull.up)
+    places = frame.coordinates(points[list(moves)])
+    return places, np.array(list(moves.values()), np.float32)
+
+
+def _distances(a: Floats, b: Floats) -> Floats:
+    square = (a * a).sum(1)[:, None] + (b * b).sum(1)[None, :] - 2 * (a @ b.T)
+    return np.asarray(np.sqrt(np.maximum(square, 0)), np.float32)
+
+
+def pulled(action: Action, base: Ground) -> Floats:
+    """Displacement (H, W, 2) in pixels at intensity 5 of both sides' pulls together."""
+    height, width = base.size
+    places, moves = _stations(action, base.frame, base.points)
+    kernel = wendland(_distances(places, places) / np.float32(action.reach)).astype(np.float64)
+    weights = np.linalg.solve(kernel + _RIDGE * np.eye(len(places)), moves.astype(np.float64))
+    step = max(base.frame.iod / _CELLS_PER_IOD, 1.0)
+    columns, rows = int(np.ceil(width / step)) + 2, int(np.ceil(height / step)) + 2
+    coarse = grid(Box(0, 0, columns, rows)).reshape(-1, 2) * np.float32(step)
+    spots = base.frame.coordinates(coarse)
+    moving = places[np.abs(moves).sum(1) > 0]
+    low, high = moving.min(0) - action.reach, moving.max(0) + action.reach
+    near = np.flatnonzero(((spots > low) & (spots < high)).all(1))
+    values = np.zeros((rows * columns, 2), np.float32)
+    basis = wendland(_distances(spots[near], places) / np.float32(action.reach))
+    values[near] = basis @ weights.astype(np.float32)
+    values = values @ np.stack([base.frame.right_to_left, base.frame.up]) * np.float32(base.frame.iod)
+    shrink = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    dense = cv2.warpAffine(values.reshape(rows, columns, 2), shrink, (width, height), flags=flags)
+    return np.asarray(dense, np.float32)
+
+
+def _per_unit(patch: Patch | None) -> Patch | None:
+    return patch and Patch(patch.box, patch.values / np.float32(FULL_INTENSITY))
+
+
+def _spot(points: Floats, spot: Spot, side: str) -> Floats:
+    a, b, share = spot
+    if side == "left":
+        a, b = partner(a), partner(b)
+    return np.asarray(points[a] * (1 - share) + points[b] * share, np.float32)
+
+
+def _fold(furrow: Furrow, base: Ground, side: str) -> Floats:
+    """One furrow as (H, W): a dark valley of height `depth` between faint bright ridges."""
+    path = np.stack([_spot(base.points, spot, side) for spot in furrow.path])
+    drawn = np.zeros(base.size, np.uint8)
+    cv2.polylines(drawn, [np.round(path * 16).astype(np.int32)], False, 255, 1, cv2.LINE_AA, 4)
+    sigma = max(furrow.width * base.frame.iod, 0.6)
+    line = drawn.astype(np.float32)
+    valley = cv2.GaussianBlur(line, (0, 0), sigma)
+    ridges = cv2.GaussianBlur(line, (0, 0), 2.5 * sigma)
+    shape = valley - 0.8 * ridges
+    return np.asarray(shape * np.float32(furrow.depth / max(float(shape.max()), 1e-6)), np.float32)
+
+
+def build_field(action: Action, side: str, base: Ground) -> Field:
+    """The field of an action on one side ("left" or "right", the subject's) of a portrait."""
+    share = side_share(base.lateral, side, action.midline)
+    window = share if action.outline else share * base.inside
+    flow = gain = None
+    if action.pulls:
+        flow = _per_unit(cropped(pulled(action, base) * window[..., None], _LEAST_MOTION))
+    if action.furrows:
+        dark = np.sum([_fold(furrow, base, side) for furrow in action.furrows], axis=0, dtype=np.float32)
+        gain = _per_unit(cropped(-dark * base.inside, _LEAST_SHADE))
+    cuts = []
+    for part in action.parts:
+        name = part.opening if part.opening in base.openings else f"{side}_{part.opening}"
+        opening = base.openings[name]
+        edges = edge_motion(opening, part, base.frame)
+        if opening.is_mouth:
+            edges = tuple(edge * window[opening.box.slices][..., None] for edge in edges)
+        upper, lower = (Patch(opening.box, np.asarray(e / FULL_INTENSITY, np.float32)) for e in edges)
+        cuts.append((name, upper, lower))
+    return Field(flow, tuple(cuts), gain)

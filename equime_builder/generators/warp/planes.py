@@ -1,0 +1,56 @@
+"""Pictures as video planes: RGB to Y and UV, and the finer copies from which frames are sampled."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+# ITU-R BT.601, limited range: Y in 16..235, U and V in 16..240; the coefficients of swscale's default.
+_BT601 = np.array(
+    [
+        [65.481, 128.553, 24.966, 16 * 255],
+        [-37.797, -74.203, 112.0, 128 * 255],
+        [112.0, -93.786, -18.214, 128 * 255],
+    ],
+    np.float32,
+) / np.float32(255)
+
+# Luma is sampled from a copy of this many times the resolution, so that linear sampling stays sharp.
+LUMA_SCALE = 2
+
+
+def luma_and_chroma(image: Bytes) -> tuple[Bytes, Bytes]:
+    """RGB (H, W, 3) as Y (H, W) and full-resolution UV (H, W, 2), uint8.
+
+    A chroma sample at (x, y) is the mean of the 2x2 pixels whose first is (x, y): 4:2:0 takes every second one.
+    """
+    yuv = cv2.transform(image.astype(np.float32), _BT601)
+    padded = cv2.copyMakeBorder(yuv[..., 1:], 0, 1, 0, 1, cv2.BORDER_REPLICATE)
+    uv = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
+    return np.rint(yuv[..., 0]).astype(np.uint8), np.rint(uv).astype(np.uint8)
+
+
+def finer(luma: Bytes) -> Bytes:
+    """Luma at twice the resolution, Lanczos; every second sample is the original one."""
+    height, width = luma.shape
+    halve = np.array([[1 / LUMA_SCALE, 0, 0], [0, 1 / LUMA_SCALE, 0]], np.float32)
+    flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
+    size = (width * LUMA_SCALE, height * LUMA_SCALE)
+    return np.asarray(
+        cv2.warpAffine(luma, halve, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def frame_planes(frame: Bytes, size: tuple[int, int]) -> tuple[Bytes, Bytes, Bytes]:
+    """Views (Y, U, V) of one I420 frame (3H/2, W) of `size` (H, W)."""
+    height, width = size
+    flat = frame.reshape(-1)
+    quarter = height * width // 4
+    half = (height // 2, width // 2)
+    y = flat[: height * width].reshape(height, width)
+    u = flat[height * width : height * width + quarter].reshape(half)
+    v = flat[height * width + quarter :].reshape(half)
+    return y, u, v

@@ -1,0 +1,223 @@
+"""Expression curves and a rig to video frames.
+
+A frame is the neutral picture, moved as a whole by the head's sway, with the boxes of the active AUs sampled
+again through the sum of their fields. Frames in equal states are rendered once; sensor noise comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_builder.generators.warp.actions import AUS, FULL_INTENSITY
+from equime_builder.generators.warp.anatomy import Floats
+from equime_builder.generators.warp.boxes import Box, grid
+from equime_builder.generators.warp.fields import Field
+from equime_builder.generators.warp.openings import INSET, Opening
+from equime_builder.generators.warp.planes import LUMA_SCALE, Bytes, frame_planes
+from equime_builder.generators.warp.rig import SIDES, WarpRig
+
+# Sway is rounded to this many steps per pixel (at the picture's edge, for rotation): repeated values are
+# rendered once, and no step is seen.
+SWAY_STEPS = 16
+_DARKEST = 0.3
+_NOISE_SHIFTS = 64
+_LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+Mover = tuple[float, Field]
+
+
+def _checked_curves(rig: WarpRig, left: Floats, right: Floats, sway: Floats) -> tuple[Floats, Floats]:
+    for name, curve, columns in (("left", left, len(AUS)), ("right", right, len(AUS)), ("sway", sway, 3)):
+        if curve.ndim != 2 or curve.shape[1] != columns:
+            raise ValueError(f"{name} must be (T, {columns}), got {curve.shape}")
+        if len(curve) != len(left) or not len(curve):
+            raise ValueError(f"{name} must have as many frames as left and at least 1, got {len(curve)} and {len(left)}")
+        if not np.isfinite(curve).all():
+            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    weights = np.concatenate([left, right], axis=1).astype(np.float32)
+    for name, curve in (("left", left), ("right", right)):
+        low, high = float(curve.min()), float(curve.max())
+        if low < 0 or high > FULL_INTENSITY:
+            raise ValueError(f"{name} must lie in 0..{FULL_INTENSITY:g}, got {low:g}..{high:g}")
+    radius = max(rig.size) / 2
+    steps = sway.astype(np.float64) * (SWAY_STEPS, SWAY_STEPS, SWAY_STEPS * radius)
+    return weights, (np.rint(steps) / (SWAY_STEPS, SWAY_STEPS, SWAY_STEPS * radius)).astype(np.float64)
+
+
+def sway_matrix(rig: WarpRig, sway: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Affine (2, 3) from a frame's pixels to the neutral picture's, for (dx, dy, rotation) about the eyes."""
+    dx, dy, angle = (float(value) for value in sway)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    center = rig.ground.frame.origin.astype(np.float64)
+    return np.concatenate([turn, (center - turn @ (center + (dx, dy)))[:, None]], axis=1)
+
+
+def _swayed(rig: WarpRig, matrix: NDArray[np.float64]) -> Bytes:
+    """The neutral picture moved as a whole, I420."""
+    frame = np.empty_like(rig.neutral)
+    height, width = rig.size
+    y, u, v = frame_planes(frame, rig.size)
+    cv2.warpAffine(
+        rig.luma, matrix * LUMA_SCALE, (width, height), dst=y, flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    coarse = matrix.copy()
+    coarse[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    coarse[:, :2] *= 2
+    uv = cv2.warpAffine(
+        rig.chroma, coarse, (width // 2, height // 2), flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    cv2.split(uv, (u, v))
+    return frame
+
+
+def _boxes(movers: Sequence[Mover]) -> list[Box]:
+    """The fields' boxes, overlapping ones merged."""
+    merged: list[Box] = []
+    for _, mover in movers:
+        for patch in mover.patches:
+            box = patch.box
+            while (hit := next((other for other in merged if other.overlaps(box)), None)) is not None:
+                merged.remove(hit)
+                box = box.union(hit)
+            merged.append(box)
+    return merged
+
+
+@dataclass(frozen=True)
+class _Cover:
+    """Where the layer behind an opening shows in a frame: share (h, w) on a box."""
+
+    box: Box
+    share: Floats
+
+
+def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, still: Floats, path: Floats) -> _Cover | None:
+    """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
+    cuts = [
+        (weight, upper, lower)
+        for weight, mover in movers
+        for name, upper, lower in mover.cuts
+        if name == opening.name
+    ]
+    if opening.closed and not cuts:
+        return None
+    area = opening.box if cuts else opening.core
+    here = path[area.within(box)]
+    above, below = here, here
+    if cuts:
+        above, below = here.copy(), here.copy()
+        for weight, upper, lower in cuts:
+            above -= weight * upper.values
+            below -= weight * lower.values
+    offset = np.array([opening.box.x0, opening.box.y0], np.float32)
+    from_above = cv2.remap(opening.clear, above - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    from_below = (
+        cv2.remap(opening.clear, below - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if cuts
+        else from_above
+    )
+    over, under = from_above[..., 0], from_below[..., 1]
+    if cuts:
+        here[:] = np.where((over <= under)[..., None], above, below)
+    share = np.clip(np.minimum(over, under) - INSET, 0, 1)
+    return _Cover(area, share)
+
+
+def _blend(plane: Bytes, behind: Bytes, share: Floats) -> None:
+    """Lay `behind` over `plane` by `share`, in place."""
+    if plane.ndim == 3:
+        share = share[..., None]
+    plane[:] = np.rint(plane + (behind.astype(np.float32) - plane) * share)
+
+
+def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], matrix: NDArray[np.float64]) -> None:
+    """Sample one box of a frame through the active fields, in place."""
+    y, u, v = frame_planes(frame, rig.size)
+    still = cv2.transform(grid(box), matrix.astype(np.float32))
+    path = still.copy()
+    gain: Floats | None = None
+    for weight, mover in movers:
+        if mover.flow is not None and mover.flow.box.overlaps(box):
+            path[mover.flow.box.within(box)] -= weight * mover.flow.values
+        if mover.gain is not None and mover.gain.box.overlaps(box):
+            if gain is None:
+                gain = np.ones(box.shape, np.float32)
+            gain[mover.gain.box.within(box)] += weight * mover.gain.values
+    covers = []
+    for opening in rig.ground.openings.values():
+        if opening.core.overlaps(box) and opening.core.union(box) == box:
+            cover = _apply_opening(opening, movers, box, still, path)
+            if cover is not None and cover.share.any():
+                covers.append(cover)
+    luma = cv2.remap(rig.luma, path * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    half = (box.shape[1] // 2, box.shape[0] // 2)
+    coarse = cv2.resize(path, half, interpolation=cv2.INTER_AREA) - np.float32(0.5)
+    chroma = cv2.remap(rig.chroma, coarse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if gain is not None:
+        luma = cv2.multiply(luma, np.maximum(gain, np.float32(_DARKEST)), dtype=cv2.CV_8U)
+    for cover in covers:
+        inner = cover.box.within(box)
+        rest = still[inner]
+        seen = cv2.remap(rig.luma_behind, rest * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        _blend(luma[inner], seen, cover.share)
+        small = (rest.shape[1] // 2, rest.shape[0] // 2)
+        rest_uv = cv2.resize(rest, small, interpolation=cv2.INTER_AREA) - np.float32(0.5)
+        seen_uv = cv2.remap(rig.chroma_behind, rest_uv, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inner_uv = tuple(slice(s.start // 2, s.stop // 2) for s in inner)
+        _blend(chroma[inner_uv], seen_uv, cv2.resize(cover.share, small, interpolation=cv2.INTER_AREA))
+    y[box.slices] = luma
+    u[box.half_slices], v[box.half_slices] = chroma[..., 0], chroma[..., 1]
+
+
+def _add_noise(rig: WarpRig, frames: Bytes, seed: int, sigma: float) -> None:
+    """Add sensor noise to luma in place: one field of noise per clip, shifted at random from frame to frame."""
+    rng = np.random.default_rng(seed)
+    height, width = rig.size
+    bank = rng.standard_normal((height + _NOISE_SHIFTS, width + _NOISE_SHIFTS), np.float32)
+    levels = np.rint(np.clip(bank * np.float32(sigma), -255, 255)).astype(np.int16)
+    brighter, darker = np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
+    for frame, (dy, dx) in zip(frames, rng.integers(0, _NOISE_SHIFTS + 1, (len(frames), 2)), strict=True):
+        y = frame_planes(frame, rig.size)[0]
+        cv2.add(y, brighter[dy : dy + height, dx : dx + width], dst=y)
+        cv2.subtract(y, darker[dy : dy + height, dx : dx + width], dst=y)
+
+
+def render_clip(
+    rig: WarpRig, *, left: Floats, right: Floats, sway: Floats, noise_seed: int, noise_sigma: float
+) -> Bytes:
+    """Frames of one clip, uint8 (T, 3H/2, W): I420, BT.601 limited range.
+
+    left, right: (T, 18) AU intensities 0..5 of the subject's two sides, columns in the order of AUS.
+    sway: (T, 3) motion of the whole picture: dx, dy in pixels and rotation in radians about the eyes.
+    noise_sigma: standard deviation of the sensor noise in 8-bit luma levels, 0..50; noise_seed seeds it.
+    Raises ValueError for other shapes, values that are not finite, and intensities outside 0..5.
+    """
+    if not 0 <= noise_sigma <= 50:
+        raise ValueError(f"noise_sigma must lie in 0..50, got {noise_sigma:g}")
+    weights, motion = _checked_curves(rig, left, right, sway)
+    keys = [(au, side) for side in SIDES for au in AUS]
+    frames = np.empty((len(weights), *rig.neutral.shape), np.uint8)
+    grounds: dict[bytes, Bytes] = {}
+    seen: dict[bytes, int] = {}
+    for t, (weight, move) in enumerate(zip(weights, motion, strict=True)):
+        rest, state = move.tobytes(), weight.tobytes() + move.tobytes()
+        if state in seen:
+            frames[t] = frames[seen[state]]
+            continue
+        seen[state] = t
+        matrix = sway_matrix(rig, move)
+        if rest not in grounds:
+            grounds[rest] = _swayed(rig, matrix) if move.any() else rig.neutral
+        frames[t] = grounds[rest]
+        movers = [(float(weight[k]), rig.field(*keys[k])) for k in np.flatnonzero(weight)]
+        for box in _boxes(movers):
+            _render_box(rig, frames[t], box, movers, matrix)
+    if noise_sigma > 0:
+        _add_noise(rig, frames, noise_seed, noise_sigma)
+    return frames

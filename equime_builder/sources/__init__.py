@@ -1,0 +1,1 @@
+"""Portrait sources: `folder`, `celeba-hq` and `procedural`, behind the protocol `PortraitSource`."""

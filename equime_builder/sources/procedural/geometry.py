@@ -175,8 +175,12 @@ def _nose_and_mouth(face: Array, mean: Array, shape: Shape) -> Array:
     out[:, 0] *= 1.0 + 0.070 * shape.mouth_width * mouth
     line = float(mean[[13, 14], 1].mean())
     reach = np.exp(-((x / 0.33) ** 4))
-    over = np.where(y < line, ramp(line - y, 0.0, 0.11) * np.exp(-((np.maximum(line - y - 0.13, 0) / 0.05) ** 2)), 0.0)
-    under = np.where(y > line, ramp(y - line, 0.0, 0.14) * np.exp(-((np.maximum(y - line - 0.17, 0) / 0.06) ** 2)), 0.0)
+    over = np.where(
+        y < line, ramp(line - y, 0.0, 0.11) * np.exp(-((np.maximum(line - y - 0.13, 0) / 0.05) ** 2)), 0.0
+    )
+    under = np.where(
+        y > line, ramp(y - line, 0.0, 0.14) * np.exp(-((np.maximum(y - line - 0.17, 0) / 0.06) ** 2)), 0.0
+    )
     out[:, 1] += reach * (0.026 * shape.lower_lip * under - 0.022 * shape.upper_lip * over)
     out[:, 2] -= reach * 0.02 * (shape.lower_lip * under + shape.upper_lip * over)
     return np.asarray(out, dtype=np.float32)
@@ -197,7 +201,9 @@ def _eyes_and_brows(face: Array, mean: Array, shape: Shape) -> Array:
         arch = np.exp(-(((across - 0.15) / 0.45) ** 2))
         out[:, 1] -= brow * (0.032 * shape.brow_height + 0.020 * shape.brow_tilt * across)
         out[:, 1] -= brow * 0.028 * shape.brow_arch * (arch - 0.5)
-    out[:, 2] -= 0.035 * shape.brow_ridge * np.exp(-(((mean[:, 1] + 0.3) / 0.1) ** 2)) * (np.abs(mean[:, 0]) < 0.8)
+    out[:, 2] -= (
+        0.035 * shape.brow_ridge * np.exp(-(((mean[:, 1] + 0.3) / 0.1) ** 2)) * (np.abs(mean[:, 0]) < 0.8)
+    )
     return np.asarray(out, dtype=np.float32)
 
 

@@ -1,0 +1,60 @@
+"""Facial hair: strokes scattered over the head's beard zones."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from equime_builder.sources.procedural.canvas import Frame, blend, fixed
+from equime_builder.sources.procedural.geometry import Array
+from equime_builder.sources.procedural.hair import GREY
+from equime_builder.sources.procedural.head import HeadField
+from equime_builder.sources.procedural.parameters import FaceParameters
+
+ZONES: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "stubble": (),
+    "moustache": ("moustache",),
+    "goatee": ("moustache", "chin_beard"),
+    "short": ("moustache", "chin_beard", "jaw_beard"),
+    "full": ("moustache", "chin_beard", "jaw_beard"),
+}
+LENGTHS = {"moustache": 0.075, "goatee": 0.06, "short": 0.05, "full": 0.11}
+STROKES = 1500
+
+
+def paint_beard(picture: Array, params: FaceParameters, frame: Frame, head: HeadField, rng: np.random.Generator) -> None:
+    """Paint moustache and beard in place."""
+    zones = ZONES[params.hair.beard]
+    if not zones:
+        return
+    zone = np.max([head.maps[name] for name in zones], axis=0)
+    zone = np.clip((zone - 0.22) * 1.9, 0, 1)
+    scale = frame.size / zone.shape[0]
+    hair = np.array(params.hair.colour) * 0.85
+    grey = min(1.0, params.hair.grey * 1.2)
+    colour = hair * (1 - grey) + GREY * 0.9 * grey
+    at = _scatter(zone, rng) * scale
+    local = (at - np.array([frame.pose.x, frame.pose.y]) * frame.size) / frame.unit
+    length = LENGTHS[params.hair.beard] * frame.unit * rng.uniform(0.6, 1.2, len(at))
+    sideways = np.clip(local[:, 0] * 1.2, -1, 1) * np.where(local[:, 1] < 1.05, 1.1, 0.35) + rng.normal(0, 0.25, len(at))
+    way = np.stack([sideways, np.ones(len(at))], 1)
+    way *= (length / np.linalg.norm(way, axis=1))[:, None]
+    curl = rng.normal(0, 0.2, (len(at), 1)) * way[:, ::-1] * (1, -1)
+    lines = fixed(np.stack([at, at + 0.5 * way + curl, at + way], axis=1))
+    base = cv2.resize(cv2.GaussianBlur(zone, (0, 0), 1.5), (frame.size, frame.size))
+    blend(picture, base * (0.55 + 0.25 * params.hair.beard_density), picture * 0.25 + colour.astype(np.float32) * 0.45)
+    for third, shade in enumerate((0.55, 0.85, 1.3)):
+        mask = np.zeros(picture.shape[:2], np.uint8)
+        cv2.polylines(mask, list(lines[third::3]), False, 255, max(1, round(frame.size / 512)), cv2.LINE_AA, 4)
+        alpha = mask.astype(np.float32) * np.float32((0.45 + 0.4 * params.hair.beard_density) / 255)
+        blend(picture, alpha, np.clip(colour * shade, 0, 1))
+
+
+def _scatter(zone: Array, rng: np.random.Generator) -> Array:
+    """Return up to STROKES random pixel positions (N, 2) drawn by the zone's density."""
+    rows, columns = zone.shape
+    tries = rng.random((STROKES * 12, 2)) * (columns, rows)
+    index = tries.astype(int)
+    kept = tries[rng.random(len(tries)) < zone[index[:, 1], index[:, 0]] ** 1.5]
+    return np.asarray(kept[:STROKES], dtype=np.float32)

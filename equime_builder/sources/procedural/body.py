@@ -1,0 +1,141 @@
+"""Backdrop, neck, clothes and ears."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from equime_builder.sources.procedural.canvas import (
+    Frame,
+    Window,
+    blend,
+    filled,
+    fixed,
+    light_of,
+    softened,
+    stroked,
+    tint,
+    value_noise,
+)
+from equime_builder.sources.procedural.geometry import JAW, Array, smooth_curve
+from equime_builder.sources.procedural.parameters import FaceParameters, Scene
+from equime_builder.sources.procedural.skin import shaded, tone_colour
+
+BACKDROP_SIZE = 64
+EAR = ((0.02, -0.27), (0.07, -0.33), (0.15, -0.33), (0.205, -0.22), (0.20, -0.05), (0.155, 0.09), (0.115, 0.17),
+       (0.095, 0.27), (0.045, 0.32), (-0.01, 0.26), (-0.06, 0.0))  # fmt: skip
+HELIX = ((0.055, -0.24), (0.11, -0.285), (0.165, -0.20), (0.165, -0.06), (0.12, 0.08))
+CONCHA = ((0.085, -0.13), (0.10, -0.03), (0.085, 0.05), (0.045, 0.10))
+COLLARS = {"crew": 0.17, "v": 0.42, "shirt": 0.34, "high": -0.12}
+
+
+def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
+    """Return an out-of-focus background, sRGB float32 (size, size, 3)."""
+    n = BACKDROP_SIZE
+    x, y = np.meshgrid(np.linspace(-1, 1, n, dtype=np.float32), np.linspace(-1, 1, n, dtype=np.float32))
+    angle = rng.uniform(0, np.pi)
+    mix = 0.5 + 0.4 * (x * np.cos(angle) + y * np.sin(angle))
+    if scene.backdrop == "outdoor":
+        mix += 0.22 * value_noise(rng, (5, 6), (n, n)) + 0.10 * value_noise(rng, (10, 12), (n, n))
+    first, second = (np.array(c, np.float32) for c in scene.backdrop_colours)
+    image = first + (second - first) * np.clip(mix, 0, 1)[..., None]
+    if scene.backdrop == "bokeh":
+        for _ in range(int(rng.integers(5, 12))):
+            spot = np.zeros((n, n), np.float32)
+            centre = tuple(int(v) for v in rng.integers(0, n, 2))
+            cv2.circle(spot, centre, int(rng.integers(3, 10)), 1.0, -1, cv2.LINE_8)
+            blend(image, cv2.GaussianBlur(spot, (0, 0), 1.3) * rng.uniform(0.06, 0.28), np.clip(second * 1.5 + 0.06, 0, 1))
+    image *= (1.04 - 0.16 * (x**2 + y**2))[..., None]
+    image = cv2.GaussianBlur(image, (0, 0), 1.2)
+    return cv2.resize(np.clip(image, 0, 1), (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def neck_outline(scene: Scene) -> Array:
+    """Return neck and shoulders as a closed curve in face units, float32 (N, 2)."""
+    wide, rise = scene.neck_width, 0.12 * scene.shoulder
+    right = [(wide, 0.9), (wide * 0.98, 1.35), (wide * 1.0, 1.62), (wide * 1.14, 1.84), (wide * 1.6, 2.02 - rise / 2),
+             (1.75, 2.20 - rise), (2.2, 2.42 - rise), (2.4, 2.9)]  # fmt: skip
+    curve = smooth_curve(np.array(right, np.float32), samples=40)
+    return np.concatenate([curve, curve[::-1] * (-1, 1)])
+
+
+def paint_body(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
+    """Paint neck, shoulders and clothes in place."""
+    scene, size, unit = params.scene, frame.size, frame.unit
+    level = Frame(frame.landmarks, frame.pose.__class__(0, 0, 0, frame.pose.iris_distance, frame.pose.x, frame.pose.y), size)
+    outline = level.place(neck_outline(scene))
+    window = Window.around(np.concatenate([outline, [[0, size], [size, size]]]), 0, size=size)
+    part, origin = window.of(picture), window.origin
+    mask = window.of(filled([outline], size=size)).astype(np.float32) / 255
+    blend(part, mask, _neck_skin(params, level, window, mask))
+    jaw = filled([frame.points(JAW) + (0, 0.14 * unit), frame.points(JAW) + (0.1 * unit * -np.sign(scene.azimuth), 0.05 * unit)], size=size)
+    shadow = cv2.GaussianBlur(cv2.resize(window.of(jaw), None, fx=0.25, fy=0.25), (0, 0), 0.055 * unit / 4 + 0.5)
+    shade = cv2.resize(shadow, window.shape[::-1]).astype(np.float32) / 255
+    tint(part, shade * mask, (0.62, 0.53, 0.50))
+    _clothes(part, params, level, origin, mask, rng)
+
+
+def _neck_skin(params: FaceParameters, frame: Frame, window: Window, mask: Array) -> Array:
+    rows, columns = window.shape
+    axis = (np.arange(columns, dtype=np.float32) + window.left) / frame.size - frame.pose.x
+    across = axis / np.float32(frame.pose.iris_distance * params.scene.neck_width * 1.25)
+    x = np.broadcast_to(np.clip(across, -0.92, 0.92), (rows, columns))
+    cords = 0.16 * np.exp(-(((np.abs(x) - 0.42) / 0.09) ** 2)) * np.sign(x)
+    z = np.sqrt(1 - x * x)
+    normal = (x * 0.95 + cords, np.full_like(x, 0.22), z)
+    colour = np.broadcast_to(tone_colour(params.skin) * (0.92, 0.86, 0.84), (rows, columns, 3)).astype(np.float32)
+    return shaded(colour, normal, light_of(params.scene), gloss=0.01)
+
+
+def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, mask: Array, rng: np.random.Generator) -> None:
+    scene, unit = params.scene, frame.unit
+    wide, dip = scene.neck_width, COLLARS[scene.collar]
+    edge_y = 1.60 if scene.collar == "high" else 1.86
+    t = np.linspace(-1, 1, 33, dtype=np.float32)
+    curve = 1 - np.abs(t) if scene.collar in ("v", "shirt") else np.sqrt(np.clip(1 - t * t, 0, 1))
+    neckline = np.stack([t * wide * 1.12, edge_y + dip * curve], axis=1)
+    around = np.array([(2.6, 2.2), (2.6, 3.0), (-2.6, 3.0), (-2.6, 2.2)], np.float32)
+    shoulders = neck_outline(scene)[:40]
+    above = shoulders[shoulders[:, 1] > edge_y]
+    polygon = np.concatenate([neckline, above * 1.02 + (0, -0.03), around[1:3], (above * 1.02 + (0, -0.03))[::-1] * (-1, 1)])
+    shape = part.shape[:2]
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [fixed(frame.place(polygon) - origin)], 255, cv2.LINE_AA, 4)
+    cloth = softened(canvas, 0.6)
+    folds = value_noise(rng, (4, 14), shape) * 0.05 + value_noise(rng, (60, 60), shape) * 0.012
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
+    side = (x / shape[1] - 0.5) * np.sin(np.radians(scene.azimuth)) * 0.6
+    weave = (0.80 + folds + side)[..., None] * np.array(scene.cloth, np.float32)
+    blend(part, cloth, weave)
+    seam = np.zeros(shape, np.uint8)
+    stroked(seam, [frame.place(neckline) - origin], value=255, width=max(1, round(0.05 * unit)))
+    tint(part, softened(seam, 0.02 * unit) * cloth, (0.72, 0.72, 0.74))
+    inner = np.zeros(shape, np.uint8)
+    stroked(inner, [frame.place(neckline - (0, 0.035)) - origin], value=255, width=max(1, round(0.05 * unit)))
+    tint(part, softened(inner, 0.03 * unit) * (1 - cloth), (0.74, 0.68, 0.66))
+
+
+def paint_ears(picture: Array, params: FaceParameters, frame: Frame) -> None:
+    """Paint both ears in place; the face is painted over their roots."""
+    marks, unit = frame.landmarks, frame.unit
+    light = light_of(params.scene)
+    for side, root, top, bottom in ((-1, 234, 162, 132), (1, 454, 389, 361)):
+        length = np.linalg.norm(marks[bottom, :2] - marks[top, :2]) / unit / 0.95 * params.ear_size * 0.93
+        centre = (marks[top, :2] * 0.42 + marks[bottom, :2] * 0.58) * (0, 1) + (marks[root, :2] - (side * 0.055 * unit, 0)) * (1, 0)
+        put = lambda points: np.asarray(points) * (side * length, length) * unit + centre  # noqa: E731,B023
+        outline = smooth_curve(np.concatenate([put(EAR), put(EAR)[:1]]), samples=48)
+        window = Window.around(outline, 4, size=frame.size)
+        shape, origin = window.shape, window.origin
+        mask = np.zeros(shape, np.uint8)
+        cv2.fillPoly(mask, [fixed(outline - origin)], 255, cv2.LINE_AA, 4)
+        dents = np.zeros(shape, np.uint8)
+        stroked(dents, [smooth_curve(put(HELIX) - origin, samples=16)], value=150, width=max(1, round(0.025 * unit)))
+        stroked(dents, [smooth_curve(put(CONCHA) - origin, samples=12)], value=255, width=max(1, round(0.055 * unit)))
+        dent = softened(dents, 0.018 * unit)
+        bulge = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.035 * unit) - 0.9 * dent
+        slope_x = cv2.Sobel(bulge, cv2.CV_32F, 1, 0, scale=0.125) * unit * 0.07
+        slope_y = cv2.Sobel(bulge, cv2.CV_32F, 0, 1, scale=0.125) * unit * 0.07
+        z = 1 / np.sqrt(1.25 + slope_x**2 + slope_y**2)
+        colour = tone_colour(params.skin) * np.array([0.92, 0.74, 0.72], np.float32) * (1 - 0.55 * dent[..., None])
+        lit = shaded(colour.astype(np.float32), ((side * 0.45 - slope_x) * z, -slope_y * z, z), light, gloss=0.02)
+        blend(window.of(picture), softened(mask, 0.5), lit)

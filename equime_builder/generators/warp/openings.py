@@ -76,9 +76,9 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
     corners = np.array(
         [[x, y] for x in (-reach, reach) for y in (above[:, 1].max(), below[:, 1].min() * (1.5 if name == "mouth" else 1.2))], np.float32
     ) @ axes.T + middle
-    box = even_box(*corners.min(0), *corners.max(0), size)
     rim = np.concatenate([top, bottom])
     core = even_box(*(rim.min(0) - _MARGIN), *(rim.max(0) + _MARGIN), size)
+    box = core.union(even_box(*corners.min(0), *corners.max(0), size))
     place = (grid(box) - middle) @ axes
     along_px, up_px = place[..., 0], place[..., 1]
     high, low = _line(along_px, upper), _line(along_px, lower)
@@ -105,7 +105,7 @@ def edge_motion(opening: Opening, part: Part, frame: FaceFrame) -> tuple[Floats,
             fade = 1 - np.clip(away * 1.05 - 0.05, 0, 1)
             width = np.ones_like(away)
         fade = fade * fade * (3 - 2 * fade)
-        profile = np.clip(1 - (opening.across / width) ** 2, 0, 1)
+        profile = np.clip(1 - np.abs(opening.across / width) ** 2.5, 0, 1)
         length = opening.height if part.relative else frame.iod * profile
         sign = -1 if below else 1
         moved.append((sign * amount * length * fade)[..., None] * frame.up)

@@ -97,7 +97,7 @@ class _Cover:
     share: Floats
 
 
-def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, still: Floats, path: Floats) -> _Cover | None:
+def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, path: Floats) -> _Cover | None:
     """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
     cuts = [
         (weight, upper, lower)
@@ -108,6 +108,8 @@ def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, still: F
     if opening.closed and not cuts:
         return None
     area = opening.box if cuts else opening.core
+    if area.union(box) != box:
+        return None
     here = path[area.within(box)]
     above, below = here, here
     if cuts:
@@ -136,25 +138,38 @@ def _blend(plane: Bytes, behind: Bytes, share: Floats) -> None:
     plane[:] = np.rint(plane + (behind.astype(np.float32) - plane) * share)
 
 
+def _at_origin(flow: Floats) -> Floats:
+    """The displacement that brought something to each pixel, from the displacement of what was there.
+
+    A picture is sampled backwards: what arrives at q left p with p + flow(p) = q, so p = q - flow(p), here with
+    one step of the fixed-point iteration, p = q - flow(q - flow(q)).
+    """
+    height, width = flow.shape[:2]
+    origin = grid(Box(0, 0, width, height)) - flow
+    return cv2.remap(flow, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], matrix: NDArray[np.float64]) -> None:
     """Sample one box of a frame through the active fields, in place."""
     y, u, v = frame_planes(frame, rig.size)
     still = cv2.transform(grid(box), matrix.astype(np.float32))
-    path = still.copy()
+    flow: Floats | None = None
     gain: Floats | None = None
     for weight, mover in movers:
         if mover.flow is not None and mover.flow.box.overlaps(box):
-            path[mover.flow.box.within(box)] -= weight * mover.flow.values
+            if flow is None:
+                flow = np.zeros((*box.shape, 2), np.float32)
+            flow[mover.flow.box.within(box)] += weight * mover.flow.values
         if mover.gain is not None and mover.gain.box.overlaps(box):
             if gain is None:
                 gain = np.ones(box.shape, np.float32)
             gain[mover.gain.box.within(box)] += weight * mover.gain.values
+    path = still if flow is None else still - _at_origin(flow)
     covers = []
     for opening in rig.ground.openings.values():
-        if opening.core.overlaps(box) and opening.core.union(box) == box:
-            cover = _apply_opening(opening, movers, box, still, path)
-            if cover is not None and cover.share.any():
-                covers.append(cover)
+        cover = _apply_opening(opening, movers, box, path)
+        if cover is not None and cover.share.any():
+            covers.append(cover)
     luma = cv2.remap(rig.luma, path * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     half = (box.shape[1] // 2, box.shape[0] // 2)
     coarse = cv2.resize(path, half, interpolation=cv2.INTER_AREA) - np.float32(0.5)

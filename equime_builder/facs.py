@@ -34,7 +34,9 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     unit.au: unit
     for unit in (
         ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "upper face", "up", 0.20),
-        ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "upper face", "up, slightly out", 0.29),
+        ActionUnit(
+            2, "outer brow raiser", "frontalis, pars lateralis", "upper face", "up, slightly out", 0.29
+        ),
         ActionUnit(
             4,
             "brow lowerer",
@@ -45,9 +47,16 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ),
         ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "upper face", "up", 0.09),
         ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "upper face", "up", 0.12),
-        ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.12),
         ActionUnit(
-            9, "nose wrinkler", "levator labii superioris alaeque nasi", "lower face", "wings up, root down", 0.145
+            7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.12
+        ),
+        ActionUnit(
+            9,
+            "nose wrinkler",
+            "levator labii superioris alaeque nasi",
+            "lower face",
+            "wings up, root down",
+            0.145,
         ),
         ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.145),
         ActionUnit(12, "lip corner puller", "zygomaticus major", "lower face", "up and back", 0.23),
@@ -58,7 +67,13 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(23, "lip tightener", "orbicularis oris", "lower face", "lips narrow", 0.12, lateral=False),
         ActionUnit(24, "lip pressor", "orbicularis oris", "lower face", "lips press", 0.12, lateral=False),
         ActionUnit(
-            25, "lips part", "depressor labii inferioris or relaxation", "lower face", "lips apart", 0.16, lateral=False
+            25,
+            "lips part",
+            "depressor labii inferioris or relaxation",
+            "lower face",
+            "lips apart",
+            0.16,
+            lateral=False,
         ),
         ActionUnit(26, "jaw drop", "masseter, relaxed", "lower face", "jaw down", 0.43, lateral=False),
         ActionUnit(45, "blink", "levator palpebrae, relaxed", "upper face", "upper lid down", 0.20),
@@ -69,7 +84,9 @@ AU_COLUMN: dict[int, int] = {au: column for column, au in enumerate(AUS)}
 EXPRESSIVE_AUS: tuple[int, ...] = tuple(au for au in AUS if au != 45)
 
 # Lips cannot press and part at once; FACS scores the one or the other.
-EXCLUSIVE: tuple[frozenset[int], ...] = tuple(frozenset(pair) for pair in ((23, 25), (23, 26), (24, 25), (24, 26)))
+EXCLUSIVE: tuple[frozenset[int], ...] = tuple(
+    frozenset(pair) for pair in ((23, 25), (23, 26), (24, 25), (24, 26))
+)
 
 
 def letter(intensity: float) -> str:

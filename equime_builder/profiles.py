@@ -1,17 +1,21 @@
-"""Profiles: what a dataset is to be. Shipped ones lie in `equime_builder/data/profiles/`; a TOML file can define one."""
+"""Profiles: what a dataset is to be. The shipped ones lie in `equime_builder/data/profiles/`.
+
+A TOML file can define one.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from equime_builder.facs import EMOTION_TABLES, MAX_INTENSITY
-from equime_loader.schema import EMOTIONS, SPLITS
+from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, RACES, SPLITS
 
 LONGEST_ME_MS = 500.0  # Yan et al. 2013: an ME lasts at most half a second
 NEUTRAL_SHARE = 0.32  # of the clip, before onset and after offset together, with room to place the event
@@ -59,9 +63,47 @@ class Video:
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= 40:
             raise ValueError(f"video.crf={self.crf} must lie within 0..40")
-        presets = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+        presets = (
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+        )
         if self.preset not in presets:
             raise ValueError(f"video.preset={self.preset!r} must be one of {', '.join(presets)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Marginals:
+    """Wanted shares of apparent gender, race and age group among drawn subjects; any positive weights.
+
+    No minors are drawn unless a profile asks for them.
+    """
+
+    gender: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(GENDERS, 1.0))
+    race: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(RACES, 1.0))
+    age: Mapping[str, float] = field(
+        default_factory=lambda: {"20-29": 0.25, "30-39": 0.25, "40-49": 0.2, "50-59": 0.15, "60+": 0.15}
+    )
+
+    def __post_init__(self) -> None:
+        for name, weights, words in (
+            ("gender", self.gender, GENDERS),
+            ("race", self.race, RACES),
+            ("age", self.age, tuple(AGE_GROUPS)),
+        ):
+            for word, weight in weights.items():
+                if word not in words:
+                    raise ValueError(f"marginals.{name}: {word!r} must be one of {', '.join(words)}")
+                if weight < 0:
+                    raise ValueError(f"marginals.{name}: {word} = {weight} must not be negative")
+            if not sum(weights.values()) > 0:
+                raise ValueError(f"marginals.{name}: at least one weight must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +142,7 @@ class Profile:
     shard_samples: int = 64
     event: Event = Event()
     video: Video = Video()
+    marginals: Marginals = field(default_factory=Marginals)
 
     def __post_init__(self) -> None:
         _check_vocabulary(self)
@@ -108,7 +151,7 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `profile_from_dict` reads them back."""
-        return asdict(self)
+        return dict(json.loads(json.dumps(asdict(self))))
 
 
 def _check_vocabulary(profile: Profile) -> None:
@@ -125,12 +168,22 @@ def _check_vocabulary(profile: Profile) -> None:
 def _check_numbers(profile: Profile) -> None:
     low, high = profile.intensity
     laws = (
-        (profile.size % 16 == 0 and 64 <= profile.size <= 1024, "size", profile.size, "a multiple of 16 in 64..1024"),
+        (
+            profile.size % 16 == 0 and 64 <= profile.size <= 1024,
+            "size",
+            profile.size,
+            "a multiple of 16 in 64..1024",
+        ),
         (12 <= profile.fps <= 500, "fps", profile.fps, "within 12..500"),
         (profile.frames <= 5000, "frames", profile.frames, "at most 5000"),
         (1 <= profile.subjects <= 1_000_000, "subjects", profile.subjects, "within 1..1000000"),
         (1 <= profile.sequences <= 999, "sequences", profile.sequences, "within 1..999"),
-        (0 < low <= high <= MAX_INTENSITY, "intensity", profile.intensity, f"0 < low <= high <= {MAX_INTENSITY}"),
+        (
+            0 < low <= high <= MAX_INTENSITY,
+            "intensity",
+            profile.intensity,
+            f"0 < low <= high <= {MAX_INTENSITY}",
+        ),
         (0 <= profile.label_noise <= 10, "label_noise", profile.label_noise, "within 0..10"),
         (0 <= profile.sway_px <= 2, "sway_px", profile.sway_px, "within 0..2: more reads as head motion"),
         (0 <= profile.blink_probability <= 1, "blink_probability", profile.blink_probability, "within 0..1"),
@@ -144,7 +197,9 @@ def _check_numbers(profile: Profile) -> None:
         (0 <= profile.ablations <= 99, "ablations", profile.ablations, "within 0..99"),
         (1 <= profile.shard_samples <= 5000, "shard_samples", profile.shard_samples, "within 1..5000"),
         (
-            len(profile.split) == len(SPLITS) and min(profile.split) >= 0 and abs(sum(profile.split) - 1) < 1e-6,
+            len(profile.split) == len(SPLITS)
+            and min(profile.split) >= 0
+            and abs(sum(profile.split) - 1) < 1e-6,
             "split",
             profile.split,
             f"{len(SPLITS)} shares ({', '.join(SPLITS)}) that add up to 1",
@@ -176,7 +231,7 @@ def profile_from_dict(table: Mapping[str, Any], *, where: str) -> Profile:
         ValueError: an unknown key, a value of the wrong kind or out of bounds; the message names `where` and the key.
     """
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    for key, part in (("event", Event), ("video", Video)):
+    for key, part in (("event", Event), ("video", Video), ("marginals", Marginals)):
         if isinstance(values.get(key), Mapping):
             values[key] = _construct(part, values[key], f"{where}, [{key}]")
     return _construct(Profile, values, where)
@@ -188,7 +243,9 @@ def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     if unknown:
         raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
     try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return kind(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 
@@ -196,7 +253,9 @@ def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
 def shipped_profiles() -> list[str]:
     """Names of the profiles that come with the package."""
     folder = resources.files("equime_builder") / "data" / "profiles"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def load_profile(name_or_path: str, **overrides: Any) -> Profile:
@@ -206,7 +265,10 @@ def load_profile(name_or_path: str, **overrides: Any) -> Profile:
         ValueError: no such profile, not TOML, or values that a profile cannot have.
     """
     if name_or_path in shipped_profiles():
-        text, where = (resources.files("equime_builder") / "data" / "profiles" / f"{name_or_path}.toml").read_text(), name_or_path
+        text, where = (
+            (resources.files("equime_builder") / "data" / "profiles" / f"{name_or_path}.toml").read_text(),
+            name_or_path,
+        )
     else:
         path = Path(name_or_path)
         if path.suffix != ".toml" or not path.is_file():

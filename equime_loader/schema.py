@@ -24,7 +24,8 @@ NEUTRAL = "neutral"
 # The composite protocol of MEGC2019: 0 negative, 1 positive, 2 surprise.
 THREE_CLASSES: tuple[str, ...] = ("negative", "positive", "surprise")
 THREE_CLASS_OF: dict[str, str] = {
-    emotion: {"happiness": "positive", "surprise": "surprise"}.get(emotion, "negative") for emotion in EMOTIONS
+    emotion: {"happiness": "positive", "surprise": "surprise"}.get(emotion, "negative")
+    for emotion in EMOTIONS
 }
 GENDERS: tuple[str, ...] = ("Woman", "Man")
 RACES: tuple[str, ...] = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
@@ -39,7 +40,7 @@ AGE_GROUPS: dict[str, tuple[int, int]] = {
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
 
-KEY_PATTERN = re.compile(r"[a-z]+_[mf]_[a-z0-9]+_[0-9]{3}")
+KEY_PATTERN = re.compile(r"[a-z]+_[mfu]_[a-z0-9]+_[0-9]{3}")
 
 VIDEO, CURVES = "video", "au_curves"
 _ACTIVATION = pa.struct([("au", pa.int16()), ("side", pa.string()), ("intensity", pa.float32())])
@@ -67,11 +68,13 @@ def _probabilities(words: tuple[str, ...]) -> pa.DataType:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("key", pa.string(), "`{emotion}_{m|f}_{subject}_{sequence}`, unique"),
+    Field("key", pa.string(), "`{emotion}_{m|f|u}_{subject}_{sequence}`, unique"),
     Field(VIDEO, pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "H.264 MP4, 4:2:0"),
     Field("split", pa.string(), "subject-disjoint split", words=SPLITS),
     Field("subject", pa.string(), "identity; all clips of one person share it"),
-    Field("emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS),
+    Field(
+        "emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS
+    ),
     Field("derived_emotion", pa.string(), "label derived from the AUs alone", words=(*EMOTIONS, NEUTRAL)),
     Field("three_class", pa.string(), "MEGC class of the intended emotion", words=THREE_CLASSES),
     Field("aus", pa.list_(_ACTIVATION), "AUs that act, with side (the subject's) and peak intensity, 0-5"),
@@ -90,14 +93,14 @@ FIELDS: tuple[Field, ...] = (
     Field("caption", pa.string(), "the clip in a sentence"),
     Field("prompt", pa.string(), "prompt for a text-guided generator"),
     Field("negative_prompt", pa.string(), "negative prompt for a text-guided generator"),
-    Field("apparent_gender", pa.string(), "apparent gender", words=GENDERS),
+    Field("apparent_gender", pa.string(), "apparent gender", nullable=True, words=GENDERS),
     Field("gender_judged_by", pa.string(), "whose judgement that is"),
     Field("gender_probabilities", _probabilities(GENDERS), "its probabilities", nullable=True),
-    Field("apparent_race", pa.string(), "apparent race", words=RACES),
+    Field("apparent_race", pa.string(), "apparent race", nullable=True, words=RACES),
     Field("race_judged_by", pa.string(), "whose judgement that is"),
     Field("race_probabilities", _probabilities(RACES), "its probabilities", nullable=True),
-    Field("apparent_age", pa.float32(), "apparent age in years"),
-    Field("age_group", pa.string(), "group of the apparent age", words=tuple(AGE_GROUPS)),
+    Field("apparent_age", pa.float32(), "apparent age in years", nullable=True),
+    Field("age_group", pa.string(), "group of the apparent age", nullable=True, words=tuple(AGE_GROUPS)),
     Field("age_judged_by", pa.string(), "whose judgement that is"),
     Field("codec", pa.string(), "video codec"),
     Field("width", pa.int32(), "pixels"),
@@ -116,11 +119,18 @@ FIELDS: tuple[Field, ...] = (
     Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
     Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
     Field("counterfactual_group", pa.string(), "clips that differ in one cause only", nullable=True),
-    Field("intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True),
+    Field(
+        "intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True
+    ),
     Field("source", pa.string(), "portrait source"),
     Field("licence", pa.string(), "licence of the portrait and the clip"),
     Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),
-    Field("motion_inside", pa.float32(), "measured: mean apex change inside the moved region, grey levels", nullable=True),
+    Field(
+        "motion_inside",
+        pa.float32(),
+        "measured: mean apex change inside the moved region, grey levels",
+        nullable=True,
+    ),
     Field("motion_outside", pa.float32(), "measured: the same outside of it", nullable=True),
     Field("psnr_db", pa.float32(), "quality: PSNR of consecutive frames", nullable=True),
     Field("ssim", pa.float32(), "quality: SSIM of consecutive frames", nullable=True),
@@ -131,7 +141,9 @@ FIELDS: tuple[Field, ...] = (
     Field("audit_apex_frame", pa.int32(), "audit: apex found in the frames", nullable=True),
     Field("audit_duration_ms", pa.float32(), "audit: duration found in the frames", nullable=True),
     Field("audit_target_response", pa.float32(), "audit: response of the labelled AUs", nullable=True),
-    Field("audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True),
+    Field(
+        "audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True
+    ),
     Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
     Field("audit_head_drift", pa.float32(), "audit: head drift in inter-ocular distances", nullable=True),
 )
@@ -144,7 +156,11 @@ MEMBERS: tuple[str, ...] = ("mp4", "json", "txt", "au.npy")
 LOCATION: tuple[Field, ...] = (
     Field("shard", pa.string(), "tar file, relative to the dataset folder"),
     *(
-        Field(f"{member.replace('.', '_')}_{what}", pa.int64(), f"{what} of the {member} member in the tar, bytes")
+        Field(
+            f"{member.replace('.', '_')}_{what}",
+            pa.int64(),
+            f"{what} of the {member} member in the tar, bytes",
+        )
         for member in MEMBERS
         for what in ("offset", "length")
     ),
@@ -180,7 +196,9 @@ def index_schema() -> pa.Schema:
 
 def features_dict(fields: tuple[Field, ...] = FIELDS) -> dict[str, Any]:
     """Hugging Face features in their serialized form; needs no import of `datasets`."""
-    return {field.name: {"_type": "Video"} if field.name == VIDEO else _feature(field.kind) for field in fields}
+    return {
+        field.name: {"_type": "Video"} if field.name == VIDEO else _feature(field.kind) for field in fields
+    }
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -217,15 +235,20 @@ def check_labels(labels: Mapping[str, Any]) -> None:
         if value is None and not field.nullable:
             raise ValueError(f"sample {labels['key']}: {field.name} must not be null")
         if value is not None and field.words and value not in field.words:
-            raise ValueError(f"sample {labels['key']}: {field.name}={value!r} must be one of {', '.join(field.words)}")
+            raise ValueError(
+                f"sample {labels['key']}: {field.name}={value!r} must be one of {', '.join(field.words)}"
+            )
     if not isinstance(labels["key"], str) or not KEY_PATTERN.fullmatch(labels["key"]):
-        raise ValueError(f"key={labels['key']!r} must read emotion_m|f_subject_sequence, without dots")
+        raise ValueError(f"key={labels['key']!r} must read emotion_m|f|u_subject_sequence, without dots")
 
 
 def sample_json(labels: Mapping[str, Any]) -> bytes:
     """JSON member of a sample: the labels in schema order, UTF-8, one line, byte for byte reproducible."""
     return json.dumps(
-        {field.name: labels[field.name] for field in LABELS}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        {field.name: labels[field.name] for field in LABELS},
+        ensure_ascii=False,
+        separators=(",", ":"),
+        allow_nan=False,
     ).encode()
 
 
@@ -238,5 +261,7 @@ def documentation(fields: tuple[Field, ...] = FIELDS) -> str:
             kind = "struct of float32"
         kind = kind.replace("halffloat", "float16").replace("fixed_size_list", "list")
         words = f" ({', '.join(field.words)})" if field.words else ""
-        rows.append(f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |")
+        rows.append(
+            f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |"
+        )
     return "\n".join(rows)

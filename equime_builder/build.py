@@ -1,0 +1,241 @@
+"""Building: plan, then shards by one or more processes, then index and card.
+
+A shard is a pure function of (plan, shard number), so it does not matter who builds it, when, or how often.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from equime_builder import manifest
+from equime_builder.finish import finish
+from equime_builder.generators import GENERATORS, PreparedPortrait
+from equime_builder.manifest import Commit, FolderError
+from equime_builder.plan import Plan, Shard, ask, differences, make_plan
+from equime_builder.portraits import PortraitError, PortraitSource, Rejection
+from equime_builder.profiles import Profile, profile_from_dict
+from equime_builder.samples import ClipRejected, make_sample
+from equime_builder.shards import shard_writers
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a dataset is asked to be."""
+
+    profile: Profile
+    source: PortraitSource
+    seed: int = 0
+    generator: str = "warp"
+    formats: tuple[str, ...] = ("webdataset", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """After each shard: how many clips and shards are done in this run, and of how many."""
+
+    shard: str
+    clips: int
+    total_clips: int
+    shards: int
+    total_shards: int
+
+
+def asked(request: Request) -> dict[str, Any]:
+    """The request as a plan's header states it."""
+    return ask(
+        request.profile,
+        seed=request.seed,
+        source=request.source.name,
+        fingerprint=request.source.fingerprint(),
+        generator=request.generator,
+        formats=request.formats,
+    )
+
+
+def plan_for(request: Request) -> Plan:
+    """Survey the source and lay out the plan.
+
+    Raises:
+        ValueError: no portrait can be used.
+    """
+    return make_plan(asked(request), request.source.survey(request.profile, request.seed))
+
+
+def prepare(root: Path, request: Request) -> Mapping[str, Any]:
+    """The folder's plan header: the one that lies there if it is the same plan, else a new one.
+
+    Raises:
+        FolderError: the folder holds another plan or foreign files, is in use, or cannot be written.
+    """
+    if (root / manifest.HEADER).exists():
+        header = manifest.read_header(root)
+        if found := differences(asked(request), header):
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise FolderError(f"{root} was made by a different plan; {found[0]}{more}. Build into another folder")
+        return header
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        strangers = [entry.name for entry in root.iterdir() if entry.name != manifest.FOLDER]
+        if strangers:
+            raise FolderError(f"{root} is not empty and holds no plan (it has {strangers[0]!r}); name a new folder")
+        with manifest.lock(root, "build"):
+            plan = plan_for(request)
+            manifest.write_plan(root, plan)
+    except OSError as error:
+        raise FolderError(f"{root} cannot be written: {error.strerror}") from error
+    return plan.header
+
+
+def build(
+    root: Path,
+    request: Request,
+    *,
+    workers: int = 1,
+    shards: Sequence[int] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> bool:
+    """Build what is missing of a dataset, or (again) the shards with the given numbers.
+
+    Returns:
+        Whether the dataset is complete: all shards committed, index and card written.
+
+    Raises:
+        FolderError: the folder is in use, holds another plan, or cannot be written.
+        ValueError: no portrait can be used.
+    """
+    header = prepare(root, request)
+    everything = manifest.shards_in(header, None)
+    chosen = manifest.shards_in(header, shards)
+    # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
+    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
+        todo = manifest.pending(root, chosen, str(header["plan_sha256"])) if shards is None else chosen
+        _build_shards(root, request.source, todo, workers, progress)
+        if manifest.pending(root, everything, str(header["plan_sha256"])):
+            return False
+        with manifest.lock(root, "finish", patience_s=60.0):
+            finish(root)
+    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    return True
+
+
+def _build_shards(
+    root: Path,
+    source: PortraitSource,
+    shards: Sequence[Shard],
+    workers: int,
+    progress: Callable[[Progress], None],
+) -> None:
+    done_clips, total = 0, sum(shard.clips for shard in shards)
+    for count, shard in enumerate(_run(root, source, shards, workers), start=1):
+        done_clips += shard.clips
+        progress(Progress(shard.name, done_clips, total, count, len(shards)))
+
+
+def _run(root: Path, source: PortraitSource, shards: Sequence[Shard], workers: int) -> Iterator[Shard]:
+    """Build shards and yield each when it is committed."""
+    if workers == 1 or len(shards) == 1:
+        for shard in shards:
+            build_shard(root, source, shard)
+            yield shard
+        return
+    context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
+    with ProcessPoolExecutor(min(workers, len(shards)), context, _watch_parent, (os.getpid(),)) as pool:
+        waiting: dict[Future[None], Shard] = {
+            pool.submit(build_shard, root, source, shard): shard for shard in shards
+        }
+        try:
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    shard = waiting.pop(future)
+                    future.result()
+                    yield shard
+        except BrokenProcessPool:
+            raise FolderError(
+                "a worker process died (out of memory?); what is committed is kept, run the same command again"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _watch_parent(parent: int) -> None:
+    """End this worker when its parent is gone: a killed build must not go on writing."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def build_shard(root: Path, source: PortraitSource, shard: Shard) -> None:
+    """Make, write and commit one shard.
+
+    Raises:
+        FolderError: another process is building it, or the disk is full or cannot be written.
+    """
+    import cv2
+    import pyarrow as pa
+
+    # Processes share the cores among them, and sums that threads divide are not the same bits on every machine.
+    cv2.setNumThreads(1)
+    pa.set_cpu_count(1)
+    try:
+        with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=manifest.LOCK_PATIENCE_S):
+            manifest.commit_path(root, shard).unlink(missing_ok=True)
+            manifest.write_commit(root, shard, _write_shard(root, source, shard))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "the disk is full" if full else f"cannot be written: {error.strerror or error}"
+        raise FolderError(
+            f"{root}: {why} (shard {shard.name}); what is committed is kept, make room and run the same command again"
+        ) from error
+
+
+def _write_shard(root: Path, source: PortraitSource, shard: Shard) -> Commit:
+    header = manifest.read_header(root)
+    profile = profile_from_dict(header["profile"], where="plan")
+    generator = GENERATORS[header["generator"]]()
+    clips, subjects = manifest.read_shard_plan(root, shard)
+    rejected: list[Rejection] = []
+    keys: list[str] = []
+    files = shard.files(header["formats"])
+    current: tuple[str, PreparedPortrait] | None = None
+    with shard_writers(root, files) as writers:
+        for clip in clips:
+            try:
+                if current is None or current[0] != clip.subject:
+                    portrait = source.portrait(subjects[clip.subject], profile.size)
+                    current = clip.subject, generator.prepare(portrait)
+                sample = make_sample(profile, clip, subjects[clip.subject], source.name, current[1], generator)
+            except ClipRejected as error:
+                rejected.append(Rejection(clip.key, str(error)))
+                continue
+            except PortraitError as error:
+                raise FolderError(f"{clip.subject}: {error}") from error
+            keys.append(sample.key)
+            for writer in writers:
+                writer.write(sample)
+    return Commit(
+        shard.name,
+        header["plan_sha256"],
+        len(keys),
+        keys[0] if keys else None,
+        keys[-1] if keys else None,
+        manifest.describe_files(root, files),
+        tuple(rejected),
+    )

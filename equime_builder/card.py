@@ -1,0 +1,135 @@
+"""The dataset card, from a template and the index; never by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from importlib import resources
+from string import Template
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from equime_builder.plan import UNKNOWN, Plan
+from equime_loader.schema import FIELDS, LABELS, LOCATION, SPLITS, documentation, features
+
+LICENCE = "CC BY-NC-SA 4.0"
+GATE_PROMPT = (
+    "EquiME is for non-commercial research. You agree not to identify or re-identify any person, not to use the data "
+    "for surveillance or for decisions about a person, to cite the paper, and to pass these terms on with any copy."
+)
+GATE_FIELDS = {
+    "Full name": "text",
+    "Institution": "text",
+    "Institutional e-mail": "text",
+    "Position": "text",
+    "Supervisor (students)": "text",
+    "Research description": "text",
+    "Intended use": "text",
+    "I agree to non-commercial use only": "checkbox",
+    "I will not attempt to re-identify anybody": "checkbox",
+    "I will cite the paper": "checkbox",
+}
+SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7))
+
+
+def _template(name: str) -> Template:
+    return Template((resources.files("dataset_card") / name).read_text(encoding="utf-8"))
+
+
+def _portrait_licence(plan: Plan) -> str:
+    licences = sorted({value for value in plan.portraits["licence"].to_pylist() if value})
+    return "; ".join(licences)
+
+
+def licence_text(plan: Plan) -> str:
+    """The LICENSE file of a dataset folder."""
+    return _template("LICENSE.md").substitute(portrait_licence=_portrait_licence(plan))
+
+
+def card(plan: Plan, index: pa.Table, *, rejected: int) -> str:
+    """The README of a dataset folder, with the metadata that the Hub and `datasets` read."""
+    profile, header = plan.profile, plan.header
+    return _template("card.md").substitute(
+        yaml=yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip(),
+        name=profile.name,
+        profile=profile.name,
+        follows=_plain(profile.follows),
+        subjects=f"{len(set(index['subject'].to_pylist())):,}",
+        clips=f"{len(index):,}",
+        size=profile.size,
+        frames=profile.frames,
+        fps=f"{profile.fps:g}",
+        source=header["source"],
+        portrait_licence=_plain(_portrait_licence(plan)),
+        generator=header["generator"],
+        seed=header["seed"],
+        rejected=rejected,
+        plan_sha256=header["plan_sha256"],
+        composition=composition(index),
+        au_table=profile.au_table,
+        fields=documentation(),
+        licence=LICENCE,
+    )
+
+
+def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
+    """YAML head of the card. `configs` names Parquet only: one builder serves all configs of a README."""
+    splits = [split for split in SPLITS if split in set(index["split"].to_pylist())]
+    formats = plan.header["formats"]
+    configs: list[dict[str, Any]] = []
+    if "parquet" in formats:
+        files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
+        configs.append({"config_name": "default", "default": True, "data_files": files})
+    configs.append({"config_name": "metadata", "data_files": [{"split": "all", "path": "index.parquet"}]})
+    infos = [{"config_name": "default", "features": features()._to_yaml_list()}] if "parquet" in formats else []
+    infos.append({"config_name": "metadata", "features": features((*LABELS, *LOCATION))._to_yaml_list()})
+    return {
+        "pretty_name": f"EquiME ({plan.profile.name})",
+        "license": "cc-by-nc-sa-4.0",
+        "task_categories": ["video-classification"],
+        "tags": ["micro-expressions", "facial-action-units", "synthetic", "fairness", "video"],
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [next((name for name, bound in SIZES if len(index) < bound), "n>10M")],
+        "extra_gated_prompt": GATE_PROMPT,
+        "extra_gated_fields": GATE_FIELDS,
+        "configs": configs,
+        "dataset_info": infos,
+    }
+
+
+def composition(index: pa.Table) -> str:
+    """Markdown table: clips per split and word of each label."""
+    rows = [f"| | | {' | '.join(SPLITS)} | all |", f"| --- | --- |{' ---: |' * (len(SPLITS) + 1)}"]
+    splits = index["split"].to_pylist()
+    for title, name in (
+        ("emotion", "emotion"),
+        ("derived emotion", "derived_emotion"),
+        ("apparent gender", "apparent_gender"),
+        ("apparent race", "apparent_race"),
+        ("age group", "age_group"),
+    ):
+        words = [word or UNKNOWN for word in index[name].to_pylist()]
+        counts = Counter(zip(words, splits, strict=True))
+        vocabulary = next(field.words for field in FIELDS if field.name == name)
+        for word in _in_order({word for word, _ in counts}, vocabulary):
+            numbers = [counts[word, split] for split in SPLITS]
+            rows.append(f"| {title} | {word} | {' | '.join(map(str, numbers))} | {sum(numbers)} |")
+    subjects = [
+        pc.count_distinct(index.filter(pc.equal(index["split"], split))["subject"]).as_py() for split in SPLITS
+    ]
+    rows.append(f"| subjects | | {' | '.join(map(str, subjects))} | {sum(subjects)} |")
+    return "\n".join(rows)
+
+
+def _in_order(words: set[str], vocabulary: Iterable[str]) -> list[str]:
+    known = [word for word in vocabulary if word in words]
+    return known + sorted(words - set(known))
+
+
+def _plain(text: str) -> str:
+    """Text from a profile or a source, inert in Markdown, HTML and YAML."""
+    kept = "".join(character for character in text if character.isprintable())
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#$" else character for character in kept)

@@ -1,0 +1,147 @@
+"""What a dataset gets when all its shards are committed: index, rejects, card, licence, and their hashes.
+
+All of it is derived from the plan and the shards, so it can be written, compared and repaired at any time.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from equime_builder import manifest
+from equime_builder.card import card, licence_text
+from equime_builder.files import file_sha256, replacing, write_atomic
+from equime_builder.manifest import Commit, FolderError
+from equime_builder.plan import Shard, rejected_portraits
+from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
+
+INDEX, CARD, LICENCE = "index.parquet", "README.md", "LICENSE"
+TEXTS = (CARD, LICENCE, manifest.REJECTED)
+HASHED = (*TEXTS, INDEX, manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS)
+
+
+def finish(root: Path) -> None:
+    """Write index, texts and, last, their hashes.
+
+    Raises:
+        FolderError: a shard is not committed or cannot be read.
+    """
+    with replacing(root / INDEX) as temporary:
+        write_index(root, temporary)
+    for path, data in texts(root, pq.read_table(root / INDEX)).items():
+        if not (root / path).exists() or (root / path).read_bytes() != data:
+            write_atomic(root / path, data)
+    write_atomic(root / manifest.DATASET, dataset_bytes(root))
+
+
+def write_index(root: Path, target: Path) -> None:
+    """Write the index as Parquet, shard by shard, so that memory does not grow with the dataset."""
+    with pq.ParquetWriter(target, index_schema(), compression="zstd") as writer:
+        for table in index_tables(root):
+            writer.write_table(table)
+
+
+def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
+    """Every shard with its line.
+
+    Raises:
+        FolderError: a shard is not committed.
+    """
+    for shard in manifest.shards_in(manifest.read_header(root), None):
+        commit = manifest.read_commit(root, shard)
+        if commit is None:
+            raise FolderError(f"{root}: shard {shard.name} is not committed; run the build again")
+        yield shard, commit
+
+
+def index_tables(root: Path) -> Iterator[pa.Table]:
+    """The index, shard by shard."""
+    formats = manifest.read_header(root)["formats"]
+    for shard, _ in committed(root):
+        yield index_table(root, shard.files(formats))
+
+
+def index_table(root: Path, files: Mapping[str, str]) -> pa.Table:
+    """Index rows of one shard: labels from its Parquet (or its tar), places from its tar."""
+    try:
+        places = member_places(root / files["webdataset"]) if "webdataset" in files else None
+        labels = read_labels(root, files)
+    except (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError) as error:
+        raise FolderError(f"{root / next(iter(files.values()))}: cannot be read ({error})") from error
+    if places is not None and list(places) != labels["key"].to_pylist():
+        raise FolderError(f"{root / files['webdataset']}: holds other keys than {files.get('parquet', 'its JSON')}")
+    rows = list((places or {}).values()) or [{}] * len(labels)
+    located = [{"shard": files.get("webdataset"), **row} for row in rows]
+    columns = [labels[field.name] for field in LABELS]
+    columns += [pa.array([row.get(field.name) for row in located], field.kind) for field in LOCATION]
+    return pa.table(columns, schema=index_schema())
+
+
+def read_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
+    """Labels of one shard, from whichever of its files holds them."""
+    schema = pa.schema([(field.name, field.kind) for field in LABELS])
+    if "parquet" in files:
+        return pq.read_table(root / files["parquet"], columns=schema.names).replace_schema_metadata(None).cast(schema)
+    if "arrow" in files:
+        with pa.memory_map(str(root / files["arrow"])) as source:
+            return pa.ipc.open_file(source).read_all().select(schema.names).replace_schema_metadata(None).cast(schema)
+    with tarfile.open(root / files["webdataset"], "r:") as tar:
+        rows = [json.load(tar.extractfile(entry)) for entry in tar if entry.name.endswith(".json")]  # type: ignore[arg-type]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def member_places(path: Path) -> dict[str, dict[str, int]]:
+    """Offset and length of each sample's members in a tar, by key, in the tar's order.
+
+    Raises:
+        ValueError: a sample without exactly the members of the schema, adjacent and in their order.
+    """
+    places: dict[str, dict[str, int]] = {}
+    with tarfile.open(path, "r:") as tar:
+        entries = iter(tar)
+        for first in entries:
+            key = first.name.split(".", 1)[0]
+            group = [first, *(entry for _, entry in zip(MEMBERS[1:], entries, strict=False))]
+            if [entry.name for entry in group] != [f"{key}.{member}" for member in MEMBERS] or key in places:
+                raise ValueError(f"sample {key} at byte {first.offset} has not just the members {', '.join(MEMBERS)}")
+            places[key] = {}
+            for member, entry in zip(MEMBERS, group, strict=True):
+                stem = member.replace(".", "_")
+                places[key] |= {f"{stem}_offset": entry.offset_data, f"{stem}_length": entry.size}
+    return places
+
+
+def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
+    """Contents of the derived text files."""
+    plan = manifest.read_plan(root)
+    rejects = [("portrait", rejection) for rejection in rejected_portraits(plan.portraits)]
+    rejects += [("clip", rejection) for _, commit in committed(root) for rejection in commit.rejected]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["what", "name", "reason"])
+    writer.writerows([what, rejection.name, rejection.reason] for what, rejection in rejects)
+    return {
+        CARD: card(plan, index, rejected=len(rejects)).encode(),
+        LICENCE: licence_text(plan).encode(),
+        manifest.REJECTED: table.getvalue().encode(),
+    }
+
+
+def dataset_bytes(root: Path) -> bytes:
+    """The line of `dataset.json` for the folder as it lies."""
+    content: dict[str, Any] = {
+        "plan_sha256": manifest.read_header(root)["plan_sha256"],
+        "samples": sum(commit.samples for _, commit in committed(root)),
+        "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in HASHED},
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**content, "content_sha256": digest}, indent=1) + "\n").encode()

@@ -1,0 +1,236 @@
+"""The manifest: the plan, and one committed line per shard. What is not in it has not been built.
+
+    __manifest__/plan.json          what was asked for, and the plan's hash
+    __manifest__/clips.parquet      every clip that will exist
+    __manifest__/portraits.parquet  subjects, and rejected portraits with reasons
+    __manifest__/shards/NAME.json   one line per shard: hash, bytes, samples, first and last key, rejected clips
+    __manifest__/rejected.csv       all that was left out, and why (written with the index)
+    __manifest__/dataset.json       hashes of everything beside the shards (written last)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from equime_builder.files import file_sha256, replacing, write_atomic
+from equime_builder.plan import (
+    CLIP_SCHEMA,
+    PORTRAIT_SCHEMA,
+    Plan,
+    PlannedClip,
+    Shard,
+    plan_hash,
+    shards_of,
+    subject_from_row,
+)
+from equime_builder.portraits import Rejection, Subject
+
+FOLDER = "__manifest__"
+HEADER, CLIPS, PORTRAITS = (f"{FOLDER}/{name}" for name in ("plan.json", "clips.parquet", "portraits.parquet"))
+REJECTED, DATASET, LOCKS = (f"{FOLDER}/{name}" for name in ("rejected.csv", "dataset.json", "locks"))
+MAX_JSON_BYTES = 64 * 2**20
+LOCK_PATIENCE_S = 5.0
+
+
+class FolderError(ValueError):
+    """A dataset folder that cannot be used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The line of a finished shard. `files` has path, bytes and sha256 by format."""
+
+    shard: str
+    plan_sha256: str
+    samples: int
+    first_key: str | None
+    last_key: str | None
+    files: Mapping[str, Mapping[str, Any]]
+    rejected: tuple[Rejection, ...] = ()
+
+    def line(self) -> bytes:
+        """The committed bytes: one line of JSON with a checksum of its own."""
+        content = {
+            "shard": self.shard,
+            "plan_sha256": self.plan_sha256,
+            "samples": self.samples,
+            "first_key": self.first_key,
+            "last_key": self.last_key,
+            "files": {name: dict(file) for name, file in self.files.items()},
+            "rejected": [{"key": rejection.name, "reason": rejection.reason} for rejection in self.rejected],
+        }
+        return (json.dumps({**content, "line_sha256": _digest(content)}, ensure_ascii=False) + "\n").encode()
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file of the folder.
+
+    Raises:
+        FolderError: missing, too large, not JSON, not an object.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise FolderError(f"{path}: over {MAX_JSON_BYTES / 2**20:.0f} MiB")
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FolderError(f"{path}: missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FolderError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise FolderError(f"{path}: holds no JSON object")
+    return value
+
+
+def commit_path(root: Path, shard: Shard) -> Path:
+    return root / FOLDER / "shards" / f"{shard.name}.json"
+
+
+def read_commit(root: Path, shard: Shard) -> Commit | None:
+    """The shard's line, None where it was not committed.
+
+    Raises:
+        FolderError: the line is damaged.
+    """
+    path = commit_path(root, shard)
+    if not path.exists():
+        return None
+    content = read_json(path)
+    checksum = content.pop("line_sha256", None)
+    try:
+        if checksum != _digest(content):
+            raise FolderError(f"{path}: does not match its own checksum")
+        rejected = tuple(Rejection(row["key"], row["reason"]) for row in content.pop("rejected"))
+        return Commit(**content, rejected=rejected)
+    except (TypeError, KeyError) as error:
+        raise FolderError(f"{path}: not a shard's line ({error})") from error
+
+
+def write_commit(root: Path, shard: Shard, commit: Commit) -> None:
+    path = commit_path(root, shard)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, commit.line())
+
+
+def describe_files(root: Path, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Path, bytes and sha256 of a shard's files, by format."""
+    return {
+        name: {"path": path, "bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)}
+        for name, path in files.items()
+    }
+
+
+def write_plan(root: Path, plan: Plan) -> None:
+    """Write a plan; its header comes last and makes it valid."""
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    for path, table in ((CLIPS, plan.clips), (PORTRAITS, plan.portraits)):
+        with replacing(root / path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", row_group_size=2048)
+    write_atomic(root / HEADER, header_bytes(plan.header))
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    return (json.dumps(header, indent=1) + "\n").encode()
+
+
+def read_header(root: Path) -> dict[str, Any]:
+    """The plan's header.
+
+    Raises:
+        FolderError: there is none, or it lacks what a plan says.
+    """
+    header = read_json(root / HEADER)
+    missing = [name for name in ("profile", "seed", "source", "shards", "formats", "plan_sha256") if name not in header]
+    if missing:
+        raise FolderError(f"{root / HEADER}: lacks {missing[0]!r}; it is not a plan")
+    return header
+
+
+def read_plan(root: Path) -> Plan:
+    """The whole plan, checked against its hash.
+
+    Raises:
+        FolderError: part of it is missing, damaged or edited.
+    """
+    header = read_header(root)
+    try:
+        clips, portraits = (pq.read_table(root / path) for path in (CLIPS, PORTRAITS))
+    except (OSError, pa.ArrowException) as error:
+        raise FolderError(f"{root / FOLDER}: the plan's tables cannot be read ({error})") from error
+    if not clips.schema.equals(CLIP_SCHEMA) or not portraits.schema.equals(PORTRAIT_SCHEMA):
+        raise FolderError(f"{root / FOLDER}: the plan's tables have other columns than a plan")
+    bare = {name: value for name, value in header.items() if name != "plan_sha256"}
+    if plan_hash(bare, clips, portraits) != header["plan_sha256"]:
+        raise FolderError(f"{root / FOLDER}: the plan does not match its own hash")
+    return Plan(header, clips, portraits)
+
+
+def read_shard_plan(root: Path, shard: Shard) -> tuple[list[PlannedClip], dict[str, Subject]]:
+    """The clips of one shard, in order, and their subjects; reads no more of the plan's tables than it must."""
+    rows = pq.read_table(root / CLIPS, filters=[("shard", "==", shard.number)]).to_pylist()
+    clips = [PlannedClip(**row) for row in rows]
+    names = sorted({clip.subject for clip in clips})
+    subjects = pq.read_table(root / PORTRAITS, filters=[("subject", "in", names)]).to_pylist()
+    return clips, {row["subject"]: subject_from_row(row) for row in subjects}
+
+
+def pending(root: Path, shards: Sequence[Shard], plan_sha256: str) -> list[Shard]:
+    """Shards without a valid commit of this plan, or whose files are not all there in their size."""
+    return [shard for shard in shards if not _is_committed(root, shard, plan_sha256)]
+
+
+def _is_committed(root: Path, shard: Shard, plan_sha256: str) -> bool:
+    try:
+        commit = read_commit(root, shard)
+        return (
+            commit is not None
+            and commit.plan_sha256 == plan_sha256
+            and all((root / file["path"]).stat().st_size == file["bytes"] for file in commit.files.values())
+        )
+    except (FolderError, OSError, KeyError, TypeError):
+        return False
+
+
+def lock(root: Path, name: str, *, patience_s: float = 0.0) -> AbstractContextManager[Any]:
+    """Exclusive lock of a part of the folder: a shard's name, or `build` for all of it.
+
+    The system drops it when the process ends, however it ends.
+
+    Raises:
+        FolderError: another process holds it.
+    """
+    folder = root / LOCKS
+    folder.mkdir(parents=True, exist_ok=True)
+    held = FileLock(folder / f"{name}.lock", timeout=patience_s)
+    try:
+        return held.acquire()
+    except Timeout:
+        what = "this folder" if name == "build" else f"shard {name} of this folder"
+        raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere") from None
+
+
+def shards_in(header: Mapping[str, Any], numbers: Sequence[int] | None) -> list[Shard]:
+    """All shards, or those with the given numbers.
+
+    Raises:
+        FolderError: a number that the plan has not.
+    """
+    shards = shards_of(header)
+    if numbers is None:
+        return shards
+    if wrong := [number for number in numbers if not 0 <= number < len(shards)]:
+        raise FolderError(f"shard {wrong[0]} must lie within 0..{len(shards) - 1}")
+    return [shards[number] for number in sorted(set(numbers))]

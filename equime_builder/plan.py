@@ -1,0 +1,333 @@
+"""The plan: every clip that will exist, before any exists. A pure function of (profile, survey, seed)."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from equime_builder.portraits import Attributes, Rejection, Subject, Survey
+from equime_builder.profiles import Profile, profile_from_dict
+from equime_builder.seeds import derive_seed
+from equime_builder.version import VERSION
+from equime_loader.schema import SPLITS, age_group
+
+FORMAT_VERSION = 1
+UNKNOWN = "unknown"
+
+CLIP_SCHEMA = pa.schema(
+    [
+        ("shard", pa.int32()),
+        ("key", pa.string()),
+        ("subject", pa.string()),
+        ("split", pa.string()),
+        ("emotion", pa.string()),
+        ("program_seed", pa.int64()),
+        ("nuisance_seed", pa.int64()),
+        ("ablation", pa.int16()),
+        ("counterfactual_group", pa.string()),
+    ]
+)
+PORTRAIT_SCHEMA = pa.schema(
+    [
+        ("subject", pa.string()),
+        ("person", pa.string()),
+        ("reference", pa.string()),
+        ("sha256", pa.string()),
+        ("licence", pa.string()),
+        ("attributes", pa.string()),
+        ("crop", pa.list_(pa.int32())),
+        ("landmarks", pa.binary()),
+        ("rejected", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClip:
+    """One row of the plan. `ablation` 0 is the program itself, above that the n-th change by `do`."""
+
+    shard: int
+    key: str
+    subject: str
+    split: str
+    emotion: str
+    program_seed: int
+    nuisance_seed: int
+    ablation: int
+    counterfactual_group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The unit of work, retry and regeneration: the same samples as tar, Parquet and, on request, Arrow."""
+
+    number: int
+    split: str
+    index: int
+    of: int
+    clips: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}-{self.index:05d}"
+
+    def files(self, formats: Iterable[str]) -> dict[str, str]:
+        """Path of each format's file, relative to the dataset folder."""
+        paths = {
+            "webdataset": f"wds/{self.name}.tar",
+            "parquet": f"data/{self.name}-of-{self.of:05d}.parquet",
+            "arrow": f"arrow/{self.name}-of-{self.of:05d}.arrow",
+        }
+        return {name: path for name, path in paths.items() if name in formats}
+
+
+FORMATS = ("webdataset", "parquet", "arrow")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`header` says what was asked for, `clips` and `portraits` are tables of the schemas above."""
+
+    header: Mapping[str, Any]
+    clips: pa.Table
+    portraits: pa.Table
+
+    @property
+    def profile(self) -> Profile:
+        return profile_from_dict(self.header["profile"], where="plan")
+
+    @property
+    def shards(self) -> list[Shard]:
+        return shards_of(self.header)
+
+
+def shards_of(header: Mapping[str, Any]) -> list[Shard]:
+    """The shards that a plan's header announces, in order."""
+    shards: list[Shard] = []
+    for split, sizes in header["shards"].items():
+        shards += [Shard(len(shards) + i, split, i, len(sizes), size) for i, size in enumerate(sizes)]
+    return shards
+
+
+def stratum(attributes: Attributes) -> tuple[str, str, str]:
+    """Apparent gender, race and age group, `unknown` where nobody judged."""
+    group = age_group(attributes.age) if attributes.age is not None else UNKNOWN
+    return attributes.gender or UNKNOWN, attributes.race or UNKNOWN, group
+
+
+def assign_splits(subjects: Sequence[Subject], shares: Sequence[float], seed: int) -> dict[str, str]:
+    """Split of each subject: persons are never divided, strata are spread evenly, totals come within one person.
+
+    Persons are sorted by stratum and, inside it, by a draw; each goes to the split that lacks most of its share.
+    """
+    people: dict[str, Subject] = {}
+    for subject in subjects:
+        people.setdefault(subject.person, subject)
+    order = sorted(people, key=lambda person: (stratum(people[person].attributes), derive_seed(seed, "split", person)))
+    counts, split_of = [0] * len(SPLITS), {}
+    for index, person in enumerate(order):
+        lacking = [share * (index + 1) - count for share, count in zip(shares, counts, strict=True)]
+        chosen = max(range(len(SPLITS)), key=lambda which: (lacking[which], -which))
+        counts[chosen] += 1
+        split_of[person] = SPLITS[chosen]
+    return {subject.subject: split_of[subject.person] for subject in subjects}
+
+
+def interleave(subjects: Sequence[Subject], seed: int) -> list[Subject]:
+    """Order in which neighbors differ in gender and race where they can: who shares a program differs in group."""
+    groups: dict[tuple[str, str], list[Subject]] = defaultdict(list)
+    for subject in sorted(subjects, key=lambda subject: derive_seed(seed, "order", subject.subject)):
+        groups[stratum(subject.attributes)[:2]].append(subject)
+    rounds = itertools.zip_longest(*(groups[key] for key in sorted(groups)))
+    return [subject for row in rounds for subject in row if subject is not None]
+
+
+ASKED = (
+    "format_version",
+    "builder_version",
+    "profile",
+    "seed",
+    "source",
+    "source_fingerprint",
+    "generator",
+    "formats",
+)
+
+
+def ask(
+    profile: Profile, *, seed: int, source: str, fingerprint: str, generator: str, formats: Sequence[str]
+) -> dict[str, Any]:
+    """The part of a plan's header that says what is asked for; two plans are the same if it is.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise ValueError(f"format {unknown[0]!r} must be one of {', '.join(FORMATS)}")
+    kept = [name for name in FORMATS if name in formats]
+    values = (FORMAT_VERSION, VERSION, profile.to_dict(), seed, source, fingerprint, generator, kept)
+    return dict(zip(ASKED, values, strict=True))
+
+
+def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
+    """Lay out every clip.
+
+    Raises:
+        ValueError: no subject is left.
+    """
+    if not survey.subjects:
+        reasons = Counter(rejection.reason.split(":")[0] for rejection in survey.rejections)
+        why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+        raise ValueError(f"no portrait can be used{f': {why}' if why else ''}")
+    profile, seed = profile_from_dict(asked["profile"], where="plan"), int(asked["seed"])
+    split_of = assign_splits(survey.subjects, profile.split, seed)
+    clips: list[PlannedClip] = []
+    sizes: dict[str, list[int]] = {}
+    for split in SPLITS:
+        members = interleave([subject for subject in survey.subjects if split_of[subject.subject] == split], seed)
+        sizes[split] = _lay_out(profile, members, split, seed, clips)
+    header = {
+        **asked,
+        "subjects": len(survey.subjects),
+        "clips": len(clips),
+        "shards": {split: parts for split, parts in sizes.items() if parts},
+    }
+    portraits = _portrait_table(survey)
+    table = pa.Table.from_pydict(
+        {name: [getattr(clip, name) for clip in clips] for name in CLIP_SCHEMA.names}, schema=CLIP_SCHEMA
+    )
+    return Plan({**header, "plan_sha256": plan_hash(header, table, portraits)}, table, portraits)
+
+
+def _lay_out(
+    profile: Profile, subjects: Sequence[Subject], split: str, seed: int, clips: list[PlannedClip]
+) -> list[int]:
+    """Append the clips of one split, subject by subject, and return the sizes of its shards."""
+    per_subject = len(profile.emotions) * profile.sequences * (1 + profile.ablations)
+    subjects_per_shard = max(1, profile.shard_samples // per_subject)
+    first_shard = clips[-1].shard + 1 if clips else 0
+    share = profile.shared_program_subjects
+    for place, subject in enumerate(subjects):
+        shard, block = first_shard + place // subjects_per_shard, place // share
+        letter = {"Man": "m", "Woman": "f"}.get(subject.attributes.gender or "", "u")
+        for emotion, sequence in itertools.product(profile.emotions, range(profile.sequences)):
+            program_seed = derive_seed(seed, "program", split, block, emotion, sequence)
+            shared = share > 1 or profile.ablations > 0
+            group = f"{split}-{emotion}-{block:05d}-{sequence:03d}" if shared else None
+            for ablation in range(1 + profile.ablations):
+                number = sequence * (1 + profile.ablations) + ablation
+                key = f"{emotion}_{letter}_{subject.subject}_{number:03d}"
+                nuisance_seed = derive_seed(seed, "nuisance", subject.subject, emotion, sequence)
+                clips.append(
+                    PlannedClip(
+                        shard, key, subject.subject, split, emotion, program_seed, nuisance_seed, ablation, group
+                    )
+                )
+    counts = [min(subjects_per_shard, len(subjects) - start) for start in range(0, len(subjects), subjects_per_shard)]
+    return [count * per_subject for count in counts]
+
+
+def _portrait_table(survey: Survey) -> pa.Table:
+    rows = [_portrait_row(subject) for subject in survey.subjects]
+    rows += [{"reference": rejection.name, "rejected": rejection.reason} for rejection in survey.rejections]
+    columns = {name: [row.get(name) for row in rows] for name in PORTRAIT_SCHEMA.names}
+    # File names may hold bytes that are no Unicode; they are kept readable and never written back.
+    columns["reference"] = [name.encode("utf-8", "backslashreplace").decode() for name in columns["reference"]]
+    return pa.Table.from_pydict(columns, schema=PORTRAIT_SCHEMA)
+
+
+def _portrait_row(subject: Subject) -> dict[str, Any]:
+    attributes = subject.attributes
+    return {
+        "subject": subject.subject,
+        "person": subject.person,
+        "reference": subject.reference,
+        "sha256": subject.sha256,
+        "licence": subject.licence,
+        "attributes": json.dumps(
+            {
+                "gender": attributes.gender,
+                "race": attributes.race,
+                "age": attributes.age,
+                "judged_by": dict(attributes.judged_by),
+                "gender_probabilities": attributes.gender_probabilities,
+                "race_probabilities": attributes.race_probabilities,
+            }
+        ),
+        "crop": list(subject.crop) if subject.crop else None,
+        "landmarks": None if subject.landmarks is None else subject.landmarks.astype("<f4").tobytes(),
+    }
+
+
+def subject_from_row(row: Mapping[str, Any]) -> Subject:
+    """A subject from a row of the portrait table."""
+    landmarks = row["landmarks"]
+    return Subject(
+        row["subject"],
+        row["person"],
+        row["reference"],
+        Attributes(**json.loads(row["attributes"])),
+        row["licence"],
+        row["sha256"],
+        tuple(row["crop"]) if row["crop"] else None,
+        None if landmarks is None else np.frombuffer(landmarks, "<f4").reshape(-1, 2).astype(np.float32),
+    )
+
+
+def rejected_portraits(portraits: pa.Table) -> list[Rejection]:
+    """The portraits that were left out, with reasons."""
+    table = portraits.select(["reference", "rejected"])
+    return [Rejection(row["reference"], row["rejected"]) for row in table.to_pylist() if row["rejected"] is not None]
+
+
+def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table) -> str:
+    """SHA-256 of what a plan says, whatever its files' encoding."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for table in (clips, portraits):
+        for batch in table.to_batches(max_chunksize=4096):
+            digest.update(repr(batch.to_pylist()).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def differences(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:
+    """Fields in which two plan headers differ, as ``profile.fps: 100.0 asked, 24 planned``."""
+    left, right = ({name: header.get(name) for name in ASKED} for header in (asked, stored))
+    return _differences(left, right, "")
+
+
+def _differences(asked: Mapping[str, Any], stored: Mapping[str, Any], prefix: str) -> list[str]:
+    found = []
+    for name in [*asked, *(name for name in stored if name not in asked)]:
+        one, other = asked.get(name), stored.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += _differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            found.append(f"{prefix}{name}: {one} asked, {other} planned")
+    return found
+
+
+def summary(plan: Plan) -> dict[str, dict[str, int]]:
+    """Clips per split, emotion, gender, race and age group."""
+    attributes = {
+        row["subject"]: Attributes(**json.loads(row["attributes"]))
+        for row in plan.portraits.select(["subject", "attributes"]).to_pylist()
+        if row["subject"]
+    }
+    strata = {subject: stratum(value) for subject, value in attributes.items()}
+    counts: dict[str, Counter[str]] = {
+        name: Counter() for name in ("split", "emotion", "apparent gender", "apparent race", "age group")
+    }
+    for split, emotion, subject in zip(
+        *(plan.clips[name].to_pylist() for name in ("split", "emotion", "subject")), strict=True
+    ):
+        for name, word in zip(counts, (split, emotion, *strata[subject]), strict=True):
+            counts[name][word] += 1
+    return {name: dict(counter) for name, counter in counts.items()}

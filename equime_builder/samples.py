@@ -1,0 +1,188 @@
+"""One planned clip to one finished sample: program, frames, encoding, measurement, labels."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_builder.captions import NEGATIVE_PROMPT, au_text, caption, prompt
+from equime_builder.encode import CODEC, EncodedClip, decode_planes, encode
+from equime_builder.generators import Generator, PreparedPortrait
+from equime_builder.plan import PlannedClip
+from equime_builder.portraits import Attributes, Subject
+from equime_builder.profiles import Profile
+from equime_builder.scm import (
+    Nuisance,
+    Program,
+    derive_label,
+    do,
+    intervention,
+    sample_nuisance,
+    sample_program,
+    sided_curves,
+)
+from equime_builder.seeds import derive_seed
+from equime_loader.schema import FIELDS, LABELS, THREE_CLASS_OF, age_group, check_labels
+
+# An event that the encoder erased is no label: the apex must differ from the onset in the moved region at least this
+# many times as much as elsewhere.
+LEAST_MOTION_RATIO = 1.1
+
+
+class ClipRejected(ValueError):
+    """A clip whose label cannot be seen in its frames; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A finished sample: `labels` by field, the MP4, and AU curves (T, AUs) float16."""
+
+    labels: dict[str, Any]
+    video: bytes
+    curves: NDArray[np.float16]
+
+    @property
+    def key(self) -> str:
+        return str(self.labels["key"])
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What the finished, encoded clip shows at its apex: see the schema's fields of the same names."""
+
+    motion_psnr_db: float
+    motion_inside: float
+    motion_outside: float
+
+
+def program_of(profile: Profile, clip: PlannedClip) -> tuple[Program, str | None]:
+    """The clip's program and, for an ablation, the intervention that made it."""
+    program = sample_program(profile, clip.emotion, clip.program_seed)
+    if not clip.ablation:
+        return program, None
+    au, intensity = intervention(program, profile, derive_seed(clip.program_seed, "ablation", clip.ablation))
+    return do(program, au, intensity), f"do(AU{au}={intensity:g})"
+
+
+def make_sample(
+    profile: Profile, clip: PlannedClip, subject: Subject, source: str, portrait: PreparedPortrait, generator: Generator
+) -> Sample:
+    """Make one sample; a pure function of its arguments.
+
+    Raises:
+        ClipRejected: the finished clip does not show its label.
+    """
+    program, change = program_of(profile, clip)
+    nuisance = sample_nuisance(profile, program.timing, clip.nuisance_seed)
+    frames = portrait.render(program, nuisance)
+    encoded = encode(frames, fps=profile.fps, keyframe=program.timing.onset, video=profile.video)
+    measured = measure(encoded.data, frames, program, portrait.moved(program)) if program.activations else None
+    left, right = sided_curves(program, nuisance)
+    labels = dict.fromkeys(field.name for field in LABELS)
+    labels |= _program_labels(profile, clip, program, change)
+    labels |= {**_subject_labels(subject), "source": source}
+    labels |= _video_labels(profile, encoded, nuisance)
+    labels |= {"prompt": prompt(program, clip.emotion, subject.attributes), "negative_prompt": NEGATIVE_PROMPT}
+    labels |= {"caption": caption(program, clip.emotion, subject.attributes)}
+    labels |= {"generator": generator.name, "model": generator.model, "model_revision": generator.revision}
+    if measured is not None:
+        labels |= {name: _single(getattr(measured, name)) for name in Measurement.__slots__}
+    check_labels(labels)
+    return Sample(labels, encoded.data, np.maximum(left, right).astype(np.float16))
+
+
+def measure(data: bytes, frames: NDArray[np.uint8], program: Program, moved: NDArray[np.bool_]) -> Measurement:
+    """Compare onset and apex of the encoded clip, and its apex with the frame that was meant (luma).
+
+    Raises:
+        ClipRejected: the clip does not decode, or its label's motion does not stand out.
+    """
+    timing, height = program.timing, moved.shape[0]
+    decoded = decode_planes(data, first=timing.onset, last=timing.apex)
+    if len(decoded) != timing.apex - timing.onset + 1:
+        raise ClipRejected(f"{len(decoded)} frames decode between onset {timing.onset} and apex {timing.apex}")
+    first, apex = (decoded[place][:height].astype(np.float32) for place in (0, -1))
+    error = float(np.mean((apex - frames[timing.apex][:height]) ** 2))
+    change = np.abs(apex - first)
+    inside = float(change[moved].mean()) if moved.any() else 0.0
+    outside = float(change[~moved].mean()) if not moved.all() else 0.0
+    if inside < LEAST_MOTION_RATIO * outside:
+        raise ClipRejected(f"the apex differs by {inside:.2f} grey levels where the AUs move, {outside:.2f} elsewhere")
+    return Measurement(10 * np.log10(255**2 / max(error, 1e-6)), inside, outside)
+
+
+def _single(value: float) -> float:
+    """A float that is the same in JSON, Parquet and Arrow: the shortest decimal of its float32."""
+    return float(str(np.float32(value)))
+
+
+def _program_labels(profile: Profile, clip: PlannedClip, program: Program, change: str | None) -> dict[str, Any]:
+    timing = program.timing
+    frames = {"onset": timing.onset, "apex": timing.apex, "offset": timing.offset}
+    return {
+        "key": clip.key,
+        "split": clip.split,
+        "subject": clip.subject,
+        "emotion": clip.emotion,
+        "derived_emotion": derive_label(program, profile, clip.program_seed),
+        "three_class": THREE_CLASS_OF[clip.emotion],
+        "aus": [{"au": a.au, "side": a.side, "intensity": _single(a.intensity)} for a in program.activations],
+        "au_text": au_text(program),
+        **{f"{name}_frame": frame for name, frame in frames.items()},
+        **{f"{name}_ms": _single(timing.milliseconds(frame)) for name, frame in frames.items()},
+        "profile": profile.name,
+        "seed": clip.program_seed,
+        "counterfactual_group": clip.counterfactual_group,
+        "intervention": change,
+    }
+
+
+def _subject_labels(subject: Subject) -> dict[str, Any]:
+    attributes = subject.attributes
+    return {
+        "apparent_gender": attributes.gender,
+        "gender_judged_by": attributes.judge("gender"),
+        "gender_probabilities": _probabilities("gender_probabilities", attributes),
+        "apparent_race": attributes.race,
+        "race_judged_by": attributes.judge("race"),
+        "race_probabilities": _probabilities("race_probabilities", attributes),
+        "apparent_age": None if attributes.age is None else _single(attributes.age),
+        "age_group": None if attributes.age is None else age_group(attributes.age),
+        "age_judged_by": attributes.judge("age"),
+        "licence": subject.licence,
+    }
+
+
+def _probabilities(name: str, attributes: Attributes) -> dict[str, float | None] | None:
+    given = getattr(attributes, name)
+    if given is None:
+        return None
+    words = next(field.kind.names for field in FIELDS if field.name == name)
+    return {word: _single(given[word]) if word in given else None for word in words}
+
+
+def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) -> dict[str, Any]:
+    return {
+        "codec": CODEC,
+        "width": profile.size,
+        "height": profile.size,
+        "fps": _single(profile.fps),
+        "frames": profile.frames,
+        "duration_s": _single(encoded.duration_s),
+        "size_bytes": len(encoded.data),
+        "bitrate_kbps": _single(encoded.bitrate_kbps),
+        "sway_px": _single(float(np.abs(nuisance.sway[:, :2]).max())),
+        "blink_frame": nuisance.blink,
+        "noise_sigma": _single(nuisance.noise_sigma),
+    }
+
+
+def npy(array: NDArray[np.float16]) -> bytes:
+    """An array in NumPy's own format, without pickle."""
+    target = io.BytesIO()
+    np.lib.format.write_array(target, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+    return target.getvalue()

@@ -1,0 +1,147 @@
+"""Source `celeba-hq`: a CelebAMask-HQ folder, with selection by its 40 attributes.
+
+Layout: ``CelebA-HQ-img/0.jpg …`` and the attribute annotation, either ``CelebAMask-HQ-attribute-anno.txt`` (a count,
+a line of names, then file and values) or the same as CSV. Where ``CelebA-HQ-to-CelebA-mapping.txt`` and CelebA's
+``identity_CelebA.txt`` lie in the folder, pictures of one person share an identity.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+from equime_builder.profiles import Profile
+from equime_builder.seeds import derive_seed
+from equime_builder.sources.photographs import Candidate, fingerprint, load_portrait, survey
+
+IMAGES = "CelebA-HQ-img"
+ANNOTATIONS = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-attribute-anno.csv")
+MAPPING, IDENTITIES = "CelebA-HQ-to-CelebA-mapping.txt", "identity_CelebA.txt"
+LICENCE = "CelebAMask-HQ: non-commercial research and educational use only"
+NEUTRAL_SELECTION: Mapping[str, int] = {"Smiling": -1, "Mouth_Slightly_Open": -1, "Eyeglasses": -1}
+
+
+@dataclass(frozen=True)
+class CelebAHQSource:
+    """Pictures of `root` whose attributes equal `select` (each 1 or -1), at most `limit` of them."""
+
+    root: Path
+    model: Callable[[], Path]
+    select: Mapping[str, int] = field(default_factory=lambda: dict(NEUTRAL_SELECTION))
+    limit: int | None = None
+    name: str = "celeba-hq"
+
+    def _annotation(self) -> Path:
+        for name in ANNOTATIONS:
+            if (self.root / name).is_file():
+                return self.root / name
+        raise PortraitError(f"{self.root}: needs {IMAGES}/ and one of {', '.join(ANNOTATIONS)}")
+
+    def fingerprint(self) -> str:
+        annotation = self._annotation()
+        files = sorted(f"{IMAGES}/{path.name}" for path in (self.root / IMAGES).glob("*.jpg"))
+        extra = f"{annotation.read_bytes().hex()}|{sorted(self.select.items())}|{self.limit}"
+        return fingerprint(self.root, files, extra)
+
+    def survey(self, profile: Profile, seed: int) -> Survey:
+        annotation = self._annotation()
+        table, faults = read_annotation(annotation)
+        known = next(iter(table.values()), {})
+        for name in self.select:
+            if table and name not in known:
+                raise PortraitError(
+                    f"{annotation.name} has no attribute {name!r}; it has: {', '.join(known)}"
+                )
+        people = read_people(self.root)
+        rejections = [Rejection(f"{IMAGES}/{file}", reason) for file, reason in faults.items()]
+        candidates = []
+        for file, values in table.items():
+            unlike = [
+                f"{name} = {values[name]}" for name, wanted in self.select.items() if values[name] != wanted
+            ]
+            if unlike:
+                rejections.append(Rejection(f"{IMAGES}/{file}", f"not selected: {', '.join(unlike)}"))
+                continue
+            candidates.append(_candidate(file, values, people))
+        # Taken in an order of their own, since the numbering of the pictures may not be random.
+        candidates.sort(key=lambda candidate: derive_seed(seed, "celeba-hq", candidate.reference))
+        return survey(
+            self.root,
+            candidates,
+            model=self.model(),
+            size=profile.size,
+            licence=LICENCE,
+            limit=self.limit or max(len(candidates), 1),
+            rejections=rejections,
+        )
+
+    def portrait(self, subject: Subject, size: int) -> Portrait:
+        return load_portrait(self.root, subject, size)
+
+
+def _candidate(file: str, values: Mapping[str, int], people: Mapping[str, str]) -> Candidate:
+    number = Path(file).stem
+    gender = {1: "Man", -1: "Woman"}.get(values.get("Male", 0))
+    attributes = Attributes(gender, judged_by={"gender": "CelebA attribute Male"} if gender else {})
+    subject = f"c{int(number):05d}"
+    return Candidate(f"{IMAGES}/{file}", attributes, subject, people.get(number, subject))
+
+
+def read_annotation(path: Path) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    """Attributes (1 or -1) by file, and the rows that cannot be right with their reasons.
+
+    Raises:
+        PortraitError: the file has neither the official text form nor the CSV form.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PortraitError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    if path.suffix == ".csv":
+        header, *rows = list(csv.reader(lines)) or [[]]
+        names, first = header[1:], 2
+    else:
+        if len(lines) < 2 or not lines[0].strip().isdigit():
+            raise PortraitError(
+                f"{path}: line 1 must hold the number of pictures, line 2 the attribute names"
+            )
+        names, rows, first = lines[1].split(), [line.split() for line in lines[2:]], 3
+    if not names:
+        raise PortraitError(f"{path}: no attribute names found")
+    table: dict[str, dict[str, int]] = {}
+    faults: dict[str, str] = {}
+    for number, row in enumerate(rows, start=first):
+        if not row:
+            continue
+        file = row[0] if row[0].endswith(".jpg") else f"{row[0]}.jpg"
+        reason = _row_fault(file, row[1:], names)
+        if reason or file in table:
+            faults[file] = f"{path.name} line {number}: {reason or 'named a second time'}"
+        else:
+            table[file] = {name: int(value) for name, value in zip(names, row[1:], strict=True)}
+    return table, faults
+
+
+def _row_fault(file: str, values: list[str], names: list[str]) -> str | None:
+    if not re.fullmatch(r"[0-9]{1,6}\.jpg", file):
+        return f"{file!r} is not the name of a CelebA-HQ picture"
+    if len(values) != len(names):
+        return f"{len(values)} values for {len(names)} attributes"
+    wrong = [
+        f"{name} = {value!r}" for name, value in zip(names, values, strict=True) if value not in ("1", "-1")
+    ]
+    return f"must be 1 or -1: {', '.join(wrong)}" if wrong else None
+
+
+def read_people(root: Path) -> dict[str, str]:
+    """Person of each CelebA-HQ number, empty where the folder does not say."""
+    mapping, identities = root / MAPPING, root / IDENTITIES
+    if not (mapping.is_file() and identities.is_file()):
+        return {}
+    person = dict(line.split()[:2] for line in identities.read_text().splitlines() if line.strip())
+    rows = (line.split() for line in mapping.read_text().splitlines()[1:] if line.strip())
+    return {row[0]: f"celeba{person[row[2]]}" for row in rows if row[2] in person}

@@ -1,0 +1,128 @@
+"""Source `folder`: any photographs below a folder, with an optional table of apparent attributes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from equime_builder.pictures import SUFFIXES
+from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+from equime_builder.profiles import Profile
+from equime_builder.sources.photographs import Candidate, fingerprint, load_portrait, pictures_in, survey
+
+ATTRIBUTES_FILE = "attributes.csv"
+ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
+MAX_TABLE_BYTES = 200 * 2**20
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Photographs in `root`.
+
+    Attributes:
+        attributes: CSV with a column `file` and any of `apparent_gender`, `apparent_race`, `apparent_age`; by
+            default `attributes.csv` in the folder where there is one.
+        model: gives the landmark model's path when it is needed.
+        limit: at most that many subjects, None for all.
+        licence: of the photographs.
+    """
+
+    root: Path
+    model: Callable[[], Path]
+    attributes: Path | None = None
+    limit: int | None = None
+    licence: str = "unknown: as the photographs' owner says"
+    name: str = "folder"
+
+    def _table(self) -> Path | None:
+        default = self.root / ATTRIBUTES_FILE
+        return self.attributes or (default if default.is_file() else None)
+
+    def fingerprint(self) -> str:
+        table = self._table()
+        text = table.read_bytes().hex() if table else ""
+        return fingerprint(self.root, pictures_in(self.root, SUFFIXES), f"{text}|{self.limit}|{self.licence}")
+
+    def survey(self, profile: Profile, seed: int) -> Survey:
+        references = list(pictures_in(self.root, SUFFIXES))
+        if not references:
+            raise PortraitError(f"{self.root}: no pictures ({', '.join(SUFFIXES)}) in this folder")
+        table = self._table()
+        rows, faults = read_attributes(table) if table else ({}, {})
+        others = [Rejection(path, "not a picture file") for path in _others(self.root, table)]
+        rejections = [Rejection(file, reason) for file, reason in faults.items()]
+        rejections += [
+            Rejection(file, f"named in {table.name if table else 'the table'}, but not in the folder")
+            for file in sorted(rows.keys() - set(references) - faults.keys())
+        ]
+        candidates = (
+            Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults
+        )
+        return survey(
+            self.root,
+            candidates,
+            model=self.model(),
+            size=profile.size,
+            licence=self.licence,
+            limit=self.limit or len(references),
+            rejections=[*others, *rejections],
+        )
+
+    def portrait(self, subject: Subject, size: int) -> Portrait:
+        return load_portrait(self.root, subject, size)
+
+
+def _others(root: Path, table: Path | None) -> list[str]:
+    """Files of the folder that are no pictures by their names, the table and read-me files aside."""
+    return [
+        path.relative_to(root).as_posix()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+        and path.suffix.lower() not in (*SUFFIXES, ".md", ".txt")
+        and path != table
+        and not path.name.startswith(".")
+    ]
+
+
+def read_attributes(path: Path) -> tuple[dict[str, Attributes], dict[str, str]]:
+    """Attributes by file, and for each row that cannot be right its file and the reason, with the line.
+
+    Raises:
+        PortraitError: the table cannot be read or has no column `file`.
+    """
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise PortraitError(f"{path}: over {MAX_TABLE_BYTES / 2**20:.0f} MiB")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PortraitError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    reader = csv.DictReader(lines)
+    if "file" not in (reader.fieldnames or ()):
+        raise PortraitError(
+            f"{path}: no column 'file'; it has: {', '.join(reader.fieldnames or ()) or 'nothing'}"
+        )
+    rows: dict[str, Attributes] = {}
+    faults: dict[str, str] = {}
+    for row in reader:
+        file, where = row["file"], f"{path.name} line {reader.line_num}"
+        if file in rows or file in faults:
+            faults[file] = f"{where}: named a second time"
+            rows.pop(file, None)
+            continue
+        try:
+            rows[file] = _row(row, path.name)
+        except ValueError as error:
+            faults[file] = f"{where}: {error}"
+    return rows, faults
+
+
+def _row(row: dict[str, str], judge: str) -> Attributes:
+    gender, race, age = ((row.get(column) or "").strip() or None for column in ATTRIBUTE_COLUMNS)
+    try:
+        years = float(age) if age else None
+    except ValueError:
+        raise ValueError(f"apparent age {age!r} is not a number") from None
+    judged = {name for name, value in (("gender", gender), ("race", race), ("age", age)) if value}
+    return Attributes(gender, race, years, dict.fromkeys(sorted(judged), judge))

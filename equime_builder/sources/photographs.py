@@ -1,0 +1,109 @@
+"""What the sources of photographs share: reading, landmarks, cropping, and reasons for what is left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from equime_builder.landmarks import cut, examine, open_landmarker
+from equime_builder.pictures import decode_picture, read_bytes, sha256
+from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A photograph before it is examined. `subject` is derived from its bytes where it is None."""
+
+    reference: str
+    attributes: Attributes
+    subject: str | None = None
+    person: str | None = None
+
+
+def locate(root: Path, reference: str) -> Path:
+    """Path of a reference inside a source folder.
+
+    Raises:
+        PortraitError: the reference leads out of the folder.
+    """
+    path = (root / reference).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise PortraitError("leads out of the portrait folder")
+    return path
+
+
+def fingerprint(root: Path, references: Iterable[str], extra: str) -> str:
+    """Digest of the photographs' names and bytes and of whatever else decides the survey."""
+    digest = hashlib.sha256(extra.encode())
+    for reference in references:
+        digest.update(f"\0{reference}\0".encode("utf-8", "surrogateescape"))
+        try:
+            with open(locate(root, reference), "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except (OSError, PortraitError):
+            digest.update(b"unreadable")
+    return digest.hexdigest()
+
+
+def survey(
+    root: Path,
+    candidates: Iterable[Candidate],
+    *,
+    model: Path,
+    size: int,
+    licence: str,
+    limit: int,
+    rejections: Iterable[Rejection] = (),
+) -> Survey:
+    """Examine candidates in their order until `limit` subjects are found; a bad one costs itself."""
+    subjects: dict[str, Subject] = {}
+    rejected = list(rejections)
+    with open_landmarker(model) as landmarker:
+        for candidate in candidates:
+            if len(subjects) == limit:
+                break
+            try:
+                data = read_bytes(locate(root, candidate.reference))
+                digest = sha256(data)
+                name = candidate.subject or f"s{digest[:10]}"
+                if name in subjects:
+                    raise PortraitError(f"same picture as {subjects[name].reference}")
+                crop, detection = examine(landmarker, decode_picture(data), size)
+            except PortraitError as error:
+                rejected.append(Rejection(candidate.reference, str(error)))
+                continue
+            person = candidate.person or name
+            subjects[name] = Subject(
+                name,
+                person,
+                candidate.reference,
+                candidate.attributes,
+                licence,
+                digest,
+                crop,
+                detection.landmarks,
+            )
+    return Survey(tuple(subjects.values()), tuple(rejected))
+
+
+def load_portrait(root: Path, subject: Subject, size: int) -> Portrait:
+    """Read a surveyed photograph again.
+
+    Raises:
+        PortraitError: it is gone or changed since it was planned with.
+    """
+    data = read_bytes(locate(root, subject.reference))
+    if sha256(data) != subject.sha256:
+        raise PortraitError(f"{subject.reference} is not the picture that the plan was made with")
+    assert subject.crop is not None
+    assert subject.landmarks is not None
+    return Portrait(cut(decode_picture(data), subject.crop, size), subject.landmarks)
+
+
+def pictures_in(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """Relative paths of the pictures below a folder, sorted; hidden files and links that lead out are passed over."""
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
+            yield path.relative_to(root).as_posix()

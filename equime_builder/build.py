@@ -123,7 +123,10 @@ def build(
     # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
         todo = manifest.pending(root, chosen, str(header["plan_sha256"])) if shards is None else chosen
-        _build_shards(root, request.source, todo, workers, progress)
+        clips, total = 0, sum(shard.clips for shard in todo)
+        for count, shard in enumerate(build_shards(root, request.source, todo, workers=workers), start=1):
+            clips += shard.clips
+            progress(Progress(shard.name, clips, total, count, len(todo)))
         if manifest.pending(root, everything, str(header["plan_sha256"])):
             return False
         with manifest.lock(root, "finish", patience_s=60.0):
@@ -132,31 +135,16 @@ def build(
     return True
 
 
-def _build_shards(
-    root: Path,
-    source: PortraitSource,
-    shards: Sequence[Shard],
-    workers: int,
-    progress: Callable[[Progress], None],
-) -> None:
-    done_clips, total = 0, sum(shard.clips for shard in shards)
-    for count, shard in enumerate(_run(root, source, shards, workers), start=1):
-        done_clips += shard.clips
-        progress(Progress(shard.name, done_clips, total, count, len(shards)))
-
-
-def _run(root: Path, source: PortraitSource, shards: Sequence[Shard], workers: int) -> Iterator[Shard]:
-    """Build shards and yield each when it is committed."""
-    if workers == 1 or len(shards) == 1:
+def build_shards(root: Path, source: PortraitSource, shards: Sequence[Shard], *, workers: int) -> Iterator[Shard]:
+    """Build shards in this process, or by a pool of workers, and yield each when it is committed."""
+    if workers == 1 or len(shards) <= 1:
         for shard in shards:
             build_shard(root, source, shard)
             yield shard
         return
     context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
     with ProcessPoolExecutor(min(workers, len(shards)), context, _watch_parent, (os.getpid(),)) as pool:
-        waiting: dict[Future[None], Shard] = {
-            pool.submit(build_shard, root, source, shard): shard for shard in shards
-        }
+        waiting: dict[Future[None], Shard] = {pool.submit(build_shard, root, source, shard): shard for shard in shards}
         try:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:

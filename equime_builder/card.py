@@ -117,9 +117,7 @@ def composition(index: pa.Table) -> str:
         for word in _in_order({word for word, _ in counts}, vocabulary):
             numbers = [counts[word, split] for split in SPLITS]
             rows.append(f"| {title} | {word} | {' | '.join(map(str, numbers))} | {sum(numbers)} |")
-    subjects = [
-        pc.count_distinct(index.filter(pc.equal(index["split"], split))["subject"]).as_py() for split in SPLITS
-    ]
+    subjects = [pc.count_distinct(index.filter(pc.equal(index["split"], split))["subject"]).as_py() for split in SPLITS]
     rows.append(f"| subjects | | {' | '.join(map(str, subjects))} | {sum(subjects)} |")
     return "\n".join(rows)
 

@@ -34,9 +34,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     unit.au: unit
     for unit in (
         ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "upper face", "up", 0.20),
-        ActionUnit(
-            2, "outer brow raiser", "frontalis, pars lateralis", "upper face", "up, slightly out", 0.29
-        ),
+        ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "upper face", "up, slightly out", 0.29),
         ActionUnit(
             4,
             "brow lowerer",
@@ -47,9 +45,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ),
         ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "upper face", "up", 0.09),
         ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "upper face", "up", 0.12),
-        ActionUnit(
-            7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.12
-        ),
+        ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.12),
         ActionUnit(
             9,
             "nose wrinkler",
@@ -84,9 +80,7 @@ AU_COLUMN: dict[int, int] = {au: column for column, au in enumerate(AUS)}
 EXPRESSIVE_AUS: tuple[int, ...] = tuple(au for au in AUS if au != 45)
 
 # Lips cannot press and part at once; FACS scores the one or the other.
-EXCLUSIVE: tuple[frozenset[int], ...] = tuple(
-    frozenset(pair) for pair in ((23, 25), (23, 26), (24, 25), (24, 26))
-)
+EXCLUSIVE: tuple[frozenset[int], ...] = tuple(frozenset(pair) for pair in ((23, 25), (23, 26), (24, 25), (24, 26)))
 
 
 def letter(intensity: float) -> str:

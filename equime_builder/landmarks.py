@@ -36,9 +36,7 @@ MAX_TURN = 25.0  # degrees of yaw, pitch or roll: beyond, half of the face hides
 MAX_LIP_GAP = 0.04  # of the IOD: lips of a neutral face touch
 MIN_LID_GAP = 0.05  # of the IOD
 MIN_IOD = 32.0  # pixels: below, an ME moves less than half a pixel
-SHADE_RATIO = (
-    0.55  # bright parts of the eyes against the cheeks; sclera is brighter than skin, dark glass is not
-)
+SHADE_RATIO = 0.55  # bright parts of the eyes against the cheeks; sclera is brighter than skin, dark glass is not
 SHADE_CONTRAST = 0.18
 # What covers a face is judged by three signs, since the landmark model invents the landmarks that it cannot see:
 # the mesh changes when the picture is mirrored (share of the IOD), the lips lose their color against the skin around
@@ -80,9 +78,7 @@ class Landmarker:
         result = self._task.detect(self._image(image_format=1, data=np.ascontiguousarray(picture)))
         if not result.face_landmarks:
             return None
-        points = np.array(
-            [[point.x * width, point.y * height] for point in result.face_landmarks[0]], np.float32
-        )
+        points = np.array([[point.x * width, point.y * height] for point in result.face_landmarks[0]], np.float32)
         matrix = np.asarray(result.facial_transformation_matrixes[0])
         scores = {category.category_name: float(category.score) for category in result.face_blendshapes[0]}
         return Detection(len(result.face_landmarks), points, _turn(matrix), scores)
@@ -100,9 +96,7 @@ def open_landmarker(model: Path) -> Iterator[Landmarker]:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
-        raise PortraitError(
-            "photographs need mediapipe; install it with: pip install 'equime[faces]'"
-        ) from error
+        raise PortraitError("photographs need mediapipe; install it with: pip install 'equime[faces]'") from error
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),
         output_face_blendshapes=True,
@@ -151,14 +145,10 @@ def cut(picture: NDArray[np.uint8], crop: tuple[int, int, int], size: int) -> ND
     left, top, side = crop
     square = picture[top : top + side, left : left + side]
     method = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
-    return (
-        square.copy() if side == size else np.asarray(cv2.resize(square, (size, size), interpolation=method))
-    )
+    return square.copy() if side == size else np.asarray(cv2.resize(square, (size, size), interpolation=method))
 
 
-def examine(
-    landmarker: Landmarker, picture: NDArray[np.uint8], size: int
-) -> tuple[tuple[int, int, int], Detection]:
+def examine(landmarker: Landmarker, picture: NDArray[np.uint8], size: int) -> tuple[tuple[int, int, int], Detection]:
     """Find the face, cut it out, and check that it is neutral, frontal and free.
 
     Returns:
@@ -218,9 +208,7 @@ def _inside(face: NDArray[np.uint8], points: NDArray[np.float32], ring: tuple[in
     return mask
 
 
-def _disc(
-    face: NDArray[np.uint8], points: NDArray[np.float32], landmark: int, radius: float
-) -> NDArray[np.uint8]:
+def _disc(face: NDArray[np.uint8], points: NDArray[np.float32], landmark: int, radius: float) -> NDArray[np.uint8]:
     mask = np.zeros(face.shape[:2], np.uint8)
     center = (round(float(points[landmark][0])), round(float(points[landmark][1])))
     cv2.circle(mask, center, max(2, round(radius)), 1, -1)
@@ -258,16 +246,12 @@ def lip_color(face: NDArray[np.uint8], points: NDArray[np.float32]) -> float:
 def one_cheek_edged(face: NDArray[np.uint8], points: NDArray[np.float32]) -> bool:
     """Whether one cheek has edges that the other has not."""
     grey = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
-    gradient = np.hypot(
-        cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8)
-    )
+    gradient = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8))
     for pair in (CHEEKS, LOWER_CHEEKS):
         discs = [_disc(face, points, landmark, 0.2 * _iod(points)) > 0 for landmark in pair]
         if not all(disc.any() for disc in discs):
             continue
-        edges = [
-            float(np.percentile(gradient[disc], 90) / max(20.0, np.median(grey[disc]))) for disc in discs
-        ]
+        edges = [float(np.percentile(gradient[disc], 90) / max(20.0, np.median(grey[disc]))) for disc in discs]
         if max(edges) > CHEEK_EDGE and max(edges) > CHEEK_EDGE_RATIO * min(edges):
             return True
     return False

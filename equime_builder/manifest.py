@@ -1,11 +1,11 @@
 """The manifest: the plan, and one committed line per shard. What is not in it has not been built.
 
-    __manifest__/plan.json          what was asked for, and the plan's hash
-    __manifest__/clips.parquet      every clip that will exist
-    __manifest__/portraits.parquet  subjects, and rejected portraits with reasons
-    __manifest__/shards/NAME.json   one line per shard: hash, bytes, samples, first and last key, rejected clips
-    __manifest__/rejected.csv       all that was left out, and why (written with the index)
-    __manifest__/dataset.json       hashes of everything beside the shards (written last)
+__manifest__/plan.json          what was asked for, and the plan's hash
+__manifest__/clips.parquet      every clip that will exist
+__manifest__/portraits.parquet  subjects, and rejected portraits with reasons
+__manifest__/shards/NAME.json   one line per shard: hash, bytes, samples, first and last key, rejected clips
+__manifest__/rejected.csv       all that was left out, and why (written with the index)
+__manifest__/dataset.json       hashes of everything beside the shards (written last)
 """
 
 from __future__ import annotations

@@ -27,9 +27,7 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise PortraitError(
-                f"file of {path.stat().st_size / 2**20:.0f} MiB is over {MAX_BYTES / 2**20:.0f} MiB"
-            )
+            raise PortraitError(f"file of {path.stat().st_size / 2**20:.0f} MiB is over {MAX_BYTES / 2**20:.0f} MiB")
         return path.read_bytes()
     except OSError as error:
         raise PortraitError(f"cannot be read: {error.strerror}") from error

@@ -39,9 +39,7 @@ class Event:
                 f"0 < shortest < longest <= {LONGEST_ME_MS}: a longer event is not a micro-expression"
             )
         if not self.shortest_ms <= self.mean_ms <= self.longest_ms:
-            raise ValueError(
-                f"event.mean_ms={self.mean_ms} must lie within {self.shortest_ms}..{self.longest_ms} ms"
-            )
+            raise ValueError(f"event.mean_ms={self.mean_ms} must lie within {self.shortest_ms}..{self.longest_ms} ms")
         if self.sd_ms <= 0 or self.plateau_ms < 0 or min(self.apex_beta) <= 0:
             raise ValueError(
                 f"event.sd_ms={self.sd_ms} and event.apex_beta={self.apex_beta} must be positive, "
@@ -197,9 +195,7 @@ def _check_numbers(profile: Profile) -> None:
         (0 <= profile.ablations <= 99, "ablations", profile.ablations, "within 0..99"),
         (1 <= profile.shard_samples <= 5000, "shard_samples", profile.shard_samples, "within 1..5000"),
         (
-            len(profile.split) == len(SPLITS)
-            and min(profile.split) >= 0
-            and abs(sum(profile.split) - 1) < 1e-6,
+            len(profile.split) == len(SPLITS) and min(profile.split) >= 0 and abs(sum(profile.split) - 1) < 1e-6,
             "split",
             profile.split,
             f"{len(SPLITS)} shares ({', '.join(SPLITS)}) that add up to 1",
@@ -243,9 +239,7 @@ def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     if unknown:
         raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
     try:
-        return kind(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        )
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 
@@ -253,9 +247,7 @@ def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
 def shipped_profiles() -> list[str]:
     """Names of the profiles that come with the package."""
     folder = resources.files("equime_builder") / "data" / "profiles"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def load_profile(name_or_path: str, **overrides: Any) -> Profile:

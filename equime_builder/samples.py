@@ -90,7 +90,7 @@ def make_sample(
     labels |= {"caption": caption(program, clip.emotion, subject.attributes)}
     labels |= {"generator": generator.name, "model": generator.model, "model_revision": generator.revision}
     if measured is not None:
-        labels |= {name: _single(getattr(measured, name)) for name in Measurement.__slots__}
+        labels |= {name: getattr(measured, name) for name in Measurement.__slots__}
     check_labels(labels)
     return Sample(labels, encoded.data, np.maximum(left, right).astype(np.float16))
 
@@ -115,11 +115,6 @@ def measure(data: bytes, frames: NDArray[np.uint8], program: Program, moved: NDA
     return Measurement(10 * np.log10(255**2 / max(error, 1e-6)), inside, outside)
 
 
-def _single(value: float) -> float:
-    """A float that is the same in JSON, Parquet and Arrow: the shortest decimal of its float32."""
-    return float(str(np.float32(value)))
-
-
 def _program_labels(profile: Profile, clip: PlannedClip, program: Program, change: str | None) -> dict[str, Any]:
     timing = program.timing
     frames = {"onset": timing.onset, "apex": timing.apex, "offset": timing.offset}
@@ -130,10 +125,10 @@ def _program_labels(profile: Profile, clip: PlannedClip, program: Program, chang
         "emotion": clip.emotion,
         "derived_emotion": derive_label(program, profile, clip.program_seed),
         "three_class": THREE_CLASS_OF[clip.emotion],
-        "aus": [{"au": a.au, "side": a.side, "intensity": _single(a.intensity)} for a in program.activations],
+        "aus": [{"au": a.au, "side": a.side, "intensity": a.intensity} for a in program.activations],
         "au_text": au_text(program),
         **{f"{name}_frame": frame for name, frame in frames.items()},
-        **{f"{name}_ms": _single(timing.milliseconds(frame)) for name, frame in frames.items()},
+        **{f"{name}_ms": timing.milliseconds(frame) for name, frame in frames.items()},
         "profile": profile.name,
         "seed": clip.program_seed,
         "counterfactual_group": clip.counterfactual_group,
@@ -150,7 +145,7 @@ def _subject_labels(subject: Subject) -> dict[str, Any]:
         "apparent_race": attributes.race,
         "race_judged_by": attributes.judge("race"),
         "race_probabilities": _probabilities("race_probabilities", attributes),
-        "apparent_age": None if attributes.age is None else _single(attributes.age),
+        "apparent_age": None if attributes.age is None else attributes.age,
         "age_group": None if attributes.age is None else age_group(attributes.age),
         "age_judged_by": attributes.judge("age"),
         "licence": subject.licence,
@@ -162,7 +157,7 @@ def _probabilities(name: str, attributes: Attributes) -> dict[str, float | None]
     if given is None:
         return None
     words = next(field.kind.names for field in FIELDS if field.name == name)
-    return {word: _single(given[word]) if word in given else None for word in words}
+    return {word: given[word] if word in given else None for word in words}
 
 
 def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) -> dict[str, Any]:
@@ -170,14 +165,14 @@ def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) ->
         "codec": CODEC,
         "width": profile.size,
         "height": profile.size,
-        "fps": _single(profile.fps),
+        "fps": profile.fps,
         "frames": profile.frames,
-        "duration_s": _single(encoded.duration_s),
+        "duration_s": encoded.duration_s,
         "size_bytes": len(encoded.data),
-        "bitrate_kbps": _single(encoded.bitrate_kbps),
-        "sway_px": _single(float(np.abs(nuisance.sway[:, :2]).max())),
+        "bitrate_kbps": encoded.bitrate_kbps,
+        "sway_px": float(np.abs(nuisance.sway[:, :2]).max()),
         "blink_frame": nuisance.blink,
-        "noise_sigma": _single(nuisance.noise_sigma),
+        "noise_sigma": nuisance.noise_sigma,
     }
 
 

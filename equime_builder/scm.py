@@ -54,13 +54,9 @@ class Activation:
 
     def __post_init__(self) -> None:
         if self.au not in EXPRESSIVE_AUS:
-            raise ValueError(
-                f"au={self.au} is not an expressive AU; known: {', '.join(map(str, EXPRESSIVE_AUS))}"
-            )
+            raise ValueError(f"au={self.au} is not an expressive AU; known: {', '.join(map(str, EXPRESSIVE_AUS))}")
         if not 0 < self.intensity <= MAX_INTENSITY:
-            raise ValueError(
-                f"AU{self.au}: intensity={self.intensity} must be above 0 and at most {MAX_INTENSITY}"
-            )
+            raise ValueError(f"AU{self.au}: intensity={self.intensity} must be above 0 and at most {MAX_INTENSITY}")
         if self.side not in SIDES:
             raise ValueError(f"AU{self.au}: side={self.side!r} must be one of {', '.join(SIDES)}")
 
@@ -119,9 +115,7 @@ def _au_sets(table: str, emotion: str) -> tuple[tuple[tuple[int, ...], ...], NDA
         aus = tuple(sorted(au for au, on in zip(probabilities, chosen, strict=True) if on))
         if aus and not any(pair <= set(aus) for pair in EXCLUSIVE):
             sets.append(aus)
-            weights.append(
-                math.prod(p if on else 1 - p for p, on in zip(probabilities.values(), chosen, strict=True))
-            )
+            weights.append(math.prod(p if on else 1 - p for p, on in zip(probabilities.values(), chosen, strict=True)))
     return tuple(sets), np.cumsum(weights) / math.fsum(weights)
 
 
@@ -154,9 +148,7 @@ def sample_program(profile: Profile, emotion: str, seed: int) -> Program:
     """
     table = EMOTION_TABLES[profile.au_table]
     if emotion not in table.probabilities:
-        raise ValueError(
-            f"{emotion=} is not in AU table {table.name!r}; known: {', '.join(table.probabilities)}"
-        )
+        raise ValueError(f"{emotion=} is not in AU table {table.name!r}; known: {', '.join(table.probabilities)}")
     aus = sample_aus(table.name, emotion, float(generator(seed, "aus").random()))
     sided = generator(seed, "side").random(2)
     one_side: Side = "left" if sided[1] < 0.5 else "right"
@@ -215,9 +207,7 @@ def evidence(program: Program, table: str) -> NDArray[np.float64]:
     def log_likelihood(emotion: str) -> float:
         probabilities = emotion_table.probabilities[emotion]
         terms = (bounded(probabilities.get(au, 0.0)) for au in EXPRESSIVE_AUS)
-        score = sum(
-            math.log(p if au in active else 1 - p) for au, p in zip(EXPRESSIVE_AUS, terms, strict=True)
-        )
+        score = sum(math.log(p if au in active else 1 - p) for au, p in zip(EXPRESSIVE_AUS, terms, strict=True))
         if lateral:
             p = bounded(emotion_table.unilateral[emotion])
             score += math.log(p if one_sided else 1 - p)
@@ -260,9 +250,7 @@ def blink_envelope(start: int, frames: int, fps: float) -> NDArray[np.float32]:
     return curve.astype(np.float32)
 
 
-def sided_curves(
-    program: Program, nuisance: Nuisance | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def sided_curves(program: Program, nuisance: Nuisance | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """AU intensities over time for the subject's left and right half: two (T, len(AUS)) float32 arrays, 0..5."""
     shape = (program.timing.frames, len(AUS))
     left, right = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -273,9 +261,7 @@ def sided_curves(
             if activation.side != other:
                 half[:, AU_COLUMN[activation.au]] = curve
     if nuisance is not None and nuisance.blink is not None:
-        blink = np.float32(MAX_INTENSITY) * blink_envelope(
-            nuisance.blink, program.timing.frames, program.timing.fps
-        )
+        blink = np.float32(MAX_INTENSITY) * blink_envelope(nuisance.blink, program.timing.frames, program.timing.fps)
         left[:, AU_COLUMN[45]] = right[:, AU_COLUMN[45]] = blink
     return left, right
 

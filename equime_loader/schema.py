@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ NEUTRAL = "neutral"
 # The composite protocol of MEGC2019: 0 negative, 1 positive, 2 surprise.
 THREE_CLASSES: tuple[str, ...] = ("negative", "positive", "surprise")
 THREE_CLASS_OF: dict[str, str] = {
-    emotion: {"happiness": "positive", "surprise": "surprise"}.get(emotion, "negative")
-    for emotion in EMOTIONS
+    emotion: {"happiness": "positive", "surprise": "surprise"}.get(emotion, "negative") for emotion in EMOTIONS
 }
 GENDERS: tuple[str, ...] = ("Woman", "Man")
 RACES: tuple[str, ...] = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
@@ -72,9 +72,7 @@ FIELDS: tuple[Field, ...] = (
     Field(VIDEO, pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "H.264 MP4, 4:2:0"),
     Field("split", pa.string(), "subject-disjoint split", words=SPLITS),
     Field("subject", pa.string(), "identity; all clips of one person share it"),
-    Field(
-        "emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS
-    ),
+    Field("emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS),
     Field("derived_emotion", pa.string(), "label derived from the AUs alone", words=(*EMOTIONS, NEUTRAL)),
     Field("three_class", pa.string(), "MEGC class of the intended emotion", words=THREE_CLASSES),
     Field("aus", pa.list_(_ACTIVATION), "AUs that act, with side (the subject's) and peak intensity, 0-5"),
@@ -119,9 +117,7 @@ FIELDS: tuple[Field, ...] = (
     Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
     Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
     Field("counterfactual_group", pa.string(), "clips that differ in one cause only", nullable=True),
-    Field(
-        "intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True
-    ),
+    Field("intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True),
     Field("source", pa.string(), "portrait source"),
     Field("licence", pa.string(), "licence of the portrait and the clip"),
     Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),
@@ -141,9 +137,7 @@ FIELDS: tuple[Field, ...] = (
     Field("audit_apex_frame", pa.int32(), "audit: apex found in the frames", nullable=True),
     Field("audit_duration_ms", pa.float32(), "audit: duration found in the frames", nullable=True),
     Field("audit_target_response", pa.float32(), "audit: response of the labelled AUs", nullable=True),
-    Field(
-        "audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True
-    ),
+    Field("audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True),
     Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
     Field("audit_head_drift", pa.float32(), "audit: head drift in inter-ocular distances", nullable=True),
 )
@@ -196,9 +190,7 @@ def index_schema() -> pa.Schema:
 
 def features_dict(fields: tuple[Field, ...] = FIELDS) -> dict[str, Any]:
     """Hugging Face features in their serialized form; needs no import of `datasets`."""
-    return {
-        field.name: {"_type": "Video"} if field.name == VIDEO else _feature(field.kind) for field in fields
-    }
+    return {field.name: {"_type": "Video"} if field.name == VIDEO else _feature(field.kind) for field in fields}
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -235,21 +227,28 @@ def check_labels(labels: Mapping[str, Any]) -> None:
         if value is None and not field.nullable:
             raise ValueError(f"sample {labels['key']}: {field.name} must not be null")
         if value is not None and field.words and value not in field.words:
-            raise ValueError(
-                f"sample {labels['key']}: {field.name}={value!r} must be one of {', '.join(field.words)}"
-            )
+            raise ValueError(f"sample {labels['key']}: {field.name}={value!r} must be one of {', '.join(field.words)}")
     if not isinstance(labels["key"], str) or not KEY_PATTERN.fullmatch(labels["key"]):
         raise ValueError(f"key={labels['key']!r} must read emotion_m|f|u_subject_sequence, without dots")
 
 
 def sample_json(labels: Mapping[str, Any]) -> bytes:
-    """JSON member of a sample: the labels in schema order, UTF-8, one line, byte for byte reproducible."""
-    return json.dumps(
-        {field.name: labels[field.name] for field in LABELS},
-        ensure_ascii=False,
-        separators=(",", ":"),
-        allow_nan=False,
-    ).encode()
+    """JSON member of a sample: the labels in schema order, UTF-8, one line, byte for byte reproducible.
+
+    Numbers are the shortest decimals of their float32 values, so that JSON, Parquet and Arrow say the same.
+    """
+    values = {field.name: _shortest(labels[field.name]) for field in LABELS}
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _shortest(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(str(np.float32(value)))
+    if isinstance(value, Mapping):
+        return {name: _shortest(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shortest(part) for part in value]
+    return value
 
 
 def documentation(fields: tuple[Field, ...] = FIELDS) -> str:
@@ -261,7 +260,5 @@ def documentation(fields: tuple[Field, ...] = FIELDS) -> str:
             kind = "struct of float32"
         kind = kind.replace("halffloat", "float16").replace("fixed_size_list", "list")
         words = f" ({', '.join(field.words)})" if field.words else ""
-        rows.append(
-            f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |"
-        )
+        rows.append(f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |")
     return "\n".join(rows)

@@ -1,0 +1,395 @@
+"""Checking every promise of a dataset folder, and mending what is broken.
+
+Shards are compared with their committed lines and with each other's formats, sample by sample; everything beside the
+shards is derived again and compared. What differs is rebuilt from the plan, so a repair brings the same bytes back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from equime_builder import manifest
+from equime_builder.build import Request, build_shards, plan_for
+from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
+from equime_builder.finish import (
+    CARD,
+    INDEX,
+    LICENCE,
+    dataset_bytes,
+    finish,
+    index_table,
+    member_places,
+    texts,
+)
+from equime_builder.manifest import FolderError
+from equime_builder.plan import Shard
+from equime_builder.portraits import PortraitSource
+from equime_builder.profiles import profile_from_dict
+from equime_builder.samples import Sample
+from equime_builder.shards import tar_members
+from equime_loader.schema import AUS, CURVES, MEMBERS, VIDEO, arrow_schema, check_labels, index_schema
+
+PLAN, FINISH, STRAY = "plan", "finish", "stray"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One broken promise. `repair` is the shard to rebuild, or `plan`, `finish` or `stray`."""
+
+    path: str
+    message: str
+    repair: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> list[Fault]:
+    """All faults of a dataset folder; none means that every promise holds.
+
+    Raises:
+        FolderError: the folder holds no plan that could be checked against.
+    """
+    header = manifest.read_header(root)
+    faults = list(_plan_faults(root))
+    shards = manifest.shards_in(header, None)
+    if not faults:
+        seen: dict[str, str] = {}
+        for shard in shards:
+            progress(shard.name)
+            faults += _shard_faults(root, shard, header, seen)
+    faults += _strays(root, shards, header["formats"])
+    if not any(fault.repair not in (FINISH, STRAY) for fault in faults):
+        faults += _finish_faults(root)
+    return faults
+
+
+def repair(root: Path, source: PortraitSource, *, workers: int = 1) -> list[Fault]:
+    """Mend every fault and return what was mended. Stray files are moved beside the folder, not deleted.
+
+    Raises:
+        FolderError: the source is not the one that the plan was made with, or the folder is in use.
+    """
+    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+        if plan_faults := list(_plan_faults(root)):
+            _repair_plan(root, source)
+        faults = plan_faults + [fault for fault in verify(root) if fault not in plan_faults]
+        header = manifest.read_header(root)
+        names = {fault.repair for fault in faults}
+        broken = [shard for shard in manifest.shards_in(header, None) if shard.name in names]
+        for _ in build_shards(root, source, broken, workers=workers):
+            pass
+        for fault in faults:
+            if fault.repair == STRAY:
+                _set_aside(root, fault.path)
+        if faults:
+            finish(root)
+    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    return faults
+
+
+def _plan_faults(root: Path) -> Iterator[Fault]:
+    try:
+        manifest.read_plan(root)
+    except FolderError as error:
+        yield Fault(manifest.FOLDER, str(error), PLAN)
+
+
+def _repair_plan(root: Path, source: PortraitSource) -> None:
+    """Make the plan again from what its header says, and keep it only if its hash is the one that shards carry."""
+    header = manifest.read_header(root)
+    hashes = _committed_plans(root)
+    profile = profile_from_dict(header["profile"], where=manifest.HEADER)
+    request = Request(profile, source, header["seed"], header["generator"], tuple(header["formats"]))
+    plan = plan_for(request)
+    if hashes and plan.header["plan_sha256"] not in hashes:
+        raise FolderError(
+            f"{root / manifest.HEADER} was edited, and what it asks for is not what the shards were built from; "
+            "put the original back, or build into a new folder"
+        )
+    manifest.write_plan(root, plan)
+
+
+def _committed_plans(root: Path) -> set[str]:
+    """Plan hashes in the shards' lines."""
+    found = set()
+    for path in (root / manifest.FOLDER / "shards").glob("*.json"):
+        try:
+            found.add(str(manifest.read_json(path).get("plan_sha256")))
+        except FolderError:
+            continue
+    return found
+
+
+def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[str, str]) -> Iterator[Fault]:
+    line = manifest.commit_path(root, shard).relative_to(root).as_posix()
+    try:
+        commit = manifest.read_commit(root, shard)
+    except FolderError as error:
+        yield Fault(line, str(error).split(": ", 1)[-1], shard.name)
+        return
+    if commit is None:
+        yield Fault(line, "missing: the shard is not committed", shard.name)
+        return
+    if commit.plan_sha256 != header["plan_sha256"]:
+        yield Fault(line, "was built from another plan", shard.name)
+    files = shard.files(header["formats"])
+    if {name: file.get("path") for name, file in commit.files.items()} != files:
+        yield Fault(line, f"names other files than {', '.join(files.values())}", shard.name)
+        return
+    broken = [Fault(path, reason, shard.name) for path, reason in _file_faults(root, commit.files)]
+    yield from broken
+    if not any("missing" in fault.message for fault in broken):
+        yield from (
+            Fault(path, reason, shard.name) for path, reason in _content_faults(root, shard, files, commit, seen)
+        )
+
+
+def _file_faults(root: Path, files: Any) -> Iterator[tuple[str, str]]:
+    for file in files.values():
+        path = root / file["path"]
+        if not path.is_file() or path.is_symlink():
+            yield file["path"], "missing"
+        elif path.stat().st_size != file["bytes"]:
+            yield file["path"], f"{path.stat().st_size} bytes, {file['bytes']} committed"
+        elif file_sha256(path) != file["sha256"]:
+            yield file["path"], "content differs from its committed sha256"
+
+
+def _content_faults(
+    root: Path, shard: Shard, files: dict[str, str], commit: manifest.Commit, seen: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """What each file holds, against the plan, the schema and the other formats."""
+    clips, _ = manifest.read_shard_plan(root, shard)
+    left_out = {rejection.name for rejection in commit.rejected}
+    planned = [clip.key for clip in clips if clip.key not in left_out]
+    line = manifest.commit_path(root, shard).relative_to(root).as_posix()
+    ends = (planned[0], planned[-1]) if planned else (None, None)
+    if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
+        yield (
+            line,
+            f"{commit.samples} samples {commit.first_key}..{commit.last_key}, {len(planned)} {ends[0]}..{ends[1]} planned",
+        )
+    readers = {name: READERS[name](root / path) for name, path in files.items()}
+    try:
+        rows = [iter(reader) for reader in readers.values()]
+        for place, key in enumerate(planned):
+            samples = {}
+            for (name, path), row in zip(files.items(), rows, strict=True):
+                try:
+                    samples[name] = next(row)
+                except StopIteration:
+                    yield path, f"ends after {place} of {len(planned)} samples"
+                    return
+                except READ_ERRORS as error:
+                    yield path, f"sample {place} ({key}) cannot be read: {error}"
+                    return
+            yield from _sample_faults(key, shard, files, samples)
+            if key in seen:
+                yield files[next(iter(files))], f"key {key} is also in {seen[key]}"
+            seen[key] = shard.name
+        for (_, path), row in zip(files.items(), rows, strict=True):
+            try:
+                if next(row, None) is not None:
+                    yield path, f"holds more than the {len(planned)} planned samples"
+            except READ_ERRORS as error:
+                yield path, f"cannot be read after its last sample: {error}"
+    finally:
+        for reader in readers.values():
+            reader.close()
+
+
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration, tarfile.TarError, pa.ArrowException)
+
+
+def _sample_faults(
+    key: str, shard: Shard, files: dict[str, str], samples: dict[str, tuple[bytes, ...]]
+) -> Iterator[tuple[str, str]]:
+    first = next(iter(samples))
+    for name, members in samples.items():
+        if members != samples[first]:
+            differing = [
+                member for member, one, other in zip(MEMBERS, samples[first], members, strict=True) if one != other
+            ]
+            yield files[name], f"sample {key}: {', '.join(differing)} differs from {files[first]}"
+    video, labels, _, curves = samples[first]
+    try:
+        content = json.loads(labels)
+        check_labels(content)
+        if content["key"] != key or content["split"] != shard.split:
+            raise ValueError(f"is {content['key']} of {content['split']}, {key} of {shard.split} is planned")
+        if content["size_bytes"] != len(video):
+            raise ValueError(f"size_bytes={content['size_bytes']}, the video has {len(video)}")
+        _check_video(video, content)
+        _check_curves(curves, content)
+    except (ValueError, KeyError, TypeError, av.FFmpegError) as error:
+        yield files[first], f"sample {key}: {error}"
+
+
+def _check_curves(data: bytes, labels: dict[str, Any]) -> None:
+    """The curves have a row per frame, a column per AU, and peak at the labelled intensities."""
+    curves = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    if curves.shape != (labels["frames"], len(AUS)) or curves.dtype != np.float16:
+        raise ValueError(f"curves are {curves.shape} {curves.dtype}, ({labels['frames']}, {len(AUS)}) float16 expected")
+    for activation in labels["aus"]:
+        peak = curves[labels["apex_frame"], AUS.index(activation["au"])]
+        if abs(float(peak) - activation["intensity"]) > 0.01:
+            raise ValueError(f"AU{activation['au']} has {peak} at the apex, {activation['intensity']} labelled")
+
+
+def _check_video(data: bytes, labels: dict[str, Any]) -> None:
+    """Decode the whole clip: every frame is there, in the size that the labels say."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        frames = 0
+        for frame in container.decode(stream):
+            if (frame.width, frame.height) != (labels["width"], labels["height"]):
+                raise ValueError(f"frame {frames} is {frame.width}x{frame.height} pixels")
+            frames += 1
+    if frames != labels["frames"]:
+        raise ValueError(f"{frames} frames decode, {labels['frames']} labelled")
+
+
+class _TarReader:
+    """Samples of a tar as the contents of their members."""
+
+    def __init__(self, path: Path) -> None:
+        self._places = member_places(path)
+        self._file = open(path, "rb")
+
+    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
+        for place in self._places.values():
+            members = []
+            for member in MEMBERS:
+                stem = member.replace(".", "_")
+                self._file.seek(place[f"{stem}_offset"])
+                members.append(self._file.read(place[f"{stem}_length"]))
+            yield tuple(members)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _TableReader:
+    """Samples of record batches, as the members that a tar would hold."""
+
+    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], close: Callable[[], None]) -> None:
+        self._batches, self.close = batches, close
+
+    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
+        for batch in self._batches():
+            for row in batch.to_pylist():
+                video = row.pop(VIDEO)["bytes"]
+                curves = np.asarray(row.pop(CURVES), np.float16)
+                yield tar_members(Sample(row, video, curves))
+
+
+def _parquet_reader(path: Path) -> _TableReader:
+    file = pq.ParquetFile(path)
+    if not file.schema_arrow.equals(arrow_schema()):
+        raise ValueError("has other columns than the schema")
+    return _TableReader(lambda: file.iter_batches(batch_size=16), file.close)
+
+
+def _arrow_reader(path: Path) -> _TableReader:
+    source = pa.memory_map(str(path))
+    file = pa.ipc.open_file(source)
+    if not file.schema.equals(arrow_schema()):
+        raise ValueError("has other columns than the schema")
+    return _TableReader(lambda: (file.get_batch(i) for i in range(file.num_record_batches)), source.close)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "webdataset": _TarReader,
+    "parquet": _parquet_reader,
+    "arrow": _arrow_reader,
+}
+
+
+def _expected_files(shards: Sequence[Shard], formats: Sequence[str]) -> set[str]:
+    expected = {CARD, LICENCE, INDEX, manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS}
+    expected |= {manifest.REJECTED, manifest.DATASET}
+    for shard in shards:
+        expected |= {*shard.files(formats).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
+    return expected
+
+
+def _strays(root: Path, shards: Sequence[Shard], formats: Sequence[str]) -> Iterator[Fault]:
+    expected = _expected_files(shards, formats)
+    folders = {parent for path in expected for parent in Path(path).parents}
+    for folder, names, files in os.walk(root):
+        here = Path(folder).relative_to(root)
+        for name in sorted(names):
+            if here / name not in folders and (here / name).as_posix() != manifest.LOCKS:
+                yield Fault((here / name).as_posix(), "a folder that does not belong here", STRAY)
+        names[:] = [name for name in names if here / name in folders]
+        for name in sorted(files):
+            path = (here / name).as_posix()
+            if path not in expected:
+                kind = "left by an interrupted build" if name.endswith(TEMPORARY_SUFFIX) else "does not belong here"
+                yield Fault(path, kind, STRAY)
+
+
+def _finish_faults(root: Path) -> Iterator[Fault]:
+    """Index, texts and hashes, against what the plan and the shards make of them."""
+    try:
+        yield from (Fault(INDEX, reason, FINISH) for reason in _index_faults(root))
+        for path, data in texts(root, pq.read_table(root / INDEX)).items():
+            if not (root / path).is_file():
+                yield Fault(path, "missing", FINISH)
+            elif (root / path).read_bytes() != data:
+                yield Fault(path, "differs from what plan and shards make of it", FINISH)
+        if not (root / manifest.DATASET).is_file():
+            yield Fault(manifest.DATASET, "missing", FINISH)
+        elif (root / manifest.DATASET).read_bytes() != dataset_bytes(root):
+            yield Fault(manifest.DATASET, "does not match the files that it names", FINISH)
+    except (FolderError, OSError, pa.ArrowException) as error:
+        yield Fault(INDEX, str(error), FINISH)
+
+
+def _index_faults(root: Path) -> Iterator[str]:
+    if not (root / INDEX).is_file():
+        yield "missing"
+        return
+    index = pq.read_table(root / INDEX)
+    if not index.schema.equals(index_schema()):
+        yield "has other columns than the schema"
+        return
+    header, start = manifest.read_header(root), 0
+    for shard in manifest.shards_in(header, None):
+        expected = index_table(root, shard.files(header["formats"]))
+        rows = index.slice(start, len(expected))
+        start += len(expected)
+        if not rows.equals(expected):
+            names = [name for name in expected.column_names if not rows[name].equals(expected[name])]
+            yield f"shard {shard.name}: {', '.join(names[:3])} differ from the shard"
+    if start != len(index):
+        yield f"{len(index)} rows, the shards hold {start}"
+
+
+def _set_aside(root: Path, path: str) -> None:
+    """Move a file that does not belong into a folder beside the dataset; a leftover of ours is deleted."""
+    if path.endswith(TEMPORARY_SUFFIX):
+        (root / path).unlink(missing_ok=True)
+        return
+    target = root.with_name(f"{root.name}-stray") / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while target.exists():
+        number += 1
+        target = target.with_name(f"{target.name}.{number}")
+    os.replace(root / path, target)

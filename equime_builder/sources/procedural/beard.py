@@ -19,8 +19,8 @@ ZONES: dict[str, tuple[str, ...]] = {
     "short": ("moustache", "chin_beard", "jaw_beard"),
     "full": ("moustache", "chin_beard", "jaw_beard"),
 }
-LENGTHS = {"moustache": 0.075, "goatee": 0.06, "short": 0.05, "full": 0.11}
-STROKES = 1500
+LENGTHS = {"moustache": 0.07, "goatee": 0.05, "short": 0.04, "full": 0.08}
+STROKES = 2200
 
 
 def paint_beard(picture: Array, params: FaceParameters, frame: Frame, head: HeadField, rng: np.random.Generator) -> None:

@@ -47,7 +47,8 @@ def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
             blend(image, cv2.GaussianBlur(spot, (0, 0), 1.3) * rng.uniform(0.06, 0.28), np.clip(second * 1.5 + 0.06, 0, 1))
     image *= (1.04 - 0.16 * (x**2 + y**2))[..., None]
     image = cv2.GaussianBlur(image, (0, 0), 1.2)
-    return cv2.resize(np.clip(image, 0, 1), (size, size), interpolation=cv2.INTER_CUBIC)
+    soft = np.clip(image, 0, 1).astype(np.float32)
+    return np.asarray(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
 def neck_outline(scene: Scene) -> Array:
@@ -93,11 +94,11 @@ def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, m
     edge_y = 1.60 if scene.collar == "high" else 1.86
     t = np.linspace(-1, 1, 33, dtype=np.float32)
     curve = 1 - np.abs(t) if scene.collar in ("v", "shirt") else np.sqrt(np.clip(1 - t * t, 0, 1))
-    neckline = np.stack([t * wide * 1.12, edge_y + dip * curve], axis=1)
+    neckline = np.stack([t * wide * (1.03 if scene.collar == "high" else 1.12), edge_y + dip * curve], axis=1)
     around = np.array([(2.6, 2.2), (2.6, 3.0), (-2.6, 3.0), (-2.6, 2.2)], np.float32)
     shoulders = neck_outline(scene)[:40]
     above = shoulders[shoulders[:, 1] > edge_y]
-    polygon = np.concatenate([neckline, above * 1.02 + (0, -0.03), around[1:3], (above * 1.02 + (0, -0.03))[::-1] * (-1, 1)])
+    polygon = np.concatenate([neckline, above + (0.02, -0.03), around[1:3], (above + (0.02, -0.03))[::-1] * (-1, 1)])
     shape = part.shape[:2]
     canvas = np.zeros(shape, np.uint8)
     cv2.fillPoly(canvas, [fixed(frame.place(polygon) - origin)], 255, cv2.LINE_AA, 4)

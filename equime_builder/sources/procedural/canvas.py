@@ -103,7 +103,15 @@ class Window:
 def blend(picture: Array, alpha: Array, colour: Array | Sequence[float]) -> None:
     """Lay `colour` (3,) or (H, W, 3) over `picture` (H, W, 3) in place, by `alpha` (H, W) in 0..1."""
     over = np.asarray(colour, np.float32)
-    picture += (over - picture) * alpha[..., None]
+    if over.ndim == 3:
+        cover = np.asarray(alpha, np.float32)
+        picture[:] = cv2.blendLinear(np.ascontiguousarray(picture), np.ascontiguousarray(over), 1 - cover, cover)
+    else:
+        keep = 1 - alpha
+        for channel in range(3):
+            layer = picture[..., channel]
+            layer *= keep
+            layer += over[channel] * alpha
 
 
 def tint(picture: Array, alpha: Array, factor: Sequence[float]) -> None:

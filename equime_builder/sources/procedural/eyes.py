@@ -62,7 +62,7 @@ class _Eye:
         width = np.linalg.norm(self.inner - self.outer)
         away = np.abs(dx) / (0.5 * width)
         white = np.empty((*self.size, 3), np.float32)
-        bright = 0.86 - 0.22 * away**2 - 0.012 * min(8.0, self.params.skin.tone)
+        bright = 0.79 - 0.22 * away**2 - 0.018 * self.params.skin.tone
         for channel, warm in enumerate((1.0, 0.955, 0.93)):
             white[..., channel] = bright * (warm - 0.03 * away)
         reach = np.sqrt((x - self.inner[0]) ** 2 + (y - self.inner[1]) ** 2) / width
@@ -84,8 +84,8 @@ class _Eye:
         texture = np.interp(angle.ravel(), np.arange(len(fibres)), fibres).reshape(angle.shape).astype(np.float32)
         light = self.params.scene
         glow = np.clip(-dx * np.sin(np.radians(light.azimuth)) + dy * 0.8, -99, 99) / (IRIS_RADIUS * self.unit)
-        value = 0.92 + 0.10 * texture * np.clip(radius * 1.6 - 0.3, 0, 1) + 0.30 * glow * (radius < 1)
-        value += 0.25 * np.exp(-(((radius - 0.52) / 0.13) ** 2))
+        value = 0.92 + 0.10 * texture * np.clip(radius * 1.6 - 0.3, 0, 1) + 0.18 * glow * (radius < 1)
+        value += 0.15 * np.exp(-(((radius - 0.52) / 0.13) ** 2))
         value *= 1 - 0.72 * np.clip((radius - 0.76) / 0.24, 0, 1) ** 1.5
         colour = np.array(self.params.features.iris, np.float32) * np.clip(value, 0.15, 1.7)[..., None]
         pupil = np.clip((0.40 - radius) * 0.9 * IRIS_RADIUS * self.unit + 0.5, 0, 1)

@@ -18,7 +18,7 @@ from equime_builder.sources.procedural.geometry import (
 from equime_builder.sources.procedural.parameters import FaceParameters
 from equime_builder.sources.procedural.skin import tone_colour
 
-BROW_HAIRS = 130
+BROW_HAIRS = 190
 
 
 def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
@@ -26,7 +26,7 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     unit, features = frame.unit, params.features
     hair = np.array(params.hair.colour)
     grey = params.hair.grey * 0.6
-    dark = (hair * 0.72 + 0.02) * (1 - grey) + grey * 0.50
+    dark = (hair * 0.80 + 0.035) * (1 - grey) + grey * 0.45
     dark = dark * (0.85 if params.skin.tone > 5 else 1.0)
     for side in SIDES:
         top = smooth_curve(frame.points(side.brow_top), samples=48)
@@ -39,13 +39,13 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         base = np.zeros(window.shape, np.uint8)
         cv2.fillPoly(base, [fixed(np.concatenate([edge_top, edge_bottom[::-1]]) - window.origin)], 255, cv2.LINE_AA, 4)
         part = window.of(picture)
-        blend(part, softened(base, 0.030 * unit) * (0.25 + 0.33 * features.brow_density), dark * 1.1 + 0.03)
+        blend(part, softened(base, 0.030 * unit) * (0.22 + 0.28 * features.brow_density), dark * 1.1 + 0.03)
         strands = _brow_strands(edge_top, edge_bottom, side.sign, unit, rng)
         for third, (value, shade) in enumerate(((200, 1.25), (225, 0.95), (255, 0.7))):
             mask = np.zeros(window.shape, np.uint8)
             lines = [line - window.origin for line in strands[third::3]]
             stroked(mask, lines, value=value, width=max(1, round(0.009 * unit)))
-            blend(part, softened(mask, 0.45) * (0.45 + 0.5 * features.brow_density), np.clip(dark * shade, 0, 1))
+            blend(part, softened(mask, 0.45) * (0.30 + 0.45 * features.brow_density), np.clip(dark * shade, 0, 1))
 
 
 def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.random.Generator) -> list[Array]:
@@ -54,8 +54,8 @@ def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.ran
     index = (along * (len(top) - 1)).astype(int)
     root = top[index] + (bottom[index] - top[index]) * across[:, None]
     lift = np.clip((along - 0.45) / 0.55, 0, 1)  # hairs stand up near the nose and lie outwards at the temple
-    angle = 0.20 + 0.95 * lift**1.5 - 0.55 * (1 - across) * (1 - lift) + rng.normal(0, 0.14, BROW_HAIRS)
-    length = unit * (0.060 + 0.035 * along) * rng.uniform(0.7, 1.2, BROW_HAIRS)
+    angle = 0.16 + 0.75 * lift**1.8 - 0.45 * (1 - across) * (1 - lift) + rng.normal(0, 0.14, BROW_HAIRS)
+    length = unit * (0.066 + 0.012 * along) * rng.uniform(0.7, 1.2, BROW_HAIRS)
     slope = np.gradient(top, axis=0)[index] * -1.0  # towards the temple
     slope /= np.linalg.norm(slope, axis=1, keepdims=True)
     up = np.stack([np.zeros(BROW_HAIRS), -np.ones(BROW_HAIRS)], 1)
@@ -70,8 +70,10 @@ def lip_colours(params: FaceParameters) -> tuple[Array, Array]:
     """Return sRGB colours of upper and lower lip."""
     skin = np.sqrt(tone_colour(params.skin))
     light = max(0.0, 1 - params.skin.tone / 9)
-    natural = skin * np.array([0.90, 0.66 + 0.02 * (1 - light), 0.66]) + np.array([0.02, 0.005, 0.01])
-    lower = natural + np.array([0.05, 0.035, 0.035]) * (0.6 + 0.9 * (1 - light))
+    natural = skin * np.array([0.87, 0.655, 0.685]) + np.array([0.01, 0.0, 0.01])
+    man = params.gender == "Man"
+    natural = natural * (1 - 0.30 * man) + skin * (0.80, 0.70, 0.68) * 0.30 * man
+    lower = natural + np.array([0.035, 0.03, 0.03]) * (0.6 + 0.9 * (1 - light))
     fade = 0.35 * min(1.0, params.skin.wrinkles)
     natural, lower = natural * (1 - fade) + skin * 0.88 * fade, lower * (1 - fade) + skin * 0.92 * fade
     made = np.array(params.features.lip_tint) * (0.55 + 0.5 * light)
@@ -119,7 +121,7 @@ def _lip_line(part: Array, line: Array, params: FaceParameters, unit: float) -> 
     stroked(soft, [line], value=255, width=max(1, round(0.035 * unit)))
     stroked(hard, [line[1:-1]], value=255, width=max(1, round(0.013 * unit)))
     stroked(hard, [line[14:27]], value=255, width=max(1, round(0.018 * unit)))
-    corners = [np.stack([line[0] - (0.012 * unit, -0.010 * unit), line[2]]), np.stack([line[-3], line[-1] + (0.012 * unit, 0.010 * unit)])]
+    corners = [np.stack([line[0] - (0.012 * unit, 0.002 * unit), line[2]]), np.stack([line[-3], line[-1] + (0.012 * unit, -0.002 * unit)])]
     stroked(hard, corners, value=220, width=max(1, round(0.016 * unit)))
     tint(part, softened(soft, 0.020 * unit) * 0.55, (0.60, 0.48, 0.48))
     deep = np.asarray(lip_colours(params)[0]) * (0.36, 0.27, 0.28)

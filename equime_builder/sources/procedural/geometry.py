@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 LANDMARKS = 478
-IRIS_RADIUS = 0.095  # 11.8 mm visible iris over a 62 mm distance (anthropometric averages)
+IRIS_RADIUS = 0.098  # 11.8 mm visible iris over a 62 mm distance (anthropometric averages)
 
 # MediaPipe face mesh contours. "right" is the subject's right: the left side of the picture.
 OVAL = (
@@ -148,7 +148,7 @@ def _outline(face: Array, mean: Array, shape: Shape) -> Array:
     side, out = np.abs(x), face.copy()
     lateral = ramp(side, 0.42, 1.05)
     grow = 0.040 * shape.face_width * lateral
-    grow += 0.050 * shape.jaw_width * ramp(y, 0.45, 1.2) * ramp(side, 0.25, 0.8)
+    grow += 0.038 * shape.jaw_width * ramp(y, 0.45, 1.2) * ramp(side, 0.25, 0.8)
     grow += 0.10 * shape.chin_width * np.exp(-(((y - 1.58) / 0.22) ** 2))
     grow += 0.030 * shape.cheekbones * lateral * np.exp(-(((y - 0.35) / 0.3) ** 2))
     grow += 0.035 * shape.fullness * ramp(side, 0.3, 0.85) * np.exp(-(((y - 0.95) / 0.38) ** 2))
@@ -202,7 +202,7 @@ def _eyes_and_brows(face: Array, mean: Array, shape: Shape) -> Array:
         out[:, 1] -= brow * (0.032 * shape.brow_height + 0.020 * shape.brow_tilt * across)
         out[:, 1] -= brow * 0.028 * shape.brow_arch * (arch - 0.5)
     out[:, 2] -= (
-        0.035 * shape.brow_ridge * np.exp(-(((mean[:, 1] + 0.3) / 0.1) ** 2)) * (np.abs(mean[:, 0]) < 0.8)
+        0.035 * shape.brow_ridge * np.exp(-(((mean[:, 1] + 0.3) / 0.1) ** 2)) * np.exp(-((mean[:, 0] / 0.75) ** 4))
     )
     return np.asarray(out, dtype=np.float32)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from equime_builder.sources.procedural.canvas import Frame, blend, filled, fixed, light_of, softened, stroked, tint, value_noise
+from equime_builder.sources.procedural.canvas import Frame, blend, filled, fixed, Window, light_of, softened, stroked, tint, value_noise
 from equime_builder.sources.procedural.geometry import Array, smooth_curve
 from equime_builder.sources.procedural.head import SKULL_HALF_WIDTH, skull_arc
 from equime_builder.sources.procedural.parameters import FaceParameters
@@ -19,8 +19,9 @@ from equime_builder.sources.procedural.tables import HAIR_STYLES, HairStyle
 
 HAIRLINE = (234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 454)
 ARC = 81
-SHADES = ((0.50, 2), (0.72, 1), (0.95, 1), (0.62, 1), (1.18, 1), (1.45, 1))  # drawn in this order: (brightness, width)
-GREY = np.array([0.74, 0.73, 0.72])
+LEVELS, DARKEST, BRIGHTEST = 12, 0.28, 1.50  # shades of the pigment that strands are drawn in, dark to light
+CONTRAST = {"curls": 1.0, "back": 0.6, "short": 0.9}  # of strands against their neighbours
+GREY = np.array([0.60, 0.59, 0.58])
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
     marks = (frame.points(HAIRLINE) - origin) / frame.unit
     lift = np.array([0, 0, 0.0, 0.02, 0.05, 0.08, 0.10, 0.11, 0.11, 0.11, 0.10, 0.08, 0.05, 0.02, 0.0, 0, 0])
     temple = np.exp(-(((np.abs(np.arange(17) - 8) - 2.6) / 1.5) ** 2))
-    middle = np.exp(-((np.arange(17) - 8) / 2.0) ** 2)
+    middle = np.exp(-(((np.arange(17) - 8) / 2.0) ** 2))
     back = params.hair.recession
     marks[:, 1] -= lift + back * (0.42 * temple + 0.22 * middle)
     marks[:, 0] *= 1 + 0.015 * (lift == 0) - 0.06 * back * temple
@@ -67,6 +68,10 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
     half = float(frame.landmarks[454, 0] - frame.landmarks[234, 0]) / frame.unit / 2
     swell = style.swell * (0.7 + 0.6 * params.hair.volume)
     rim = skull_arc(grow=swell, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
+    if style.end == 0 and style.flow in ("parted", "short"):  # cut short at the sides, fuller on top
+        tight = skull_arc(grow=0.03, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
+        top = np.sin(np.linspace(0, np.pi, ARC))[:, None] ** 1.2
+        rim = tight + (skull_arc(grow=swell * 1.15, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0) - tight) * top
     rim[:, 0] += float(marks[[0, -1], 0].mean())
     return Scalp(frame, style, line, rim.astype(np.float32), params)
 
@@ -84,31 +89,46 @@ Strands = Array  # (strands, points, 2)
 
 
 def _swept(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
-    """Strands from the parting over the head to the ears and, for long hair, down beside the face."""
+    """Strands from the parting and the hairline over the head to the ears and, if long, down beside the face."""
     style, hair = scalp.style, scalp.params.hair
     parting = 0.5 + 0.16 * hair.parting
-    side = np.where(rng.random(count) < parting, 0.0, 1.0)[:, None]
-    out = (rng.random(count) ** 0.8)[:, None]
-    t = np.linspace(0, 1, 18)[None]
-    reach = rng.uniform(0.82, 1.0, (count, 1)) if style.end == 0 else 1.0
-    along = parting + (side - parting) * t * reach
-    lifted = out * (0.62 + 0.38 * np.minimum(1, t * 3.0)) + 0.10 * (1 - out) * np.exp(-((t - 0.12) / 0.12) ** 2)
-    head = scalp.between(along, lifted)
+    side = np.where(rng.random((count, 1)) < parting, 0.0, 1.0)
+    rooted = rng.random((count, 1)) < (0.62 if style.end == 0 else 0.40)  # grows out of the hairline rather than the parting
+    start = np.where(rooted, rng.random((count, 1)) * 0.8, 0.0)
+    low = np.where(rooted, rng.uniform(-0.03, 0.04, (count, 1)), rng.uniform(0.05, 1.0, (count, 1)))
+    high = np.where(rooted, rng.uniform(0.25 if style.end == 0 else 0.10, 0.9, (count, 1)), low)
+    t = np.linspace(0, 1, 19)[None]
+    reach = rng.uniform(0.80, 1.0, (count, 1)) if style.end == 0 else np.ones((count, 1))
+    ease = 1 - (1 - t) ** 1.6
+    parting = parting - (side * 2 - 1) * 0.03 * rng.random((count, 1))
+    along = parting + (side - parting) * (start + (reach - start) * np.where(rooted, t**1.35, t))
+    out = low + (high - low) * ease
+    out = out * (1 - 0.10 * np.exp(-((t / 0.06) ** 2))) + 0.03 * style.wave * np.sin(9 * t + 20 * high)
+    head = scalp.between(along, out)
     if style.end == 0:
         return head
-    sign = side * 2 - 1
-    stop = style.end * (0.86 + 0.14 * hair.length) - 0.35 * rng.random((count, 1)) ** 3
-    if style.end > 2:
-        stop = stop - 0.8 * (1 - hair.length) * (hair.length < 0.45)
-    s = np.linspace(0.06, 1, 16)[None]
-    top = head[:, -1:]
-    y = top[..., 1] + (stop - top[..., 1]) * s
-    spread = 0.05 + 0.16 * out + 0.10 * scalp.params.hair.volume
-    x = top[..., 0] + sign * (spread * np.sin(np.pi * np.minimum(s, 0.75)) - 0.12 * s * (style.end < 1.6) + 0.06 * s)
-    phase = 2.3 * out + 0.8 * rng.random((count, 1))
-    x = x + style.wave * 0.075 * np.sin(2 * np.pi * (y * 0.95 + phase * 0.35)) * np.minimum(1, s * 2)
-    x = x + 0.03 * rng.normal(0, 1, (count, 1)) * s
-    return np.concatenate([head, np.stack([x, y], -1).astype(np.float32)], axis=1)
+    return np.concatenate([head, _fall(scalp, head[:, -1], high, side * 2 - 1, rng)], axis=1)
+
+
+def _length(scalp: Scalp) -> float:
+    """Return how far below the eyes loose hair ends, face units."""
+    end = scalp.style.end
+    return end + 0.12 * scalp.params.hair.length if end < 2 else 1.75 + 1.1 * scalp.params.hair.length
+
+
+def _fall(scalp: Scalp, top: Array, out: Array, sign: Array, rng: np.random.Generator) -> Strands:
+    """Continue strands from `top` (N, 2) beside the face and over the shoulders; `out` and `sign` are (N, 1)."""
+    style, hair, count = scalp.style, scalp.params.hair, len(top)
+    stop = _length(scalp) - 0.40 * rng.random((count, 1)) ** 2
+    s = np.linspace(0.05, 1, 18)[None]
+    y = top[:, 1:] + (stop - top[:, 1:]) * s
+    spread = 0.02 + 0.15 * out + 0.12 * hair.volume
+    bob = style.end < 1.6
+    x = top[:, :1] + sign * (spread * np.sin(np.pi * np.minimum(s, 0.72)) - (0.16 if bob else -0.02) * s**2)
+    phase = 1.7 * np.round(out * 7) + 0.5 * rng.normal(0, 1, (count, 1))
+    x = x + style.wave * 0.085 * np.sin(5.2 * y + phase) * np.minimum(1, s * 2.2)
+    x = x + 0.035 * rng.normal(0, 1, (count, 1)) * s
+    return np.stack([x, y], -1).astype(np.float32)
 
 
 def _cropped(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
@@ -116,7 +136,7 @@ def _cropped(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     along = rng.random(count)[:, None]
     out = np.sort(rng.random(count) ** 1.1)[::-1][:, None] * 1.0 - 0.02
     lean = 0.10 * scalp.params.hair.parting + 0.12 * (along - 0.5)
-    t = np.linspace(0, 1, 6)[None]
+    t = np.linspace(0, 1, 7)[None]
     length = (0.28 + 0.25 * scalp.style.wave) * rng.uniform(0.7, 1.2, (count, 1))
     tip = np.minimum(out + length, 1.02 + 0.06 * rng.random((count, 1)))
     jitter = rng.normal(0, 0.012, (count, 1))
@@ -133,16 +153,45 @@ def _back(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
 
 def _curled(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """Small curls filling the region around the head."""
-    centre = scalp.between(rng.random(count), rng.random(count) ** 0.75 * 1.03 - 0.01)
-    if scalp.style.end > 0:
-        sides = int(count * min(0.5, 0.22 * (1 + scalp.style.end)))
-        x = rng.uniform(0.98, 1.06 + scalp.style.swell * 1.6, sides) * rng.choice((-1, 1), sides)
-        y = rng.uniform(-0.1, scalp.style.end, sides)
-        x = x * (1 - 0.05 * (y / 1.7) ** 2)
-        centre[:sides] = np.stack([x, y], 1)
+    style = scalp.style
+    if style.end > 0:
+        centre = _crown(scalp, rng, count)
+    else:
+        centre = scalp.between(rng.random(count), rng.random(count) ** 0.8 * 1.03 - 0.01)
     turn = np.linspace(0, 1.35, 9)[None] * np.pi * rng.choice((-1, 1), (count, 1)) + rng.uniform(0, 6.28, (count, 1))
-    radius = rng.uniform(0.022, 0.06, (count, 1)) * (0.7 + 0.8 * scalp.params.hair.length) * np.linspace(1, 0.55, 9)[None]
-    return (centre[:, None] + np.stack([radius * np.cos(turn), radius * 0.85 * np.sin(turn)], -1)).astype(np.float32)
+    size = 0.014 + 0.022 * scalp.params.hair.length * (1.5 if style.end > 1 else 1.0)
+    radius = size * rng.uniform(0.7, 1.4, (count, 1)) * np.linspace(1, 0.5, 9)[None]
+    return (centre[:, None] + np.stack([radius * np.cos(turn), radius * 0.9 * np.sin(turn)], -1)).astype(np.float32)
+
+
+def crown_outline(scalp: Scalp) -> Array:
+    """Return the outline of big curly hair, a closed curve float32 (N, 2)."""
+    swell = scalp.style.swell * (0.75 + 0.5 * scalp.params.hair.volume)
+    angle = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    x, y = np.cos(angle), np.sin(angle)
+    bottom = max(0.45, scalp.style.end * (0.85 + 0.2 * scalp.params.hair.length))
+    middle = -0.42
+    wobble = 1 + 0.018 * np.sin(9 * angle + scalp.params.hair.parting * 9) + 0.012 * np.sin(14 * angle)
+    reach = np.where(y > 0, bottom - middle, 1.0 + swell * 0.95)
+    return np.stack([x * (1.08 + swell) * wobble, middle + y * reach * wobble], 1).astype(np.float32)
+
+
+def _crown(scalp: Scalp, rng: np.random.Generator, count: int) -> Array:
+    """Return random points of big curly hair in front of the head, outside the face, (count, 2)."""
+    outline = crown_outline(scalp)
+    low, high = outline.min(0), outline.max(0)
+    tries = rng.uniform(low, high, (count * 7, 2)).astype(np.float32)
+    middle = (low + high) / 2 * (0, 1) + (0, -0.2)
+    angle = np.arctan2(tries[:, 1] - middle[1], tries[:, 0] - middle[0])
+    border = np.hypot(outline[:, 0] - middle[0], outline[:, 1] - middle[1])
+    at = np.arctan2(outline[:, 1] - middle[1], outline[:, 0] - middle[0])
+    order = np.argsort(at)
+    limit = np.interp(angle, at[order], border[order], period=2 * np.pi)
+    inside = np.hypot(tries[:, 0] - middle[0], tries[:, 1] - middle[1]) < limit
+    hairline = np.interp(tries[:, 0], scalp.line[:, 0], scalp.line[:, 1], left=9.0, right=9.0)
+    beside = np.abs(tries[:, 0]) > 0.99 + 0.02 * np.maximum(0, tries[:, 1])
+    kept = tries[inside & ((tries[:, 1] < hairline) | beside)]
+    return kept[np.arange(count) % len(kept)]
 
 
 def _sides(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
@@ -151,23 +200,23 @@ def _sides(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     along = rng.random(count)[:, None] * 0.17
     along = np.where(rng.random((count, 1)) < 0.5, along, 1 - along)
     start = rng.random((count, 1))
-    t = np.linspace(0, 1, 6)[None]
+    t = np.linspace(0, 1, 7)[None]
     return scalp.between(along - (along - 0.5) * 0.05 * t, start * 0.75 + 0.35 * t)
 
 
 FLOWS: dict[str, tuple[Callable[[Scalp, np.random.Generator, int], Strands], int]] = {
-    "parted": (_swept, 1100),
-    "fringe": (_swept, 900),
-    "short": (_cropped, 1500),
-    "back": (_back, 900),
-    "curls": (_curled, 1500),
+    "parted": (_swept, 1500),
+    "fringe": (_swept, 1300),
+    "short": (_cropped, 2200),
+    "back": (_back, 1300),
+    "curls": (_curled, 2100),
     "sides": (_sides, 900),
 }
 
 
 def _fringe(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     across = rng.uniform(-1, 1, (count, 1))
-    t = np.linspace(0, 1, 10)[None]
+    t = np.linspace(0, 1, 11)[None]
     x = across * (0.38 + 0.50 * np.sqrt(t))
     brow = float(scalp.line[ARC // 2, 1]) + 0.40
     low = brow + 0.10 * across**2 + rng.normal(0, 0.025, (count, 1))
@@ -180,55 +229,87 @@ def _colour(scalp: Scalp) -> Array:
     return np.asarray(np.array(hair.colour) * (1 - hair.grey) + GREY * hair.grey, dtype=np.float32)
 
 
-def _lighting(scalp: Scalp) -> tuple[Array, Array]:
-    """Return brightness and highlight of the hair volume, float32 (size, size)."""
-    size, small = scalp.frame.size, scalp.frame.size // 4
-    axis = (np.arange(small, dtype=np.float32) + 0.5) / small
-    x = ((axis - scalp.frame.pose.x) / scalp.frame.pose.iris_distance)[None]
-    y = ((axis - scalp.frame.pose.y) / scalp.frame.pose.iris_distance)[:, None]
+def _lighting(scalp: Scalp, points: Array) -> tuple[Array, Array]:
+    """Return brightness and highlight of the hair's rounded volume at local `points` (..., 2)."""
+    x, y = points[..., 0], points[..., 1]
     light = light_of(scalp.params.scene)
     nx, ny = np.clip(x / 1.45, -1, 1), np.clip((y + 0.25) / 1.55, -1, 0.45)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.03, 1))
     facing = nx * light.direction[0] + ny * light.direction[1] + nz * light.direction[2]
-    bright = 0.56 + 0.62 * np.clip((facing + 0.25) / 1.25, 0, 1)
-    bright = bright * (1 - 0.28 * np.clip((y - 0.2) / 1.2, 0, 1) * (np.abs(x) < 1.2))
-    band = np.exp(-(((y + 1.12 - 0.62 * x * x - 0.35 * x * light.direction[0]) / 0.13) ** 2))
-    enlarge = lambda image: cv2.resize(np.ascontiguousarray(image, np.float32), (size, size))  # noqa: E731
-    return enlarge(bright), enlarge(band * (0.3 + 0.7 * np.clip(facing, 0, 1)))
+    bright = 0.50 + 0.72 * np.clip((facing + 0.25) / 1.25, 0, 1)
+    bright = bright * (1 - 0.30 * np.clip((y - 0.2) / 1.2, 0, 1) * (np.abs(x) < 1.2))
+    band = np.exp(-(((y + 1.12 - 0.62 * x * x - 0.35 * x * light.direction[0]) / 0.14) ** 2))
+    return bright, band * (0.3 + 0.7 * np.clip(facing, 0, 1))
+
+
+def _lit_ground(scalp: Scalp, dim: float) -> np.ndarray:
+    """Return what shows between strands, uint8 (size, size, 3)."""
+    size = scalp.frame.size
+    axis = (np.arange(64, dtype=np.float32) + 0.5) * size / 64
+    x, y = np.meshgrid(axis, axis)
+    bright, _ = _lighting(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
+    ground = _colour(scalp) * (0.52 * dim * bright[..., None] * 255)
+    return np.asarray(cv2.resize(np.clip(ground, 0, 255).astype(np.uint8), (size, size)))
+
+
+def _brightness(scalp: Scalp, strands: Strands, rng: np.random.Generator) -> tuple[Strands, Array]:
+    """Cut strands into pieces (M, 3, 2) and give each a brightness by its lock, its direction and the light, (M,)."""
+    points = strands.shape[1]
+    pieces = np.stack([strands[:, k : k + 3] for k in range(0, points - 2, 2)], axis=1)
+    way = pieces[:, :, 2] - pieces[:, :, 0]
+    way = way / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+    light = light_of(scalp.params.scene).direction
+    across = np.sqrt(np.clip(1 - (way[..., 0] * light[0] + way[..., 1] * light[1]) ** 2, 0, 1))
+    root, middle = strands[:, 0], strands[:, points // 2]
+    lock = np.sin(23 * root[:, 0] + 3 * root[:, 1]) + np.sin(31 * strands[:, -1, 0] + 11 * middle[:, 1])
+    contrast = CONTRAST.get(scalp.style.flow, 1.0)
+    own = 0.09 * lock[:, None] + 0.14 * rng.standard_normal((len(strands), 1)) + 0.34 * (across**3 - 0.55)
+    bright, band = _lighting(scalp, pieces[:, :, 1])
+    gloss = 0.10 if scalp.style.flow == "curls" else 0.24
+    value = bright * (0.80 + contrast * own) + gloss * band * (1 + 1.5 * contrast * own)
+    return pieces.reshape(-1, 3, 2), np.asarray(value.ravel(), dtype=np.float32)
 
 
 def _lay(picture: Array, scalp: Scalp, strands: Strands, mass: np.ndarray, rng: np.random.Generator, *, dim: float) -> None:
     """Lay a mass and its strands over the picture in place."""
-    size, colour = scalp.frame.size, _colour(scalp)
-    layer = np.empty((size, size, 3), np.uint8)
-    layer[:] = np.clip(colour * 0.62 * 255, 0, 255).astype(np.uint8)
-    lines = fixed(scalp.pixels(strands))
+    size, hair = scalp.frame.size, scalp.params.hair
+    layer = _lit_ground(scalp, dim)
+    pieces, value = _brightness(scalp, strands, rng)
+    lines = fixed(scalp.pixels(pieces))
     cover = mass.copy()
     width = max(1, round(size / 512))
-    cv2.polylines(cover, list(lines), False, 215, width, cv2.LINE_AA, 4)
-    for group, (shade, broad) in enumerate(SHADES):
-        grey = np.clip(scalp.params.hair.grey + rng.normal(0, 0.22) * (0 < scalp.params.hair.grey < 1), 0, 1)
-        pigment = np.array(scalp.params.hair.colour) * (1 - grey) + GREY * grey
-        tone = np.clip(pigment * shade * 255 + 3 * shade, 0, 255).tolist()
-        cv2.polylines(layer, list(lines[group :: len(SHADES)]), False, tone, broad * width, cv2.LINE_AA, 4)
-    bright, band = _lighting(scalp)
-    streaks = value_noise(rng, (10, 200), (size, size)) * 0.25 + 0.9
-    hair = layer.astype(np.float32) * (bright * np.float32(dim / 255))[..., None]
-    gloss = band * np.clip(streaks, 0, 2) * (0.05 if scalp.style.flow == "curls" else 0.16) * dim
-    luminous = 0.35 + hair.mean(-1) * 1.8
-    hair += (gloss * luminous)[..., None] * (0.6 * colour + 0.4) * light_of(scalp.params.scene).key
-    blend(picture, softened(cover, 0.4), hair)
+    cv2.polylines(cover, list(fixed(scalp.pixels(strands))), False, 215, width, cv2.LINE_AA, 4)
+    level = np.clip(np.round((value - DARKEST) / (BRIGHTEST - DARKEST) * (LEVELS - 1)), 0, LEVELS - 1).astype(int)
+    key = light_of(scalp.params.scene).key
+    for group in range(LEVELS):
+        chosen = lines[level == group]
+        if not len(chosen):
+            continue
+        shade = (DARKEST + group * (BRIGHTEST - DARKEST) / (LEVELS - 1)) * dim
+        grey = np.clip(hair.grey + 0.25 * (0 < hair.grey < 1) * (shade - 0.9), 0, 1)
+        pigment = np.array(hair.colour) * (1 - grey) + GREY * grey
+        sheen = 0.10 * max(0.0, shade - 0.95) * key
+        tone = np.clip((pigment * shade + sheen) * 255, 0, 232).tolist()
+        cv2.polylines(layer, list(chosen), False, tone, width * (2 if group < 3 else 1), cv2.LINE_AA, 4)
+    window = Window.around(np.argwhere(cover[::8, ::8])[:, ::-1] * 8.0, 9, size=size)
+    over = window.of(layer).astype(np.float32) * np.float32(1 / 255)
+    blend(window.of(picture), softened(window.of(cover), 0.4), over)
 
 
 def _mass(scalp: Scalp) -> np.ndarray:
     """Return the uint8 mask of the hair on the head."""
-    inset, outset = scalp.between(np.linspace(0, 1, ARC), np.full(ARC, 0.05)), scalp.between(np.linspace(0, 1, ARC), np.full(ARC, 0.985))
+    along = np.linspace(0, 1, ARC)
+    inset, outset = scalp.between(along, np.full(ARC, 0.10)), scalp.between(along, np.full(ARC, 0.97))
     if scalp.style.flow == "sides":
         parts = [np.concatenate([inset[a], outset[a][::-1]]) for a in (slice(0, 13), slice(ARC - 13, ARC))]
     else:
         parts = [np.concatenate([inset, outset[::-1]])]
     mask = filled([scalp.pixels(p) for p in parts], size=scalp.frame.size)
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.02 * scalp.frame.unit))
+    return _blurred(mask, 0.022 * scalp.frame.unit)
+
+
+def _blurred(mask: np.ndarray, sigma: float) -> np.ndarray:
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma))
 
 
 def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
@@ -237,20 +318,21 @@ def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng:
     style = scalp.style
     if style.end <= 0 or style.flow == "scarf":
         return
-    end = style.end * (0.85 + 0.15 * params.hair.length)
-    wide = 1.02 + style.swell * (1.0 if style.flow != "curls" else 1.7)
-    half = [(wide * 0.9, -0.7), (wide, 0.1), (wide * 1.03, min(0.9, end * 0.6)), (wide * 0.97, end * 0.85), (wide * 0.75, end)]
+    if style.flow == "curls":
+        mass = filled([scalp.pixels(smooth_curve(crown_outline(scalp), samples=160))], size=frame.size)
+        _lay(picture, scalp, _curled(scalp, rng, 500), _blurred(mass, 0.02 * frame.unit), rng, dim=0.7)
+        return
+    end = _length(scalp) - 0.05
+    wide = 1.02 + style.swell * 0.8 + 0.12 * params.hair.volume
+    half = [(0.80, -0.7), (0.98, 0.1), (wide, min(0.9, end * 0.6)), (wide * 0.97, end * 0.85), (wide * 0.80, end)]
     right = smooth_curve(np.array(half, np.float32), samples=24)
     mass = filled([scalp.pixels(np.concatenate([right, right[::-1] * (-1, 1)]))], size=frame.size)
-    mass = np.asarray(cv2.GaussianBlur(mass, (0, 0), 0.05 * frame.unit))
-    x = rng.uniform(-wide, wide, (260, 1))
-    t = np.linspace(0, 1, 16)[None]
-    y = 0.2 + (end * rng.uniform(0.9, 1.05, (260, 1)) - 0.2) * t
-    sway = style.wave * 0.06 * np.sin(6 * y + 3 * x)
-    strands = np.stack([x * (0.97 + 0.06 * np.sin(2.6 * t)) + sway, y + 0 * x], -1).astype(np.float32)
-    if style.flow == "curls":
-        strands = _curled(scalp, rng, 900)
-    _lay(picture, scalp, strands, mass, rng, dim=0.62)
+    x = rng.uniform(-wide, wide, (320, 1))
+    t = np.linspace(0, 1, 17)[None]
+    y = 0.2 + (end * rng.uniform(0.9, 1.05, (320, 1)) - 0.2) * t
+    sway = style.wave * 0.07 * np.sin(5.2 * y + 1.7 * np.round(4 * x))
+    strands = np.stack([x * (0.95 + 0.06 * np.sin(2.6 * t)) + sway, y + 0 * x], -1).astype(np.float32)
+    _lay(picture, scalp, strands, _blurred(mass, 0.03 * frame.unit), rng, dim=0.72)
 
 
 def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
@@ -273,6 +355,13 @@ def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.ran
         _lay(picture, scalp, over, blank, rng, dim=1.0)
 
 
+def _lit_scarf(scalp: Scalp) -> Array:
+    size = scalp.frame.size
+    x, y = np.meshgrid(*2 * [(np.arange(64, dtype=np.float32) + 0.5) * size / 64])
+    bright, _ = _lighting(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
+    return np.asarray(cv2.resize(bright.astype(np.float32), (size, size)))
+
+
 def _scarf(picture: Array, scalp: Scalp, rng: np.random.Generator) -> None:
     frame, unit = scalp.frame, scalp.frame.unit
     cloth = np.array(scalp.params.scene.backdrop_colours[1], np.float32)[::-1] * 0.5 + np.array(scalp.params.scene.cloth, np.float32) * 0.5
@@ -284,7 +373,7 @@ def _scarf(picture: Array, scalp: Scalp, rng: np.random.Generator) -> None:
     mask = filled([scalp.pixels(smooth_curve(np.concatenate([outer[::3], outer[:1]]), samples=160))], size=frame.size)
     hole = filled([scalp.pixels(inner)], size=frame.size)
     alpha = softened(cv2.min(mask, 255 - hole), 0.7)
-    bright, _ = _lighting(scalp)
+    bright = _lit_scarf(scalp)
     folds = np.zeros((frame.size, frame.size), np.uint8)
     lines = []
     for k in range(26):

@@ -28,20 +28,22 @@ from equime_builder.sources.procedural.geometry import (
 EXTENT = 4.0  # side of the canonical square in face units
 CORNER = (-2.0, -1.75)  # its upper left corner
 MAP_SIZE = 256
-GRID_SIZE = 65
-INVERSE_SIZE = 96  # the inverse displacement is smooth: solved coarsely, then enlarged
+GRID_SIZE = 97
+INVERSE_SIZE = 128  # displacement and depth are smooth: solved coarsely, then enlarged
 INVERSE_STEPS = 6
 NODE_SPACING = 0.05
+REFINE = 3  # bilinear facets of the coarse depth would show as a grid of light
+CALM = 0.11  # face units: smoothing of depth where the face has no features
 
 MAPS = ("red", "shade", "oil", "relief", "moustache", "chin_beard", "jaw_beard", "bag", "sag", "lip_shadow")
-HAIR_BASE_Y, SKULL_TOP_Y, SKULL_HALF_WIDTH = 0.22, -1.40, 1.06
+HAIR_BASE_Y, SKULL_TOP_Y, SKULL_HALF_WIDTH = 0.05, -1.38, 1.07
 
 
 def skull_arc(*, grow: float, count: int) -> Array:
     """Return the skull's outline over the ears from image left to right, float32 (count, 2), face units."""
     t = np.linspace(np.pi, 0.0, count, dtype=np.float32)
-    x = (SKULL_HALF_WIDTH + grow) * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** 0.86
-    y = HAIR_BASE_Y - (HAIR_BASE_Y - SKULL_TOP_Y + grow) * np.abs(np.sin(t)) ** 0.92
+    x = (SKULL_HALF_WIDTH + grow) * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** 0.84
+    y = HAIR_BASE_Y - (HAIR_BASE_Y - SKULL_TOP_Y + grow) * np.abs(np.sin(t)) ** 0.88
     return np.stack([x, y], axis=1)
 
 
@@ -103,7 +105,11 @@ def layout() -> Layout:
     for k, anchor in enumerate(anchors):  # an anchor moves with the landmark nearest to it
         nearest = int(np.argmin(((positions[: len(nodes)] - anchor[:2]) ** 2).sum(1)))
         folded[:, nearest] += spread[:, len(nodes) + k]
-    depth = cv2.GaussianBlur(depth.reshape(GRID_SIZE, GRID_SIZE), (0, 0), 0.6)
+    depth = depth.reshape(GRID_SIZE, GRID_SIZE)
+    # Measured depth is noisy towards the cheeks and temples, where skin is smooth: keep detail in the middle only.
+    middle = np.exp(-(((gx / 0.50) ** 2 + ((gy - 0.55) / 0.85) ** 2) ** 2))
+    calm = cv2.GaussianBlur(depth, (0, 0), CALM * GRID_SIZE / EXTENT)
+    depth = np.asarray(calm + (depth - calm) * middle, dtype=np.float32)
     return Layout(np.array(nodes), folded, depth, _skin_maps(mean))
 
 
@@ -195,13 +201,13 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     relief = 0.030 * lips + 0.014 * lid - 0.022 * wing - 0.010 * fold - 0.012 * philtrum + 0.006 * ridges
     relief += 0.012 * p.blob(0.205, 0.64, 0.055, 0.06) - 0.018 * under_lip - 0.010 * corners
     chin_zone = np.exp(-0.5 * ((p.x / 0.27) ** 2 + ((p.y - 1.52) / 0.15) ** 2) ** 2)
-    goatee = p.blob(0.42, 1.22, 0.07, 0.18)
+    goatee = np.maximum(p.blob(0.42, 1.22, 0.07, 0.18), 0.75 * p.blob(0.0, 1.33, 0.07, 0.06))
     lip_top = p.area(upper, soft=0.02)
     moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (
         1 - lip_top
     )
-    jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.22, soft=0.10)
-    cheek_beard = p.blob(0.62, 1.18, 0.25, 0.24) * 0.8
+    jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.16, soft=0.075)
+    cheek_beard = p.blob(0.60, 1.30, 0.22, 0.18) * 0.9
     cheek = np.clip(np.maximum(jaw_line, cheek_beard), 0, 1) * (p.y > 0.2)
     bare = 1 - p.area(np.concatenate([upper[:-1], lower[:-1][::-1]]), soft=0.025)
     maps = {
@@ -227,17 +233,32 @@ def head_field(landmarks: Array, pose: Pose, *, size: int) -> HeadField:
     local = (landmarks - (pose.x * size, pose.y * size, 0.0)) / unit
     moved = (local - mean)[shared.nodes].astype(np.float32)
     grid = (shared.operator @ moved).reshape(GRID_SIZE, GRID_SIZE, 3)
-    to_x, to_y = _inverse(grid, pose, size=size)
-    scale = (GRID_SIZE - 1) / EXTENT
-    sample = lambda image, factor: cv2.remap(  # noqa: E731
-        image, to_x * factor, to_y * factor, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    height = -sample(shared.depth + grid[..., 2], scale) * np.float32(unit)
+    found = _inverse(grid, pose)
+    change = cv2.GaussianBlur(np.ascontiguousarray(grid[..., 2]), (0, 0), 0.5 * CALM * GRID_SIZE / EXTENT)
+    fine = cv2.resize(shared.depth + change, None, fx=REFINE, fy=REFINE, interpolation=cv2.INTER_CUBIC)
+    # cv2.resize aligns pixel edges, the grid aligns pixel centres: hence the half steps
+    depth = _bilinear(fine, (found * np.float32((GRID_SIZE - 1) / EXTENT) + 0.5) * REFINE - 0.5)
+    depth = cv2.GaussianBlur(depth, (0, 0), 0.9)
+    height = cv2.resize(depth, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(-unit)
+    height = cv2.GaussianBlur(height, (0, 0), 0.75 * size / INVERSE_SIZE)
+    large = cv2.resize(found, (size, size), interpolation=cv2.INTER_LINEAR)
+    to_x, to_y = np.ascontiguousarray(large[..., 0]), np.ascontiguousarray(large[..., 1])
     return HeadField(height, _resampled(shared.maps, to_x, to_y))
 
 
-def _inverse(grid: Array, pose: Pose, *, size: int) -> tuple[Array, Array]:
-    """Return for each pixel the canonical position it shows, in face units from the canonical corner."""
+def _bilinear(image: Array, at: Array) -> Array:
+    """Return `image` sampled exactly; cv2.remap rounds positions to 1/32, which would show as ripples of light."""
+    at = np.clip(at, 0, image.shape[0] - 1.001)
+    cell = at.astype(np.int32)
+    x, y = cell[..., 0], cell[..., 1]
+    fx, fy = at[..., 0] - x, at[..., 1] - y
+    top = image[y, x] * (1 - fx) + image[y, x + 1] * fx
+    low = image[y + 1, x] * (1 - fx) + image[y + 1, x + 1] * fx
+    return np.asarray(top * (1 - fy) + low * fy, dtype=np.float32)
+
+
+def _inverse(grid: Array, pose: Pose) -> Array:
+    """Return for a coarse picture grid the canonical position it shows, in face units from the canonical corner."""
     axis = (np.arange(INVERSE_SIZE, dtype=np.float32) + 0.5) / INVERSE_SIZE
     x = (axis - pose.x) / np.float32(pose.iris_distance) - CORNER[0]
     y = (axis - pose.y) / np.float32(pose.iris_distance) - CORNER[1]
@@ -247,11 +268,8 @@ def _inverse(grid: Array, pose: Pose, *, size: int) -> tuple[Array, Array]:
     found = target
     for _ in range(INVERSE_STEPS):
         at = found * scale
-        found = target - cv2.remap(
-            plane, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-    large = cv2.resize(found, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.ascontiguousarray(large[..., 0]), np.ascontiguousarray(large[..., 1])
+        found = target - cv2.remap(plane, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(found, (0, 0), 0.8), dtype=np.float32)
 
 
 def _resampled(maps: Sequence[Array], to_x: Array, to_y: Array) -> dict[str, Array]:

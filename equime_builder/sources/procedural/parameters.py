@@ -143,12 +143,12 @@ def _shape(rng: np.random.Generator, look: tables.Look, gender: str, age: int) -
     drawn: dict[str, float] = {}
     for name in (f.name for f in fields(Shape) if f.name not in ("measured", "asymmetry")):
         grown = 1.0 - 0.6 * child
-        centre = look.shape.get(name, 0.0) + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
+        centre = tables.NEUTRAL_SHAPE.get(name, 0.0) + look.shape.get(name, 0.0) + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
         centre += old * tables.OLD_SHAPE.get(name, 0.0) + child * tables.CHILD_SHAPE.get(name, 0.0)
-        drawn[name] = _between(rng.normal(centre, 0.72), -2.4, 2.4)
+        drawn[name] = _between(rng.normal(centre, 0.85), -2.6, 2.6)
     return Shape(
         **drawn,
-        measured=tuple(float(v) for v in np.clip(rng.normal(0, 0.45, 4), -0.9, 0.9)),
+        measured=tuple(float(v) for v in np.clip(rng.normal(0, 0.55, 4), -1.1, 1.1)),
         asymmetry=tuple(float(v) for v in np.clip(rng.normal(0, 0.7, 8), -1.6, 1.6)),
     )
 
@@ -173,7 +173,7 @@ def _skin(rng: np.random.Generator, look: tables.Look, age: int) -> Skin:
     return Skin(
         tone=tone,
         undertone=_between(rng.normal(look.undertone, 0.4), -1, 1),
-        redness=_between(rng.normal(0.45, 0.2), 0.05, 1.0),
+        redness=_between(rng.normal(0.40, 0.2), 0.05, 1.0),
         freckles=float(freckled * rng.uniform(0.3, 1.0)),
         spots=_between(years**2 * rng.uniform(0.2, 1.1), 0, 1),
         wrinkles=_between(years**1.25 * rng.uniform(0.75, 1.15), 0, 1),
@@ -238,13 +238,13 @@ def _features(rng: np.random.Generator, look: tables.Look, gender: str, age: int
 
 def _scene(rng: np.random.Generator, gender: str) -> Scene:
     first = np.array(tables.BACKDROPS[int(rng.integers(len(tables.BACKDROPS)))])
-    second = np.clip(first * rng.uniform(0.55, 1.35) + rng.normal(0, 0.04, 3), 0.05, 0.95)
+    second = np.clip(first * rng.uniform(0.55, 1.25) + rng.normal(0, 0.02, 3), 0.05, 0.95)
     cloth = np.array(tables.CLOTHS[int(rng.integers(len(tables.CLOTHS)))]) * rng.uniform(0.8, 1.15)
     man = gender == "Man"
     return Scene(
         azimuth=float(rng.choice([-1, 1]) * rng.uniform(8, 52)),
         elevation=float(rng.uniform(18, 52)),
-        key=float(rng.uniform(0.35, 0.62)),
+        key=float(rng.uniform(0.45, 0.74)),
         warmth=_between(rng.normal(0.1, 0.35), -0.8, 0.9),
         backdrop=_pick(rng, {"gradient": 0.35, "bokeh": 0.4, "outdoor": 0.25}),
         backdrop_colours=(_rgb(first), _rgb(second)),

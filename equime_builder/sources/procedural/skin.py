@@ -19,11 +19,14 @@ def tone_colour(skin: Skin) -> Array:
     low = min(int(skin.tone), len(MONK_SCALE) - 2)
     share = skin.tone - low
     srgb = (1 - share) * np.array(MONK_SCALE[low]) + share * np.array(MONK_SCALE[low + 1])
-    light = max(0.0, 1 - skin.tone / 6)
-    # The scale is of swatches; blood under light skin and reflected light on dark skin move a face towards red.
-    srgb *= np.array([1.0, 0.965 - 0.045 * light, 0.95 - 0.06 * light])
+    # The scale shows flat swatches of the lightest part of skin; in a lit face blood moves every tone towards red,
+    # the light ones are darker than their swatch, and the darkest keep reflecting some light.
+    pale = max(0.0, 1 - skin.tone / 4)
+    srgb *= np.array([1.0, 0.945 - 0.03 * pale, 0.945 - 0.09 * pale])
+    srgb *= 1 + np.exp(-(((skin.tone - 4.3) / 1.3) ** 2)) * np.array([0.0, -0.01, 0.055])
     srgb *= 1 + 0.02 * skin.undertone * np.array([0.5, 0.2, -1.5])
-    srgb = 0.03 + 0.93 * srgb
+    deep = float(np.clip((skin.tone - 6.5) / 2.5, 0, 1))
+    srgb = srgb * (0.925 + 0.05 * min(1.0, skin.tone / 4)) + deep * np.array([0.070, 0.040, 0.025])
     return np.asarray(srgb.astype(np.float32) ** 2)
 
 
@@ -79,12 +82,12 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     size = head.height.shape[0]
     light = max(0.0, 1 - skin.tone / 9)
     base = tone_colour(skin)
-    mottle = 0.6 * value_noise(rng, (9, 9), (size, size)) + 0.4 * value_noise(rng, (30, 30), (size, size))
-    blood = (0.30 + 0.55 * skin.redness) * maps["red"] + 0.05 * mottle
-    dark = (0.16 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.02 * mottle
-    blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.5
-    dots = np.clip(value_noise(rng, (110, 110), (size, size)) - 1.15, 0, 1) * skin.freckles * np.clip(maps["red"] * 2.2, 0, 1)
-    dark = dark + blotch + 0.55 * dots
+    mottle = sum(0.5 * value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110))
+    blood = (0.35 + 0.55 * skin.redness) * maps["red"] + 0.12 * mottle
+    dark = (0.16 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.022 * mottle
+    blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.22
+    dots = np.clip(value_noise(rng, (150, 150), (size, size)) - 1.1, 0, 1) * skin.freckles * np.clip(maps["red"] * 2.2, 0, 1)
+    dark = dark + blotch + 0.38 * dots
     out = np.empty((size, size, 3), np.float32)
     for channel, (flush, shadow) in enumerate(((0.02, 0.85), (0.32, 1.0), (0.30, 1.05))):
         out[..., channel] = base[channel] * (1 - flush * blood * (0.45 + 0.55 * light)) * (1 - np.clip(shadow * dark, 0, 0.75))
@@ -141,7 +144,7 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     age = params.skin.wrinkles
     pores = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 0.6)
     relief = unit * (maps["relief"] - 0.010 * wrinkles - (0.004 + 0.016 * age) * maps["sag"])
-    relief += unit * (0.012 * params.skin.bags) * maps["bag"] + (0.05 + 0.05 * age) * pores
+    relief += unit * (0.012 * params.skin.bags) * maps["bag"] + (0.09 + 0.07 * age) * pores
     small = cv2.resize(head.height, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     hollow = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.13 * unit / 4) - small, (size, size))
     occlusion = 1 - np.clip(hollow * (2.6 / unit), -0.08, 0.34) - 0.34 * wrinkles

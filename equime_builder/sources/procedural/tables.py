@@ -141,7 +141,7 @@ LOOKS: dict[str, Look] = {
         {"eye_size": 0.4, "nose_depth": 0.2, "nose_width": 0.2, "lower_lip": 0.3, "upper_lip": 0.1},
     ),
     "black": Look(
-        7.1, 1.1, (4.8, 9.0), 0.1, 0.75, {"darkest brown": 0.7, "brown": 0.28, "light brown": 0.02},
+        6.7, 1.1, (4.6, 9.0), 0.1, 0.75, {"darkest brown": 0.7, "brown": 0.28, "light brown": 0.02},
         {"black": 0.85, "darkest brown": 0.15},
         {"cropped": 1.6, "short curls": 1.2, "long curls": 1.0, "afro": 1.3, "pulled back": 1.0, "bald": 1.0,
          "long straight": 0.35, "long wavy": 0.3, "bob": 0.3, "headscarf": 0.15},
@@ -174,16 +174,21 @@ LOOKS: dict[str, Look] = {
 
 GENDER_SHAPE: dict[str, dict[str, float]] = {
     "Woman": {
-        "jaw_width": -0.8, "chin_width": -0.5, "chin_length": -0.4, "face_width": -0.2, "eye_size": 0.5,
-        "eye_opening": 0.2, "brow_height": 0.4, "brow_arch": 0.5, "brow_ridge": -0.7, "nose_width": -0.4,
-        "upper_lip": 0.35, "lower_lip": 0.3, "philtrum": -0.2, "mouth_width": -0.2,
+        "jaw_width": -0.9, "chin_width": -0.6, "chin_length": -0.4, "face_width": -0.2, "eye_size": 0.7,
+        "eye_opening": 0.3, "brow_height": 0.5, "brow_arch": 0.6, "brow_ridge": -0.9, "nose_width": -0.5,
+        "upper_lip": 0.4, "lower_lip": 0.35, "philtrum": -0.3, "mouth_width": -0.2, "cheekbones": 0.3,
     },
     "Man": {
-        "jaw_width": 0.7, "chin_width": 0.5, "chin_length": 0.4, "face_width": 0.2, "eye_size": -0.3,
-        "brow_height": -0.5, "brow_arch": -0.4, "brow_ridge": 0.7, "nose_width": 0.3, "nose_length": 0.2,
-        "upper_lip": -0.3, "lower_lip": -0.1, "fullness": -0.1,
+        "jaw_width": 1.0, "chin_width": 0.8, "chin_length": 0.7, "face_width": 0.2, "eye_size": -0.6,
+        "brow_height": -0.6, "brow_arch": -0.6, "brow_ridge": 1.2, "nose_width": 0.4, "nose_length": 0.4,
+        "upper_lip": -0.6, "lower_lip": -0.3, "fullness": -0.4, "mouth_width": 0.2, "eye_opening": -0.2,
     },
 }  # fmt: skip
+# Brings the average face to the neutral reading of FaceLandmarker's blendshapes: the portraits behind the template
+# hold their brows a little high and their lips a little narrow.
+NEUTRAL_SHAPE: dict[str, float] = {
+    "brow_height": -1.2, "mouth_width": 0.4, "eye_opening": -0.35, "face_width": -0.6, "jaw_width": -0.4, "chin_length": 0.2,
+}
 OLD_SHAPE: dict[str, float] = {
     "jowls": 1.9, "eye_opening": -0.7, "lid_hood": 1.3, "upper_lip": -1.0, "lower_lip": -0.7, "nose_length": 0.5,
     "nose_width": 0.3, "philtrum": 0.5, "brow_height": -0.3, "fullness": -0.4,

@@ -83,7 +83,7 @@ def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
     if "parquet" in formats:
         files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
         configs.append({"config_name": "default", "default": True, "data_files": files})
-    configs.append({"config_name": "metadata", "data_files": [{"split": "all", "path": "index.parquet"}]})
+    configs.append({"config_name": "metadata", "data_files": [{"split": "clips", "path": "index.parquet"}]})
     infos = [{"config_name": "default", "features": features()._to_yaml_list()}] if "parquet" in formats else []
     infos.append({"config_name": "metadata", "features": features((*LABELS, *LOCATION))._to_yaml_list()})
     return {

@@ -5,6 +5,6 @@
 
 from equime_builder.generators.warp.actions import ACTIONS, AUS, BLINK
 from equime_builder.generators.warp.render import render_clip
-from equime_builder.generators.warp.rig import SIDES, WarpRig, build_rig, moved_mask
+from equime_builder.generators.warp.rig import SIDES, WarpRig, build_rig, displacement, moved_mask
 
-__all__ = ["ACTIONS", "AUS", "BLINK", "SIDES", "WarpRig", "build_rig", "moved_mask", "render_clip"]
+__all__ = ["ACTIONS", "AUS", "BLINK", "SIDES", "WarpRig", "build_rig", "displacement", "moved_mask", "render_clip"]

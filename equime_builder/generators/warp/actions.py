@@ -93,8 +93,8 @@ NASOLABIAL = ((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), (216, 206, 0.1)
 ACTIONS: dict[int, Action] = {
     1: Action(
         pulls=_pulls(
-            brow_inner=(0, 0.34), brow_medial=(0, 0.26), brow_mid=(0, 0.12), brow_lateral=(0, 0.04),
-            brow_tail=(0, 0.01), glabella=(0, 0.17), glabella_low=(0, 0.05), forehead_mid=(0, 0.12),
+            brow_inner=(0, 0.36), brow_medial=(0, 0.24), brow_mid=(0, 0.14), brow_lateral=(0, 0.08),
+            brow_tail=(0, 0.03), glabella=(0, 0.13), glabella_low=(0, 0.04), forehead_mid=(0, 0.12),
             forehead_inner=(0, 0.16), forehead_medial=(0, 0.11),
         ),
         hold=(*EYES, *NOSE, *TOP, "nose_root_side"),
@@ -133,7 +133,7 @@ ACTIONS: dict[int, Action] = {
         ),
         hold=("eye_corners", "lid_upper", "brow_tail", "temple", "bridge", "nose_wing", "corner", "fold",
               "upper_lip", "upper_lip_side", "lower_lip", "jaw"),
-        parts=(Part("eye", 0.0, -0.05),),
+        parts=(Part("eye", 0.0, -0.07),),
         furrows=(
             _line((33, 35, 0.25), (35, 143, 0.45), depth=0.12, width=0.02),
             _line((130, 226, 0.8), (156, 143, 0.6), depth=0.10, width=0.02),
@@ -143,20 +143,22 @@ ACTIONS: dict[int, Action] = {
     7: Action(
         pulls=_pulls(pouch=(0, 0.03), pouch_low=(0, 0.01)),
         hold=("eye_corners", "brow_tail", "cheek_top", "cheek", "bridge"),
-        parts=(Part("eye", -0.04, -0.06),),
+        parts=(Part("eye", -0.04, -0.08),),
         furrows=(_line((25, 228, 0.2), (23, 230, 0.2), (26, 232, 0.2), depth=0.14, width=0.02),),
         reach=0.4,
     ),
     9: Action(
         pulls=_pulls(
-            brow_inner=(-0.07, -0.13), brow_medial=(-0.05, -0.12), brow_mid=(-0.02, -0.08),
-            brow_lateral=(0, -0.04), glabella=(0, -0.11), glabella_low=(0, -0.06),
-            nose_side=(0, 0.07), nose_wing=(0.02, 0.145), cheek_inner=(0, 0.10), cheek_top_inner=(0, 0.05),
-            fold_top=(0.01, 0.14), fold=(0.01, 0.08), upper_lip=(0.01, 0.10), upper_lip_lateral=(0.02, 0.15),
-            philtrum_side=(0.01, 0.15), philtrum=(0, 0.08), upper_lip_side=(0.02, 0.10), seam=(0, 0.08),
-            seam_side=(0.02, 0.08), corner_above=(0.01, 0.08),
+            brow_inner=(-0.04, -0.05), brow_medial=(-0.03, -0.05), brow_mid=(-0.01, -0.05),
+            brow_lateral=(0, -0.05), glabella=(0, -0.05), glabella_low=(0, -0.05), nose_side=(0, 0.07),
+            nose_wing=(0.02, 0.16), cheek_inner=(0, 0.12), cheek_top_inner=(0, 0.06),
+            fold_top=(0.02, 0.16), fold=(0.02, 0.12), upper_lip=(0.01, 0.135),
+            upper_lip_lateral=(0.03, 0.17), philtrum_side=(0.02, 0.2), philtrum=(0, 0.1),
+            upper_lip_side=(0.04, 0.2), seam=(0.02, 0.13), seam_side=(0.04, 0.19),
+            corner_above=(0.02, 0.14),
         ),
         hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "corner", "lower_lip", "hairline"),
+        parts=(Part("mouth", 0.08, 0.0),),
         furrows=(
             _line((168, 6, 0.1), (193, 122, 0.2), depth=0.18, width=0.02),
             _line((6, 168, 0.2), (122, 188, 0.2), (188, 245, 0.3), depth=0.18, width=0.02),
@@ -166,14 +168,14 @@ ACTIONS: dict[int, Action] = {
     ),
     10: Action(
         pulls=_pulls(
-            upper_lip=(0.02, 0.20), upper_lip_side=(0.03, 0.14), seam=(0.01, 0.14), seam_side=(0.03, 0.12),
-            philtrum=(0, 0.13), philtrum_side=(0.02, 0.17), fold_top=(0.02, 0.14), fold=(0.01, 0.12),
-            corner_above=(0.02, 0.11), nose_wing=(0.01, 0.05), cheek_inner=(0, 0.09), cheek=(0, 0.05),
-            corner=(0, -0.01),
+            upper_lip=(0.03, 0.2), upper_lip_lateral=(0.06, 0.22), upper_lip_side=(0.08, 0.24),
+            seam=(0.04, 0.2), seam_side=(0.08, 0.24), philtrum=(0, 0.14), philtrum_side=(0.02, 0.24),
+            fold_top=(0.02, 0.16), fold=(0.02, 0.14), corner_above=(0.03, 0.17), nose_wing=(0.01, 0.06),
+            cheek_inner=(0, 0.11), cheek=(0, 0.06), corner=(0.01, 0.01), lower_lip=(0, -0.03),
         ),
         hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw", "lower_lip_side"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
-        parts=(Part("mouth", 0.03, 0.09),),
+        parts=(Part("mouth", 0.12, 0.0),),
         reach=0.6,
     ),
     12: Action(
@@ -189,10 +191,10 @@ ACTIONS: dict[int, Action] = {
     ),
     14: Action(
         pulls=_pulls(
-            corner=(0.14, -0.01), upper_lip_side=(0.10, -0.12), lower_lip_side=(0.10, 0.12),
-            seam_side=(0.10, 0), seam=(0.01, 0), upper_lip_lateral=(0.03, -0.10),
-            lower_lip_lateral=(0.03, 0.10), upper_lip=(0, -0.08), lower_lip=(0, 0.08),
-            corner_outside=(0.08, 0), corner_above=(0.07, -0.06), corner_below=(0.07, 0.06),
+            corner=(0.14, 0.02), upper_lip_side=(0.1, -0.05), lower_lip_side=(0.1, 0.13),
+            seam_side=(0.1, 0.02), seam=(0.01, 0), upper_lip_lateral=(0.02, -0.1),
+            lower_lip_lateral=(0.02, 0.08), upper_lip=(0, -0.09), lower_lip=(0, 0.09),
+            corner_outside=(0.08, 0.02), corner_above=(0.07, -0.04), corner_below=(0.07, 0.06),
         ),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((186, 57, 0.8), (57, 212, 0.1), (43, 57, 0.8), depth=0.35, width=0.03),),
@@ -200,10 +202,11 @@ ACTIONS: dict[int, Action] = {
     ),
     15: Action(
         pulls=_pulls(
-            corner=(0.10, -0.25), upper_lip_side=(0.04, -0.15), lower_lip_side=(0.09, -0.19),
-            seam_side=(0.06, -0.16), upper_lip_lateral=(0, 0.01), upper_lip=(0, 0.03), seam=(0.01, 0.01),
-            lower_lip=(0, 0.02), lower_lip_lateral=(0.04, -0.03), corner_outside=(0.07, -0.19),
-            corner_above=(0.03, -0.14), corner_below=(0.07, -0.20), under_corner=(0.03, -0.09), fold=(0, -0.05),
+            corner=(0.2, -0.27), upper_lip_side=(0.15, -0.18), lower_lip_side=(0.2, -0.2),
+            seam_side=(0.17, -0.19), upper_lip=(0.01, -0.07), upper_lip_lateral=(0.06, -0.03),
+            lower_lip=(0.02, 0), lower_lip_lateral=(0.1, -0.1), seam=(0.03, -0.03),
+            corner_outside=(0.14, -0.2), corner_above=(0.08, -0.15), corner_below=(0.14, -0.2),
+            under_corner=(0.05, -0.1), fold=(0, -0.05),
         ),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "cheek_low"),
         furrows=(_line((57, 43, 0.3), (43, 202, 0.6), (202, 210, 0.4), depth=0.25, width=0.035),),
@@ -211,9 +214,8 @@ ACTIONS: dict[int, Action] = {
     17: Action(
         pulls=_pulls(
             chin=(0, 0.15), chin_side=(0, 0.06), under_lip=(0, 0.18), under_lip_side=(0, 0.12),
-            lower_lip=(0, 0.20), lower_lip_lateral=(0.01, 0.17), lower_lip_side=(0.01, 0.04),
-            seam=(0, 0.16), seam_side=(0, 0.05), upper_lip=(0, 0.11), upper_lip_side=(0, 0.02),
-            corner=(0.02, -0.05),
+            lower_lip=(0, 0.24), lower_lip_lateral=(0.01, 0.2), lower_lip_side=(0.02, 0), seam=(0, 0.16),
+            seam_side=(0.01, 0.04), upper_lip=(0, 0.05), upper_lip_side=(0.01, 0), corner=(0.06, -0.085),
         ),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "fold", "jaw_inside"),
         furrows=(
@@ -227,18 +229,19 @@ ACTIONS: dict[int, Action] = {
     ),
     20: Action(
         pulls=_pulls(
-            corner=(0.24, -0.07), upper_lip_side=(0.17, -0.06), lower_lip_side=(0.19, -0.05),
-            seam_side=(0.18, -0.05), upper_lip_lateral=(0.07, -0.02), lower_lip_lateral=(0.08, 0),
-            corner_outside=(0.20, -0.05), corner_above=(0.14, -0.03), corner_below=(0.17, -0.05),
-            cheek_low=(0.05, 0), under_corner=(0.07, -0.03),
+            corner=(0.29, -0.03), upper_lip_side=(0.25, -0.01), lower_lip_side=(0.23, -0.01),
+            seam_side=(0.24, -0.01), upper_lip_lateral=(0.09, -0.01), lower_lip_lateral=(0.09, 0),
+            corner_outside=(0.23, -0.03), corner_above=(0.18, -0.01), corner_below=(0.19, -0.02),
+            cheek_low=(0.06, 0), under_corner=(0.07, -0.01),
         ),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "chin", "fold_top"),
         furrows=(_line((57, 212, 0.3), (212, 57, 0.3), (43, 202, 0.3), depth=0.18, width=0.035),),
     ),
     23: Action(
         pulls=_pulls(
-            corner=(0.0, 0.0), upper_lip=(0, -0.11), upper_lip_lateral=(0, -0.10), upper_lip_side=(0.01, -0.06),
-            lower_lip=(0, 0.11), lower_lip_lateral=(0, 0.11), lower_lip_side=(0.01, 0.06),
+            corner=(0, 0), upper_lip=(0, -0.13), upper_lip_lateral=(0, -0.14),
+            upper_lip_side=(0.02, -0.05), lower_lip=(0, 0.14), lower_lip_lateral=(0, 0.14),
+            lower_lip_side=(0.02, 0.05),
         ),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam", "philtrum"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.14, width=0.03),),
@@ -246,15 +249,15 @@ ACTIONS: dict[int, Action] = {
     ),
     24: Action(
         pulls=_pulls(
-            corner=(0.06, -0.01), upper_lip=(0, -0.12), upper_lip_lateral=(0.01, -0.12),
-            upper_lip_side=(0.04, -0.08), lower_lip=(0, 0.14), lower_lip_lateral=(0.01, 0.14),
-            lower_lip_side=(0.04, 0.08), seam_side=(0.04, 0), under_lip=(0, 0.04), philtrum=(0, -0.03),
+            corner=(0.05, 0.01), upper_lip=(0, -0.14), upper_lip_lateral=(0.01, -0.165),
+            upper_lip_side=(0.04, -0.055), lower_lip=(0, 0.16), lower_lip_lateral=(0, 0.16),
+            lower_lip_side=(0.04, 0.055), seam_side=(0.04, 0.01), philtrum=(0, -0.04),
         ),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.16, width=0.03),),
         reach=0.45,
     ),
-    25: Action(parts=(Part("mouth", 0.05, 0.14),), midline=0.3),
-    26: Action(parts=(Part("mouth", 0.02, 0.34, jaw=True),), midline=0.3, outline=True),
+    25: Action(parts=(Part("mouth", 0.06, 0.16),), midline=0.3),
+    26: Action(parts=(Part("mouth", 0.02, 0.43, jaw=True),), midline=0.3, outline=True),
     BLINK: Action(parts=(Part("eye", -0.92, -0.08, relative=True),)),
 }  # fmt: skip

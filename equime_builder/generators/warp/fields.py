@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from equime_builder.generators.warp.actions import FULL_INTENSITY, Action, Furrow, Spot
+from equime_builder.generators.warp.actions import FULL_INTENSITY, Action, Furrow, Part, Spot
 from equime_builder.generators.warp.anatomy import GROUPS, MIDLINE, OVAL, FaceFrame, Floats, partner
-from equime_builder.generators.warp.boxes import Box, Patch, cropped, grid
+from equime_builder.generators.warp.boxes import Box, Patch, cropped, even_box, grid
 from equime_builder.generators.warp.openings import Opening, edge_motion
 
 # Displacement below this many pixels at full intensity is cut to zero: it is finer than the resampling.
@@ -22,6 +22,9 @@ _LEAST_MOTION = 1 / 64
 # The coarse grid on which the interpolation is evaluated has this many cells per inter-ocular distance.
 _CELLS_PER_IOD = 14
 _LEAST_SHADE = 1 / 256
+# The bright ridges beside a furrow are this many times as wide as its valley.
+_RIDGES = 2.5
+SIDES = ("left", "right")
 _RIDGE = 1e-3
 _OUTLINE_MARGIN = 0.10
 
@@ -154,36 +157,50 @@ def _spot(points: Floats, spot: Spot, side: str) -> Floats:
     return np.asarray(points[a] * (1 - share) + points[b] * share, np.float32)
 
 
-def _fold(furrow: Furrow, base: Ground, side: str) -> Floats:
-    """One furrow as (H, W): a dark valley of height `depth` between faint bright ridges."""
+def _fold(furrow: Furrow, base: Ground, side: str) -> Patch:
+    """One furrow: a dark valley of height `depth` between faint bright ridges."""
     path = np.stack([_spot(base.points, spot, side) for spot in furrow.path])
-    drawn = np.zeros(base.size, np.uint8)
-    cv2.polylines(drawn, [np.round(path * 16).astype(np.int32)], False, 255, 1, cv2.LINE_AA, 4)
     sigma = max(furrow.width * base.frame.iod, 0.6)
+    reach = 3 * _RIDGES * sigma
+    box = even_box(*(path.min(0) - reach), *(path.max(0) + reach), base.size)
+    drawn = np.zeros(box.shape, np.uint8)
+    strokes = np.round((path - (box.x0, box.y0)) * 16).astype(np.int32)
+    cv2.polylines(drawn, [strokes], False, 255, 1, cv2.LINE_AA, 4)
     line = drawn.astype(np.float32)
     valley = cv2.GaussianBlur(line, (0, 0), sigma)
-    ridges = cv2.GaussianBlur(line, (0, 0), 2.5 * sigma)
-    shape = valley - 0.8 * ridges
-    return np.asarray(shape * np.float32(furrow.depth / max(float(shape.max()), 1e-6)), np.float32)
+    shape = valley - np.float32(0.8) * cv2.GaussianBlur(line, (0, 0), _RIDGES * sigma)
+    return Patch(box, np.asarray(shape * (furrow.depth / max(float(shape.max()), 1e-6)), np.float32))
 
 
-def build_field(action: Action, side: str, base: Ground) -> Field:
-    """The field of an action on one side ("left" or "right", the subject's) of a portrait."""
-    share = side_share(base.lateral, side, action.midline)
-    window = share if action.outline else share * base.inside
-    flow = gain = None
-    if action.pulls:
-        flow = _per_unit(cropped(pulled(action, base) * window[..., None], _LEAST_MOTION))
-    if action.furrows:
-        dark = np.sum([_fold(furrow, base, side) for furrow in action.furrows], axis=0, dtype=np.float32)
-        gain = _per_unit(cropped(-dark * base.inside, _LEAST_SHADE))
-    cuts = []
-    for part in action.parts:
-        name = part.opening if part.opening in base.openings else f"{side}_{part.opening}"
-        opening = base.openings[name]
-        edges = edge_motion(opening, part, base.frame)
-        if opening.is_mouth:
-            edges = tuple(edge * window[opening.box.slices][..., None] for edge in edges)
-        upper, lower = (Patch(opening.box, np.asarray(e / FULL_INTENSITY, np.float32)) for e in edges)
-        cuts.append((name, upper, lower))
-    return Field(flow, tuple(cuts), gain)
+def _shade(action: Action, base: Ground, side: str) -> Patch | None:
+    """Relative change of luminance at intensity 5 by all furrows of one side."""
+    gain = np.zeros(base.size, np.float32)
+    for furrow in action.furrows:
+        fold = _fold(furrow, base, side)
+        gain[fold.box.slices] -= fold.values
+    return _per_unit(cropped(gain * base.inside, _LEAST_SHADE))
+
+
+def build_fields(action: Action, base: Ground) -> dict[str, Field]:
+    """The fields of an action on the "left" and on the "right" (the subject's) of a portrait."""
+    motion = pulled(action, base) if action.pulls else None
+    fields = {}
+    for side in SIDES:
+        window = side_share(base.lateral, side, action.midline)
+        if not action.outline:
+            window = window * base.inside
+        flow = None if motion is None else _per_unit(cropped(motion * window[..., None], _LEAST_MOTION))
+        cuts = tuple(_cut(part, base, side, window) for part in action.parts)
+        fields[side] = Field(flow, cuts, _shade(action, base, side))
+    return fields
+
+
+def _cut(part: Part, base: Ground, side: str, window: Floats) -> tuple[str, Patch, Patch]:
+    name = part.opening if part.opening in base.openings else f"{side}_{part.opening}"
+    opening = base.openings[name]
+    share = window[opening.box.slices][..., None] if opening.is_mouth else np.float32(1)
+    upper, lower = (
+        Patch(opening.box, np.asarray(edge * share / FULL_INTENSITY, np.float32))
+        for edge in edge_motion(opening, part, base.frame)
+    )
+    return name, upper, lower

@@ -82,13 +82,14 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
     place = (grid(box) - middle) @ axes
     along_px, up_px = place[..., 0], place[..., 1]
     high, low = _line(along_px, upper), _line(along_px, lower)
-    high = np.maximum(high, low)
+    closed = name == "mouth" and float((upper[1:-1, 1] - lower[1:-1, 1]).max()) < _CLOSED * frame.iod
+    high, low = ((high + low) / 2,) * 2 if closed else (np.maximum(high, low), low)
     room = np.stack([_line(along_px, above) - high, low - _line(along_px, below)], axis=2)
     return Opening(
         name, box, core, np.stack([high - up_px, up_px - low], axis=2).astype(np.float32),
         (along_px / np.float32(half)).astype(np.float32), (high - low).astype(np.float32),
         np.maximum(room, np.float32(0.1 * frame.iod)).astype(np.float32),
-        name == "mouth" and float((upper[1:-1, 1] - lower[1:-1, 1]).max()) < _CLOSED * frame.iod,
+        closed,
     )  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], m
             if gain is None:
                 gain = np.ones(box.shape, np.float32)
             gain[mover.gain.box.within(box)] += weight * mover.gain.values
-    path = still if flow is None else still - _at_origin(flow)
+    path = still.copy() if flow is None else still - _at_origin(flow)
     covers = []
     for opening in rig.ground.openings.values():
         cover = _apply_opening(opening, movers, box, path)

@@ -9,13 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.generators.warp.actions import ACTIONS, AUS
+from equime_builder.generators.warp.actions import ACTIONS, AUS, FULL_INTENSITY
 from equime_builder.generators.warp.anatomy import EDGES, LANDMARKS, Floats, face_frame
-from equime_builder.generators.warp.fields import Field, Ground, build_field, ground
+from equime_builder.generators.warp.fields import SIDES, Field, Ground, build_fields, ground
 from equime_builder.generators.warp.openings import make_opening, paint_behind
 from equime_builder.generators.warp.planes import Bytes, finer, frame_planes, luma_and_chroma
 
-SIDES = ("left", "right")
 # Below this many pixels between the eyes a micro-expression moves less than the sampling can show.
 LEAST_IOD = 16.0
 
@@ -39,10 +38,12 @@ class WarpRig:
     _fields: dict[tuple[int, str], Field] = field(default_factory=dict, repr=False, compare=False)
 
     def field(self, au: int, side: str) -> Field:
-        """The field of one AU on one side, built when first asked for."""
+        """The field of one AU on one side; both sides are built when one is first asked for."""
         key = (au, side)
         if key not in self._fields:
-            self._fields[key] = build_field(ACTIONS[_known_au(au)], _known_side(side), self.ground)
+            _known_side(side)
+            for name, built in build_fields(ACTIONS[_known_au(au)], self.ground).items():
+                self._fields[au, name] = built
         return self._fields[key]
 
 
@@ -65,7 +66,7 @@ def _checked(image: Bytes, landmarks: NDArray[np.floating]) -> Floats:
         raise ValueError(f"image must have even height and width, got {image.shape[0]}x{image.shape[1]}")
     if landmarks.ndim != 2 or landmarks.shape[0] != LANDMARKS or landmarks.shape[1] < 2:
         raise ValueError(f"landmarks must be ({LANDMARKS}, 2 or more), got {landmarks.shape}")
-    points = np.ascontiguousarray(landmarks[:, :2], np.float32)
+    points = np.ascontiguousarray(landmarks[:, :2], np.float32) - np.float32(0.5)
     if not np.isfinite(points).all():
         raise ValueError("landmarks must be finite, got NaN or infinity")
     return points
@@ -74,7 +75,8 @@ def _checked(image: Bytes, landmarks: NDArray[np.floating]) -> Floats:
 def build_rig(image: Bytes, landmarks: NDArray[np.floating]) -> WarpRig:
     """Prepare a portrait.
 
-    image: (H, W, 3) uint8 RGB, H and W even. landmarks: (478, 2 or more) in pixels, MediaPipe's face mesh.
+    image: (H, W, 3) uint8 RGB, H and W even. landmarks: (478, 2 or more) in pixels, MediaPipe's face mesh,
+    pixel centers at halves.
     Raises ValueError for other shapes, for landmarks that are not finite, and where the eyes are less than
     16 px apart.
     """
@@ -97,6 +99,23 @@ def build_rig(image: Bytes, landmarks: NDArray[np.floating]) -> WarpRig:
     return WarpRig(size, neutral, fine, chroma, luma_behind, chroma_behind, base)
 
 
+def displacement(rig: WarpRig, au: int, side: str, *, intensity: float = FULL_INTENSITY) -> Floats:
+    """Where the skin goes under one AU on one side: (H, W, 2) float32 in pixels, x right and y down.
+
+    Around an eye or the mouth, the skin above the opening moves with its upper edge, the skin below with the
+    lower one. Raises ValueError for an unknown AU or side.
+    """
+    active = rig.field(au, side)
+    dense = np.zeros((*rig.size, 2), np.float32)
+    if active.flow is not None:
+        dense[active.flow.box.slices] += active.flow.values
+    for name, upper, lower in active.cuts:
+        clear = rig.ground.openings[name].clear
+        above = clear[..., :1] <= clear[..., 1:]
+        dense[upper.box.slices] += np.where(above, upper.values, lower.values)
+    return dense * np.float32(intensity)
+
+
 def moved_mask(rig: WarpRig, aus: Iterable[int], sides: Iterable[str] = SIDES) -> NDArray[np.bool_]:
     """Where frames with these AUs on these sides may differ from the neutral frame: (H, W) bool."""
     moved = np.zeros(rig.size, np.uint8)
@@ -105,6 +124,7 @@ def moved_mask(rig: WarpRig, aus: Iterable[int], sides: Iterable[str] = SIDES) -
         for side in chosen:
             for patch in rig.field(au, side).patches:
                 values = patch.values
-                moved[patch.box.slices] |= (values.any(axis=2) if values.ndim == 3 else values != 0).astype(np.uint8)
+                busy = values.any(axis=2) if values.ndim == 3 else values != 0
+                moved[patch.box.slices] |= busy.astype(np.uint8)
     # A chroma sample covers 2x2 pixels, and sampling reaches one further.
     return cv2.dilate(moved, np.ones((5, 5), np.uint8)).astype(bool)

@@ -179,10 +179,8 @@ def _content_faults(
     line = manifest.commit_path(root, shard).relative_to(root).as_posix()
     ends = (planned[0], planned[-1]) if planned else (None, None)
     if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
-        yield (
-            line,
-            f"{commit.samples} samples {commit.first_key}..{commit.last_key}, {len(planned)} {ends[0]}..{ends[1]} planned",
-        )
+        found = f"{commit.samples} samples {commit.first_key}..{commit.last_key}"
+        yield line, f"{found}, {len(planned)} {ends[0]}..{ends[1]} planned"
     readers = {name: READERS[name](root / path) for name, path in files.items()}
     try:
         rows = [iter(reader) for reader in readers.values()]
@@ -269,7 +267,7 @@ class _TarReader:
 
     def __init__(self, path: Path) -> None:
         self._places = member_places(path)
-        self._file = open(path, "rb")
+        self._file = open(path, "rb")  # noqa: SIM115 - closed by `close`
 
     def __iter__(self) -> Iterator[tuple[bytes, ...]]:
         for place in self._places.values():

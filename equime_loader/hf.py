@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +28,21 @@ def _features(config: str) -> datasets.Features:
     if config == "metadata":
         return features((*LABELS, *LOCATION))
     columns = features(FIELDS)
-    if importlib.util.find_spec("torchcodec") is None:
+    if not _torchcodec_works():
         # `datasets` decodes with torchcodec only. Without it samples carry the bytes, which `read_video` decodes.
         columns[VIDEO] = datasets.Video(decode=False)
     return columns
+
+
+def _torchcodec_works() -> bool:
+    """Whether torchcodec is installed and finds the system's FFmpeg libraries."""
+    if importlib.util.find_spec("torchcodec") is None:
+        return False
+    try:
+        importlib.import_module("torchcodec.decoders")
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return True
 
 
 class Equime(datasets.ArrowBasedBuilder):

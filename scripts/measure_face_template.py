@@ -24,7 +24,13 @@ Array = NDArray[np.float64]
 
 CANONICAL_MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
 MESH, WITH_IRISES = 468, 478
-IRIS_PAIRS = ((468, 473), (469, 476), (470, 475), (471, 474), (472, 477))  # 469 and 474 lie on the same image side
+IRIS_PAIRS = (
+    (468, 473),
+    (469, 476),
+    (470, 475),
+    (471, 474),
+    (472, 477),
+)  # 469 and 474 lie on the same image side
 INNER_LIPS = (
     (191, 95), (80, 88), (81, 178), (82, 87), (13, 14), (312, 317), (311, 402), (310, 318), (415, 324),
 )  # fmt: skip
@@ -120,7 +126,8 @@ def closed_mouth(face: Array) -> Array:
     for upper, lower in INNER_LIPS:
         middle = (face[upper] + face[lower]) / 2
         half = np.clip((face[lower, 1] - face[upper, 1]) / 2, 0.002, 0.006)
-        face[upper, :2], face[lower, :2] = middle[:2] - (0, half), middle[:2] + (0, half)
+        gap = np.array([0.0, half])
+        face[upper, :2], face[lower, :2] = middle[:2] - gap, middle[:2] + gap
     return face
 
 

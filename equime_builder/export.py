@@ -1,0 +1,75 @@
+"""Exporting a dataset folder to the layout that was published: one MP4 and one JSON per clip.
+
+emotion_categories/<emotion>/<gender>_<subject>_<sequence>.mp4
+metadata/<emotion>_<gender>_<subject>_<sequence>_metadata.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from equime_builder import manifest
+from equime_builder.files import write_atomic
+from equime_builder.finish import CARD, INDEX, LICENCE
+from equime_builder.manifest import FolderError
+from equime_loader.schema import KEY_PATTERN, LABELS, VIDEO, sample_json
+
+LAYOUTS = ("folders",)
+
+
+def export(
+    root: Path, target: Path, *, layout: str = "folders", progress: Callable[[str], None] = lambda _: None
+) -> int:
+    """Write the clips of a complete dataset in another layout; what is there already and equal is kept.
+
+    Returns:
+        How many clips were exported.
+
+    Raises:
+        ValueError: unknown layout.
+        FolderError: the dataset is not complete, holds no Parquet, or lies where the export would go.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} must be one of {', '.join(LAYOUTS)}")
+    header = manifest.read_header(root)
+    if not (root / INDEX).is_file():
+        raise FolderError(f"{root}: not complete; run the build again")
+    if "parquet" not in header["formats"]:
+        raise FolderError(f"{root}: was built without Parquet; build it with --formats parquet")
+    if target.resolve().is_relative_to(root.resolve()):
+        raise FolderError(f"{target} lies inside the dataset folder; export beside it")
+    (target / "metadata").mkdir(parents=True, exist_ok=True)
+    for name in (LICENCE, CARD):
+        write_atomic(target / name, (root / name).read_bytes())
+    count = 0
+    for shard in manifest.shards_in(header, None):
+        progress(shard.name)
+        with pq.ParquetFile(root / shard.files(["parquet"])["parquet"]) as file:
+            for batch in file.iter_batches(batch_size=16, columns=[VIDEO, *(field.name for field in LABELS)]):
+                for row in batch.to_pylist():
+                    _write_clip(target, row)
+                    count += 1
+    return count
+
+
+def _write_clip(target: Path, row: dict[str, object]) -> None:
+    key = str(row["key"])
+    if not KEY_PATTERN.fullmatch(key):
+        raise FolderError(f"key {key!r} is no key; run `equime verify` on the dataset")
+    video = row.pop(VIDEO)
+    assert isinstance(video, dict)
+    emotion, name = key.split("_", 1)
+    folder = target / "emotion_categories" / emotion
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = json.loads(sample_json(row))
+    members = {
+        folder / f"{name}.mp4": video["bytes"],
+        target / "metadata" / f"{key}_metadata.json": json.dumps(labels, indent=1, ensure_ascii=False).encode(),
+    }
+    for path, data in members.items():
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)

@@ -1,0 +1,118 @@
+"""From what a user typed to a validated request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from equime_builder.build import Request
+from equime_builder.models import find_model
+from equime_builder.portraits import PortraitSource
+from equime_builder.profiles import Profile, load_profile
+from equime_builder.sources.celeba_hq import NEUTRAL_SELECTION, CelebAHQSource
+from equime_builder.sources.drawn import ProceduralSource
+from equime_builder.sources.folder import FolderSource
+
+SOURCES = ("procedural", "folder", "celeba-hq")
+
+# What encoding and writing cost, measured by `scripts/benchmark_build.py` on one core, per million pixels of video.
+SECONDS_PER_MEGAPIXEL = 0.030
+BYTES_PER_MEGAPIXEL = 4_500
+
+
+def make_source(
+    name: str,
+    *,
+    portraits: Path | None = None,
+    attributes: Path | None = None,
+    select: Sequence[str] = (),
+    face_model: Path | None = None,
+    limit: int | None = None,
+) -> PortraitSource:
+    """A portrait source by its name.
+
+    Raises:
+        ValueError: unknown name, no folder for a source of photographs, or a folder that does not exist.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"source {name!r} must be one of {', '.join(SOURCES)}")
+    if name == "procedural":
+        if portraits is not None:
+            raise ValueError(
+                f"source procedural takes no portraits; did you mean --source folder --portraits {portraits}?"
+            )
+        return ProceduralSource()
+    if portraits is None:
+        raise ValueError(f"source {name} needs --portraits FOLDER")
+    if not portraits.is_dir():
+        raise ValueError(f"--portraits {portraits}: no such folder")
+    model = partial(find_model, "face-landmarker", face_model)
+    if name == "celeba-hq":
+        return CelebAHQSource(portraits, model, parse_selection(select) or dict(NEUTRAL_SELECTION), limit)
+    if attributes is not None and not attributes.is_file():
+        raise ValueError(f"--attributes {attributes}: no such file")
+    return FolderSource(portraits, model, attributes, limit)
+
+
+def parse_selection(select: Sequence[str]) -> dict[str, int]:
+    """``["Smiling=-1", "Male=1"]`` to a mapping.
+
+    Raises:
+        ValueError: not of the form NAME=1 or NAME=-1.
+    """
+    chosen = {}
+    for item in select:
+        match = re.fullmatch(r"\s*(\w+)\s*=\s*(-?1)\s*", item)
+        if match is None:
+            raise ValueError(f"--select {item!r} must read NAME=1 or NAME=-1")
+        chosen[match[1]] = int(match[2])
+    return chosen
+
+
+def parse_shards(text: str) -> list[int]:
+    """``3,7-9`` to [3, 7, 8, 9].
+
+    Raises:
+        ValueError: anything else.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,7})(?:\s*-\s*(\d{1,7}))?\s*", part)
+        if match is None or (match[2] and int(match[2]) < int(match[1])):
+            raise ValueError(f"--shards {text!r} must read like 3,7-9")
+        numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return sorted(set(numbers))
+
+
+def words(text: str | None) -> tuple[str, ...] | None:
+    """A comma-separated list, None where nothing was given."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text is not None else None
+
+
+def make_request(
+    profile: Profile, source: PortraitSource, *, seed: int, formats: str | None, generator: str = "warp"
+) -> Request:
+    """A request; `formats` as the user typed them, None for the default ones."""
+    chosen = words(formats)
+    return (
+        Request(profile, source, seed, generator)
+        if chosen is None
+        else Request(profile, source, seed, generator, chosen)
+    )
+
+
+def make_profile(name: str, overrides: Mapping[str, object]) -> Profile:
+    """A profile with what the user changed.
+
+    Raises:
+        ValueError: naming the value and its bound.
+    """
+    return load_profile(name, **overrides)
+
+
+def estimate(profile: Profile, clips: int, formats: Sequence[str], workers: int) -> tuple[float, float]:
+    """Seconds and bytes that a build will take, roughly."""
+    megapixels = clips * profile.frames * profile.size**2 / 1e6
+    return megapixels * SECONDS_PER_MEGAPIXEL / workers, megapixels * BYTES_PER_MEGAPIXEL * len(formats)

@@ -23,7 +23,9 @@ LENGTHS = {"moustache": 0.07, "goatee": 0.05, "short": 0.04, "full": 0.08}
 STROKES = 2200
 
 
-def paint_beard(picture: Array, params: FaceParameters, frame: Frame, head: HeadField, rng: np.random.Generator) -> None:
+def paint_beard(
+    picture: Array, params: FaceParameters, frame: Frame, head: HeadField, rng: np.random.Generator
+) -> None:
     """Paint moustache and beard in place."""
     zones = ZONES[params.hair.beard]
     if not zones:
@@ -37,13 +39,19 @@ def paint_beard(picture: Array, params: FaceParameters, frame: Frame, head: Head
     at = _scatter(zone, rng) * scale
     local = (at - np.array([frame.pose.x, frame.pose.y]) * frame.size) / frame.unit
     length = LENGTHS[params.hair.beard] * frame.unit * rng.uniform(0.6, 1.2, len(at))
-    sideways = np.clip(local[:, 0] * 1.2, -1, 1) * np.where(local[:, 1] < 1.05, 1.1, 0.35) + rng.normal(0, 0.25, len(at))
+    sideways = np.clip(local[:, 0] * 1.2, -1, 1) * np.where(local[:, 1] < 1.05, 1.1, 0.35) + rng.normal(
+        0, 0.25, len(at)
+    )
     way = np.stack([sideways, np.ones(len(at))], 1)
     way *= (length / np.linalg.norm(way, axis=1))[:, None]
     curl = rng.normal(0, 0.2, (len(at), 1)) * way[:, ::-1] * (1, -1)
     lines = fixed(np.stack([at, at + 0.5 * way + curl, at + way], axis=1))
     base = cv2.resize(cv2.GaussianBlur(zone, (0, 0), 1.5), (frame.size, frame.size))
-    blend(picture, base * (0.55 + 0.25 * params.hair.beard_density), picture * 0.25 + colour.astype(np.float32) * 0.45)
+    blend(
+        picture,
+        base * (0.55 + 0.25 * params.hair.beard_density),
+        picture * 0.25 + colour.astype(np.float32) * 0.45,
+    )
     for third, shade in enumerate((0.55, 0.85, 1.3)):
         mask = np.zeros(picture.shape[:2], np.uint8)
         cv2.polylines(mask, list(lines[third::3]), False, 255, max(1, round(frame.size / 512)), cv2.LINE_AA, 4)

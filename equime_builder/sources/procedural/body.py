@@ -12,6 +12,7 @@ from equime_builder.sources.procedural.canvas import (
     filled,
     fixed,
     light_of,
+    shifted,
     softened,
     stroked,
     tint,
@@ -44,7 +45,11 @@ def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
             spot = np.zeros((n, n), np.float32)
             centre = tuple(int(v) for v in rng.integers(0, n, 2))
             cv2.circle(spot, centre, int(rng.integers(3, 10)), 1.0, -1, cv2.LINE_8)
-            blend(image, cv2.GaussianBlur(spot, (0, 0), 1.3) * rng.uniform(0.06, 0.28), np.clip(second * 1.5 + 0.06, 0, 1))
+            blend(
+                image,
+                cv2.GaussianBlur(spot, (0, 0), 1.3) * rng.uniform(0.06, 0.28),
+                np.clip(second * 1.5 + 0.06, 0, 1),
+            )
     image *= (1.04 - 0.16 * (x**2 + y**2))[..., None]
     image = cv2.GaussianBlur(image, (0, 0), 1.2)
     soft = np.clip(image, 0, 1).astype(np.float32)
@@ -63,32 +68,44 @@ def neck_outline(scene: Scene) -> Array:
 def paint_body(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
     """Paint neck, shoulders and clothes in place."""
     scene, size, unit = params.scene, frame.size, frame.unit
-    level = Frame(frame.landmarks, frame.pose.__class__(0, 0, 0, frame.pose.iris_distance, frame.pose.x, frame.pose.y), size)
+    level = Frame(
+        frame.landmarks,
+        frame.pose.__class__(0, 0, 0, frame.pose.iris_distance, frame.pose.x, frame.pose.y),
+        size,
+    )
     outline = level.place(neck_outline(scene))
     window = Window.around(np.concatenate([outline, [[0, size], [size, size]]]), 0, size=size)
     part, origin = window.of(picture), window.origin
     mask = window.of(filled([outline], size=size)).astype(np.float32) / 255
-    blend(part, mask, _neck_skin(params, level, window, mask))
-    jaw = filled([frame.points(JAW) + (0, 0.14 * unit), frame.points(JAW) + (0.1 * unit * -np.sign(scene.azimuth), 0.05 * unit)], size=size)
+    blend(part, mask, _neck_skin(params, level, window))
+    jaw = filled(
+        [
+            shifted(frame.points(JAW), 0, 0.14 * unit),
+            shifted(frame.points(JAW), -0.1 * unit * np.sign(scene.azimuth), 0.05 * unit),
+        ],
+        size=size,
+    )
     shadow = cv2.GaussianBlur(cv2.resize(window.of(jaw), None, fx=0.25, fy=0.25), (0, 0), 0.055 * unit / 4 + 0.5)
     shade = cv2.resize(shadow, window.shape[::-1]).astype(np.float32) / 255
     tint(part, shade * mask, (0.62, 0.53, 0.50))
     _clothes(part, params, level, origin, mask, rng)
 
 
-def _neck_skin(params: FaceParameters, frame: Frame, window: Window, mask: Array) -> Array:
-    rows, columns = window.shape
-    axis = (np.arange(columns, dtype=np.float32) + window.left) / frame.size - frame.pose.x
+def _neck_skin(params: FaceParameters, frame: Frame, window: Window) -> Array:
+    rows, columns = window.shape[0] // 4 + 1, window.shape[1] // 4 + 1
+    axis = (np.linspace(0, window.shape[1], columns, dtype=np.float32) + window.left) / frame.size - frame.pose.x
     across = axis / np.float32(frame.pose.iris_distance * params.scene.neck_width * 1.25)
-    x = np.broadcast_to(np.clip(across, -0.92, 0.92), (rows, columns))
+    x = np.ascontiguousarray(np.broadcast_to(np.clip(across, -0.92, 0.92), (rows, columns)))
     cords = 0.16 * np.exp(-(((np.abs(x) - 0.42) / 0.09) ** 2)) * np.sign(x)
-    z = np.sqrt(1 - x * x)
-    normal = (x * 0.95 + cords, np.full_like(x, 0.22), z)
+    normal = (x * 0.95 + cords, np.full_like(x, 0.22), np.sqrt(1 - x * x))
     colour = np.broadcast_to(tone_colour(params.skin) * (0.92, 0.86, 0.84), (rows, columns, 3)).astype(np.float32)
-    return shaded(colour, normal, light_of(params.scene), gloss=0.01)
+    lit = shaded(colour, normal, light_of(params.scene), gloss=0.01)
+    return np.asarray(cv2.resize(lit, window.shape[::-1]))
 
 
-def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, mask: Array, rng: np.random.Generator) -> None:
+def _clothes(
+    part: Array, params: FaceParameters, frame: Frame, origin: Array, mask: Array, rng: np.random.Generator
+) -> None:
     scene, unit = params.scene, frame.unit
     wide, dip = scene.neck_width, COLLARS[scene.collar]
     edge_y = 1.60 if scene.collar == "high" else 1.86
@@ -97,17 +114,13 @@ def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, m
     neckline = np.stack([t * wide * (1.03 if scene.collar == "high" else 1.12), edge_y + dip * curve], axis=1)
     around = np.array([(2.6, 2.2), (2.6, 3.0), (-2.6, 3.0), (-2.6, 2.2)], np.float32)
     shoulders = neck_outline(scene)[:40]
-    above = shoulders[shoulders[:, 1] > edge_y]
-    polygon = np.concatenate([neckline, above + (0.02, -0.03), around[1:3], (above + (0.02, -0.03))[::-1] * (-1, 1)])
+    above = shifted(shoulders[shoulders[:, 1] > edge_y], 0.02, -0.03)
+    polygon = np.concatenate([neckline, above, around[1:3], above[::-1] * (-1, 1)])
     shape = part.shape[:2]
     canvas = np.zeros(shape, np.uint8)
     cv2.fillPoly(canvas, [fixed(frame.place(polygon) - origin)], 255, cv2.LINE_AA, 4)
     cloth = softened(canvas, 0.6)
-    folds = value_noise(rng, (4, 14), shape) * 0.05 + value_noise(rng, (60, 60), shape) * 0.012
-    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
-    side = (x / shape[1] - 0.5) * np.sin(np.radians(scene.azimuth)) * 0.6
-    weave = (0.80 + folds + side)[..., None] * np.array(scene.cloth, np.float32)
-    blend(part, cloth, weave)
+    blend(part, cloth, _weave(scene, shape, rng))
     seam = np.zeros(shape, np.uint8)
     stroked(seam, [frame.place(neckline) - origin], value=255, width=max(1, round(0.05 * unit)))
     tint(part, softened(seam, 0.02 * unit) * cloth, (0.72, 0.72, 0.74))
@@ -116,22 +129,43 @@ def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, m
     tint(part, softened(inner, 0.03 * unit) * (1 - cloth), (0.74, 0.68, 0.66))
 
 
+def _weave(scene: Scene, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    small = shape[0] // 4 + 1, shape[1] // 4 + 1
+    folds = value_noise(rng, (4, 14), small) * 0.05 + value_noise(rng, (40, 60), small) * 0.014
+    across = np.linspace(-0.3, 0.3, small[1], dtype=np.float32) * np.float32(np.sin(np.radians(scene.azimuth)))
+    cloth = (0.80 + folds + across)[..., None] * np.array(scene.cloth, np.float32)
+    return np.asarray(cv2.resize(cloth, shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
 def paint_ears(picture: Array, params: FaceParameters, frame: Frame) -> None:
     """Paint both ears in place; the face is painted over their roots."""
     marks, unit = frame.landmarks, frame.unit
     light = light_of(params.scene)
     for side, root, top, bottom in ((-1, 234, 162, 132), (1, 454, 389, 361)):
         length = np.linalg.norm(marks[bottom, :2] - marks[top, :2]) / unit / 0.95 * params.ear_size * 0.93
-        centre = (marks[top, :2] * 0.42 + marks[bottom, :2] * 0.58) * (0, 1) + (marks[root, :2] - (side * 0.055 * unit, 0)) * (1, 0)
-        put = lambda points: np.asarray(points) * (side * length, length) * unit + centre  # noqa: E731,B023
-        outline = smooth_curve(np.concatenate([put(EAR), put(EAR)[:1]]), samples=48)
+        centre = (marks[top, :2] * 0.42 + marks[bottom, :2] * 0.58) * (0, 1) + (
+            marks[root, :2] - (side * 0.055 * unit, 0)
+        ) * (1, 0)
+        scale, origin = np.array([side * length, length]) * unit, np.asarray(centre)
+        ear, helix, concha = (np.array(curve) * scale + origin for curve in (EAR, HELIX, CONCHA))
+        outline = smooth_curve(np.concatenate([ear, ear[:1]]), samples=48)
         window = Window.around(outline, 4, size=frame.size)
         shape, origin = window.shape, window.origin
         mask = np.zeros(shape, np.uint8)
         cv2.fillPoly(mask, [fixed(outline - origin)], 255, cv2.LINE_AA, 4)
         dents = np.zeros(shape, np.uint8)
-        stroked(dents, [smooth_curve(put(HELIX) - origin, samples=16)], value=150, width=max(1, round(0.025 * unit)))
-        stroked(dents, [smooth_curve(put(CONCHA) - origin, samples=12)], value=255, width=max(1, round(0.055 * unit)))
+        stroked(
+            dents,
+            [smooth_curve(helix - origin, samples=16)],
+            value=150,
+            width=max(1, round(0.025 * unit)),
+        )
+        stroked(
+            dents,
+            [smooth_curve(concha - origin, samples=12)],
+            value=255,
+            width=max(1, round(0.055 * unit)),
+        )
         dent = softened(dents, 0.018 * unit)
         bulge = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.035 * unit) - 0.9 * dent
         slope_x = cv2.Sobel(bulge, cv2.CV_32F, 1, 0, scale=0.125) * unit * 0.07

@@ -43,6 +43,11 @@ class Frame:
         return posed(np.c_[flat, np.zeros(len(flat), np.float32)], self.pose, size=self.size)[:, :2]
 
 
+def shifted(points: Array, x: float, y: float) -> Array:
+    """Return points (..., 2) moved by (x, y)."""
+    return np.asarray(points + np.array([x, y], points.dtype))
+
+
 def fixed(points: Array) -> np.ndarray:
     """Return pixel positions as the fixed-point integers of cv2's drawing functions."""
     return np.round((np.asarray(points) - 0.5) * SUBPIXEL).astype(np.int32)
@@ -133,7 +138,8 @@ def light_of(scene: Scene) -> Light:
     """Return the light of a scene; a surface facing the viewer receives about 1."""
     azimuth, elevation = np.radians((scene.azimuth, scene.elevation))
     direction = np.array(
-        [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], np.float32
+        [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)],
+        np.float32,
     )
     key = scene.key * 1.35 * (1 + scene.warmth * np.array([0.10, 0.0, -0.16], np.float32))
     ambient = (1.02 - 0.95 * scene.key) * (1 - scene.warmth * np.array([0.03, 0.0, -0.05], np.float32))
@@ -143,4 +149,4 @@ def light_of(scene: Scene) -> Light:
 def value_noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> Array:
     """Return smooth noise of zero mean and unit deviation, (rows, columns) = `size`, from a coarse random grid."""
     coarse = rng.standard_normal(cells).astype(np.float32)
-    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC))

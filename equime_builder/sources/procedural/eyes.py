@@ -5,7 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from equime_builder.sources.procedural.canvas import Frame, Window, blend, filled, fixed, softened, stroked, tint
+from equime_builder.sources.procedural.canvas import (
+    Frame,
+    Window,
+    blend,
+    filled,
+    fixed,
+    shifted,
+    softened,
+    stroked,
+    tint,
+)
 from equime_builder.sources.procedural.geometry import IRIS_RADIUS, SIDES, Array, Side, smooth_curve
 from equime_builder.sources.procedural.parameters import FaceParameters
 from equime_builder.sources.procedural.skin import tone_colour
@@ -34,7 +44,10 @@ class _Eye:
     def __init__(self, params: FaceParameters, frame: Frame, side: Side, window: Window, image: Array) -> None:
         self.params, self.side, self.image = params, side, image
         self.unit = frame.unit * ZOOM
-        local = lambda numbers: (frame.points(numbers) - window.origin) * ZOOM  # noqa: E731
+
+        def local(numbers: tuple[int, ...]) -> Array:
+            return np.asarray((frame.points(numbers) - window.origin) * ZOOM)
+
         self.upper = smooth_curve(local(side.upper_lid), samples=36)
         self.lower = smooth_curve(local(side.lower_lid), samples=36)
         self.crease = smooth_curve(local(side.crease), samples=36)
@@ -67,7 +80,11 @@ class _Eye:
             white[..., channel] = bright * (warm - 0.03 * away)
         reach = np.sqrt((x - self.inner[0]) ** 2 + (y - self.inner[1]) ** 2) / width
         blend(white, np.clip(1.1 - reach / 0.11, 0, 1) * 0.8, (0.66, 0.42, 0.38))
-        blend(white, np.clip((1.045 - radius) * 0.5 * IRIS_RADIUS * self.unit, 0, 1), self._iris(radius, dx, dy, fibres))
+        blend(
+            white,
+            np.clip((1.045 - radius) * 0.5 * IRIS_RADIUS * self.unit, 0, 1),
+            self._iris(radius, dx, dy, fibres),
+        )
         lid = softened(self._band(self.upper, 0.055), 0.022 * self.unit)
         tint(white, lid * 0.9, (0.42, 0.38, 0.38))
         tint(white, softened(self._band(self.lower, 0.01), 0.012 * self.unit) * 0.35, (0.7, 0.55, 0.52))
@@ -84,13 +101,13 @@ class _Eye:
         texture = np.interp(angle.ravel(), np.arange(len(fibres)), fibres).reshape(angle.shape).astype(np.float32)
         light = self.params.scene
         glow = np.clip(-dx * np.sin(np.radians(light.azimuth)) + dy * 0.8, -99, 99) / (IRIS_RADIUS * self.unit)
-        value = 0.92 + 0.10 * texture * np.clip(radius * 1.6 - 0.3, 0, 1) + 0.18 * glow * (radius < 1)
-        value += 0.15 * np.exp(-(((radius - 0.52) / 0.13) ** 2))
+        value = 0.84 + 0.10 * texture * np.clip(radius * 1.6 - 0.3, 0, 1) + 0.13 * glow * (radius < 1)
+        value += 0.10 * np.exp(-(((radius - 0.52) / 0.13) ** 2))
         value *= 1 - 0.72 * np.clip((radius - 0.76) / 0.24, 0, 1) ** 1.5
         colour = np.array(self.params.features.iris, np.float32) * np.clip(value, 0.15, 1.7)[..., None]
         pupil = np.clip((0.40 - radius) * 0.9 * IRIS_RADIUS * self.unit + 0.5, 0, 1)
         blend(colour, pupil, (0.025, 0.02, 0.02))
-        return colour
+        return np.asarray(colour)
 
     def _catchlight(self, ball: Array) -> None:
         azimuth = np.radians(self.params.scene.azimuth)
@@ -101,7 +118,15 @@ class _Eye:
         blend(ball, softened(spot, 0.010 * self.unit), (0.98, 0.98, 0.97))
         spot[:] = 0
         low = self.iris + np.array([-0.35 * np.sign(azimuth), 0.45]) * IRIS_RADIUS * self.unit
-        cv2.circle(spot, tuple(fixed(low).tolist()), int(0.22 * IRIS_RADIUS * self.unit * 16), 255, -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            spot,
+            tuple(fixed(low).tolist()),
+            int(0.22 * IRIS_RADIUS * self.unit * 16),
+            255,
+            -1,
+            cv2.LINE_AA,
+            4,
+        )
         blend(ball, softened(spot, 0.02 * self.unit) * 0.16, (0.9, 0.93, 1.0))
 
     def lids(self) -> None:
@@ -115,10 +140,10 @@ class _Eye:
         tint(self.image, np.clip(line * depth, 0, 1) * outside, (0.52, 0.44, 0.42))
         shadow = softened(self._band(fold[3:-2] - (0, 0.03 * unit), 0.04), 0.03 * unit)
         tint(self.image, shadow * (0.16 + 0.22 * features.crease) * outside, (0.62, 0.54, 0.52))
-        waterline = softened(self._band(self.lower[3:-2] + (0, 0.006 * unit), 0.014), 0.004 * unit)
+        waterline = softened(self._band(shifted(self.lower[3:-2], 0, 0.006 * unit), 0.014), 0.004 * unit)
         pink = np.clip(self.skin * (1.04, 0.86, 0.84) + 0.03, 0, 1)
         blend(self.image, waterline * 0.55 * outside, pink)
-        under = softened(self._band(self.lower[4:-4] + (0, 0.045 * unit), 0.02), 0.02 * unit)
+        under = softened(self._band(shifted(self.lower[4:-4], 0, 0.045 * unit), 0.02), 0.02 * unit)
         tint(self.image, under * (0.22 + 0.25 * self.params.skin.bags) * outside, (0.68, 0.58, 0.56))
 
     def lashes(self, rng: np.random.Generator) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from equime_builder.sources.procedural.canvas import Frame, Window, blend, fixed, softened, stroked, tint, value_noise
+from equime_builder.sources.procedural.canvas import (
+    Frame,
+    Window,
+    blend,
+    fixed,
+    shifted,
+    softened,
+    stroked,
+    tint,
+    value_noise,
+)
 from equime_builder.sources.procedural.geometry import (
     LIP_INNER_LOWER,
     LIP_INNER_UPPER,
@@ -34,7 +44,11 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         window = Window.around(np.concatenate([top, bottom]), 0.12 * unit, size=frame.size)
         middle, half = (top + bottom) / 2, (bottom - top) / 2
         span = np.linspace(0, 1, 48)[:, None]  # 0 at the temple
-        body = (0.50 + 0.50 * features.brow_thickness) * np.clip(span / 0.35, 0.32, 1) * np.clip((1.04 - span) / 0.12, 0.5, 1)
+        body = (
+            (0.50 + 0.50 * features.brow_thickness)
+            * np.clip(span / 0.35, 0.32, 1)
+            * np.clip((1.04 - span) / 0.12, 0.5, 1)
+        )
         edge_top, edge_bottom = middle - half * body, middle + half * body
         base = np.zeros(window.shape, np.uint8)
         cv2.fillPoly(base, [fixed(np.concatenate([edge_top, edge_bottom[::-1]]) - window.origin)], 255, cv2.LINE_AA, 4)
@@ -45,7 +59,11 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
             mask = np.zeros(window.shape, np.uint8)
             lines = [line - window.origin for line in strands[third::3]]
             stroked(mask, lines, value=value, width=max(1, round(0.009 * unit)))
-            blend(part, softened(mask, 0.45) * (0.30 + 0.45 * features.brow_density), np.clip(dark * shade, 0, 1))
+            blend(
+                part,
+                softened(mask, 0.45) * (0.30 + 0.45 * features.brow_density),
+                np.clip(dark * shade, 0, 1),
+            )
 
 
 def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.random.Generator) -> list[Array]:
@@ -84,7 +102,10 @@ def lip_colours(params: FaceParameters) -> tuple[Array, Array]:
 def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
     """Paint the closed mouth in place: two lips, vermilion border, lip line, corners."""
     unit = frame.unit
-    curves = [smooth_curve(frame.points(c), samples=41) for c in (LIP_OUTER_UPPER, LIP_INNER_UPPER, LIP_INNER_LOWER, LIP_OUTER_LOWER)]
+    curves = [
+        smooth_curve(frame.points(c), samples=41)
+        for c in (LIP_OUTER_UPPER, LIP_INNER_UPPER, LIP_INNER_LOWER, LIP_OUTER_LOWER)
+    ]
     window = Window.around(np.concatenate(curves), 0.14 * unit, size=frame.size)
     part, (top, inner_top, inner_low, low) = window.of(picture), (c - window.origin for c in curves)
     line = (inner_top + inner_low) / 2
@@ -95,10 +116,17 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     drift = value_noise(rng, (3, 5), window.shape)
     rim = np.zeros(window.shape, np.uint8)
     stroked(rim, [top[4:-4] - (0, 0.022 * unit)], value=255, width=max(1, round(0.022 * unit)))
-    blend(part, softened(rim, 0.014 * unit) * 0.22, np.clip(np.sqrt(tone_colour(params.skin)) * 1.08 + 0.02, 0, 1))
+    blend(
+        part,
+        softened(rim, 0.014 * unit) * 0.22,
+        np.clip(np.sqrt(tone_colour(params.skin)) * 1.08 + 0.02, 0, 1),
+    )
     span = 1 + 0.035 * creases + 0.02 * drift
     for polygon, colour, sheen_at in zip(
-        (np.concatenate([top, line[::-1]]), np.concatenate([low, line[::-1]])), lip_colours(params), (0.30, 0.45), strict=True
+        (np.concatenate([top, line[::-1]]), np.concatenate([low, line[::-1]])),
+        lip_colours(params),
+        (0.30, 0.45),
+        strict=True,
     ):
         mask = np.zeros(window.shape, np.uint8)
         cv2.fillPoly(mask, [fixed(polygon)], 255, cv2.LINE_AA, 4)
@@ -110,7 +138,11 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         sheen = np.zeros(window.shape, np.uint8)
         ridge = line[10:-10] + (edge[10:-10] - line[10:-10]) * sheen_at
         stroked(sheen, [ridge], value=255, width=max(1, round(0.035 * unit)))
-        gloss = softened(sheen, 0.030 * unit) * (0.10 if sheen_at < 0.4 else 0.24) * (0.8 + 0.6 * params.features.lip_strength)
+        gloss = (
+            softened(sheen, 0.030 * unit)
+            * (0.10 if sheen_at < 0.4 else 0.24)
+            * (0.8 + 0.6 * params.features.lip_strength)
+        )
         blend(part, gloss * (1 + 0.25 * creases) * alpha, np.clip(np.asarray(colour) * 1.15 + 0.22, 0, 1))
     _lip_line(part, line, params, unit)
 
@@ -121,7 +153,10 @@ def _lip_line(part: Array, line: Array, params: FaceParameters, unit: float) -> 
     stroked(soft, [line], value=255, width=max(1, round(0.035 * unit)))
     stroked(hard, [line[1:-1]], value=255, width=max(1, round(0.013 * unit)))
     stroked(hard, [line[14:27]], value=255, width=max(1, round(0.018 * unit)))
-    corners = [np.stack([line[0] - (0.012 * unit, 0.002 * unit), line[2]]), np.stack([line[-3], line[-1] + (0.012 * unit, -0.002 * unit)])]
+    corners = [
+        np.stack([line[0] - (0.012 * unit, 0.002 * unit), line[2]]),
+        np.stack([line[-3], line[-1] + (0.012 * unit, -0.002 * unit)]),
+    ]
     stroked(hard, corners, value=220, width=max(1, round(0.016 * unit)))
     tint(part, softened(soft, 0.020 * unit) * 0.55, (0.60, 0.48, 0.48))
     deep = np.asarray(lip_colours(params)[0]) * (0.36, 0.27, 0.28)
@@ -137,7 +172,7 @@ def paint_nose(picture: Array, params: FaceParameters, frame: Frame) -> None:
     hole, crease, under = (np.zeros(window.shape, np.uint8) for _ in range(3))
     for side in SIDES:
         rim = frame.points(side.nostril) - window.origin
-        low = rim.mean(0) + (0, 0.004 * unit)
+        low = shifted(rim.mean(0), 0, 0.004 * unit)
         polygon = smooth_curve(np.concatenate([rim, rim[:1]]), samples=24)
         cv2.fillPoly(hole, [fixed(low + (polygon - low) * (0.92, 0.62))], 255, cv2.LINE_AA, 4)
         wing = smooth_curve(frame.points(side.wing) - window.origin, samples=20)

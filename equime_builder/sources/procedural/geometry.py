@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 LANDMARKS = 478
 IRIS_RADIUS = 0.098  # 11.8 mm visible iris over a 62 mm distance (anthropometric averages)
@@ -104,6 +105,7 @@ class Shape:
     nose_depth: float = 0.0
     philtrum: float = 0.0
     mouth_width: float = 0.0
+    mouth_corners: float = 0.0
     upper_lip: float = 0.0
     lower_lip: float = 0.0
     measured: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
@@ -138,6 +140,7 @@ def landmarks_of(shape: Shape) -> Array:
     face = _nose_and_mouth(face, mean, shape)
     face = _eyes_and_brows(face, mean, shape)
     face = _asymmetric(face, mean, shape)
+    face = _closed(face)
     irises = face[[468, 473]]
     face = (face - irises.mean(0)) / np.linalg.norm(irises[1, :2] - irises[0, :2])
     return _with_round_irises(face)
@@ -153,7 +156,7 @@ def _outline(face: Array, mean: Array, shape: Shape) -> Array:
     grow += 0.030 * shape.cheekbones * lateral * np.exp(-(((y - 0.35) / 0.3) ** 2))
     grow += 0.035 * shape.fullness * ramp(side, 0.3, 0.85) * np.exp(-(((y - 0.95) / 0.38) ** 2))
     jowl = ramp(side, 0.3, 0.62) * np.exp(-(((y - 1.33) / 0.22) ** 2))
-    grow += 0.035 * shape.jowls * jowl
+    grow += 0.026 * shape.jowls * jowl
     out[:, 0] *= 1.0 + grow
     out[:, 1] += 0.065 * shape.chin_length * ramp(y, 1.15, 1.66) + 0.015 * shape.jowls * jowl
     out[:, 1] -= 0.050 * shape.forehead * ramp(-y, 0.4, 0.87)
@@ -173,14 +176,11 @@ def _nose_and_mouth(face: Array, mean: Array, shape: Shape) -> Array:
     out[:, 1] += 0.028 * shape.philtrum * ramp(y, 0.74, 0.92)
     mouth = bump(mean, 0.0, 1.05, 0.36, 0.16)
     out[:, 0] *= 1.0 + 0.070 * shape.mouth_width * mouth
+    out[:, 1] -= 0.010 * shape.mouth_corners * bump(np.abs(mean), 0.36, 1.05, 0.12, 0.10)
     line = float(mean[[13, 14], 1].mean())
     reach = np.exp(-((x / 0.33) ** 4))
-    over = np.where(
-        y < line, ramp(line - y, 0.0, 0.11) * np.exp(-((np.maximum(line - y - 0.13, 0) / 0.05) ** 2)), 0.0
-    )
-    under = np.where(
-        y > line, ramp(y - line, 0.0, 0.14) * np.exp(-((np.maximum(y - line - 0.17, 0) / 0.06) ** 2)), 0.0
-    )
+    over = np.where(y < line, ramp(line - y, 0.0, 0.11) * np.exp(-((np.maximum(line - y - 0.13, 0) / 0.05) ** 2)), 0.0)
+    under = np.where(y > line, ramp(y - line, 0.0, 0.14) * np.exp(-((np.maximum(y - line - 0.17, 0) / 0.06) ** 2)), 0.0)
     out[:, 1] += reach * (0.026 * shape.lower_lip * under - 0.022 * shape.upper_lip * over)
     out[:, 2] -= reach * 0.02 * (shape.lower_lip * under + shape.upper_lip * over)
     return np.asarray(out, dtype=np.float32)
@@ -205,6 +205,17 @@ def _eyes_and_brows(face: Array, mean: Array, shape: Shape) -> Array:
         0.035 * shape.brow_ridge * np.exp(-(((mean[:, 1] + 0.3) / 0.1) ** 2)) * np.exp(-((mean[:, 0] / 0.75) ** 4))
     )
     return np.asarray(out, dtype=np.float32)
+
+
+def _closed(face: Array) -> Array:
+    """Return the face with its inner lip contours together: measured modes carry some parting of the lips."""
+    upper, lower = list(LIP_INNER_UPPER[1:-1]), list(LIP_INNER_LOWER[1:-1])
+    middle = (face[upper, :2] + face[lower, :2]) / 2
+    half = np.clip((face[lower, 1] - face[upper, 1]) / 2, 0.002, 0.006)
+    out = face.copy()
+    out[upper, 0], out[upper, 1] = middle[:, 0], middle[:, 1] - half
+    out[lower, 0], out[lower, 1] = middle[:, 0], middle[:, 1] + half
+    return out
 
 
 _ASYMMETRY_SITES = (

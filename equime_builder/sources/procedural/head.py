@@ -28,7 +28,8 @@ from equime_builder.sources.procedural.geometry import (
 EXTENT = 4.0  # side of the canonical square in face units
 CORNER = (-2.0, -1.75)  # its upper left corner
 MAP_SIZE = 256
-GRID_SIZE = 97
+GRID_SIZE = 49  # of the displacement
+DEPTH_SIZE = 97  # of the template's depth
 INVERSE_SIZE = 128  # displacement and depth are smooth: solved coarsely, then enlarged
 INVERSE_STEPS = 6
 NODE_SPACING = 0.05
@@ -65,12 +66,33 @@ def _operator(nodes: Array, where: Array, *, smoothing: float) -> Array:
 
 @dataclass(frozen=True)
 class Layout:
-    """What every face shares: nodes (N,) landmark numbers, operator (GRID², N), depth (GRID, GRID), skin maps."""
+    """What every face shares: nodes (N,) landmark numbers, operator (GRID², N), refined depth (D, D), skin maps.
+
+    The maps come in `MAPS` order, packed by up to four into the channels of float32 (MAP_SIZE, MAP_SIZE, 4 or less).
+    """
 
     nodes: np.ndarray
     operator: Array
     depth: Array
     maps: tuple[Array, ...]
+
+
+def _mesh(count: int) -> list[Array]:
+    """Return x and y of a (count, count) grid over the canonical square, its outer points on the edges."""
+    axis = np.linspace(0, EXTENT, count)
+    return [np.asarray(part) for part in np.meshgrid(axis + CORNER[0], axis + CORNER[1])]
+
+
+def _template_depth(positions: Array, values: Array) -> Array:
+    """Return the depth of the template's head on a refined grid, interpolated from `values` at `positions`."""
+    x, y = _mesh(DEPTH_SIZE)
+    depth = _operator(positions, np.stack([x.ravel(), y.ravel()], 1), smoothing=2e-4) @ values
+    depth = depth.reshape(DEPTH_SIZE, DEPTH_SIZE)
+    # Measured depth is noisy towards the cheeks and temples, where skin is smooth: keep detail in the middle only.
+    middle = np.exp(-(((x / 0.50) ** 2 + ((y - 0.55) / 0.85) ** 2) ** 2))
+    calm = cv2.GaussianBlur(depth, (0, 0), CALM * DEPTH_SIZE / EXTENT)
+    smooth = np.asarray(calm + (depth - calm) * middle, dtype=np.float32)
+    return np.asarray(cv2.resize(smooth, None, fx=REFINE, fy=REFINE, interpolation=cv2.INTER_CUBIC))
 
 
 def _sparse_nodes(points: Array) -> list[int]:
@@ -90,27 +112,20 @@ def layout() -> Layout:
     beyond = beyond[beyond[:, 1] > -0.2]
     skull = skull_arc(grow=0.0, count=15)[1:-1]
     inner = skull * 0.84 + (0.0, -0.03)
-    rim = np.concatenate(
-        [np.c_[skull * 1.06, np.full(len(skull), 1.2)], np.c_[inner, np.full(len(inner), 0.30)]]
-    )
+    rim = np.concatenate([np.c_[skull * 1.06, np.full(len(skull), 1.2)], np.c_[inner, np.full(len(inner), 0.30)]])
     far = np.array([(x, y, 1.6) for x in (-2, 0, 2) for y in (-1.75, 2.25)])
     far = np.concatenate([far, [(-2.0, 0.2, 1.8), (2.0, 0.2, 1.8)]])
     anchors = np.concatenate([beyond, rim, far]).astype(np.float32)
     positions = np.concatenate([mean[nodes, :2], anchors[:, :2]])
-    axis = np.linspace(0, EXTENT, GRID_SIZE)
-    gx, gy = np.meshgrid(axis + CORNER[0], axis + CORNER[1])
-    spread = _operator(positions, np.stack([gx.ravel(), gy.ravel()], 1), smoothing=2e-4)
-    depth = spread @ np.concatenate([mean[nodes, 2], anchors[:, 2]])
+    depth = _template_depth(positions, np.concatenate([mean[nodes, 2], anchors[:, 2]]))
+    spread = _operator(positions, np.stack(_mesh(GRID_SIZE), -1).reshape(-1, 2), smoothing=2e-4)
     folded = spread[:, : len(nodes)].copy()
     for k, anchor in enumerate(anchors):  # an anchor moves with the landmark nearest to it
         nearest = int(np.argmin(((positions[: len(nodes)] - anchor[:2]) ** 2).sum(1)))
         folded[:, nearest] += spread[:, len(nodes) + k]
-    depth = depth.reshape(GRID_SIZE, GRID_SIZE)
-    # Measured depth is noisy towards the cheeks and temples, where skin is smooth: keep detail in the middle only.
-    middle = np.exp(-(((gx / 0.50) ** 2 + ((gy - 0.55) / 0.85) ** 2) ** 2))
-    calm = cv2.GaussianBlur(depth, (0, 0), CALM * GRID_SIZE / EXTENT)
-    depth = np.asarray(calm + (depth - calm) * middle, dtype=np.float32)
-    return Layout(np.array(nodes), folded, depth, _skin_maps(mean))
+    maps = _skin_maps(mean)
+    packed = tuple(np.ascontiguousarray(np.stack(maps[k : k + 4], axis=-1)) for k in range(0, len(maps), 4))
+    return Layout(np.array(nodes), folded, depth, packed)
 
 
 class _Painter:
@@ -123,9 +138,7 @@ class _Painter:
 
     def blob(self, x: float, y: float, width: float, height: float) -> Array:
         """Return a Gaussian mirrored to both sides."""
-        both = [
-            np.exp(-0.5 * (((self.x - s * x) / width) ** 2 + ((self.y - y) / height) ** 2)) for s in (-1, 1)
-        ]
+        both = [np.exp(-0.5 * (((self.x - s * x) / width) ** 2 + ((self.y - y) / height) ** 2)) for s in (-1, 1)]
         return np.asarray(np.maximum(*both), dtype=np.float32)
 
     def _pixels(self, points: Array) -> np.ndarray:
@@ -163,38 +176,23 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     wing = np.maximum(*(p.stroke(mean[list(s.wing)], width=0.01, soft=0.018) for s in SIDES))
     bag = np.maximum(*(p.stroke(mean[list(s.bag)] + (0, 0.01, 0), width=0.03, soft=0.035) for s in SIDES))
     lid = np.maximum(
-        *(
-            p.stroke((mean[list(s.crease)] + mean[list(s.upper_lid)]) / 2, width=0.03, soft=0.02)
-            for s in SIDES
-        )
+        *(p.stroke((mean[list(s.crease)] + mean[list(s.upper_lid)]) / 2, width=0.03, soft=0.02) for s in SIDES)
     )
     upper, lower = _lips(mean)
     lips = 0.8 * p.area(upper, soft=0.025) + 1.0 * p.area(lower, soft=0.03)
     sockets = (
-        p.blob(0.30, -0.06, 0.13, 0.10)
-        + 0.55 * p.blob(0.5, -0.17, 0.26, 0.06)
-        + 0.4 * p.blob(0.5, 0.15, 0.2, 0.07)
+        p.blob(0.30, -0.06, 0.13, 0.10) + 0.55 * p.blob(0.5, -0.17, 0.26, 0.06) + 0.4 * p.blob(0.5, 0.15, 0.2, 0.07)
     )
     under_lip = np.exp(-0.5 * ((p.x / 0.20) ** 2 + ((p.y - 1.285) / 0.035) ** 2))
     corners = p.blob(0.385, 1.05, 0.035, 0.03)
     nose_side = p.blob(0.20, 0.35, 0.05, 0.2)
-    red = (
-        p.blob(0.62, 0.52, 0.24, 0.18)
-        + 0.8 * p.blob(0.0, 0.60, 0.15, 0.10)
-        + 0.5 * p.blob(0.22, 0.66, 0.06, 0.08)
-    )
+    red = p.blob(0.62, 0.52, 0.24, 0.18) + 0.8 * p.blob(0.0, 0.60, 0.15, 0.10) + 0.5 * p.blob(0.22, 0.66, 0.06, 0.08)
     red += (
-        0.35 * p.blob(0.0, 1.52, 0.2, 0.1)
-        + 0.5 * p.blob(0.5, 0.12, 0.22, 0.05)
-        + 0.25 * p.blob(0.0, -0.35, 0.15, 0.12)
+        0.35 * p.blob(0.0, 1.52, 0.2, 0.1) + 0.5 * p.blob(0.5, 0.12, 0.22, 0.05) + 0.25 * p.blob(0.0, -0.35, 0.15, 0.12)
     )
     shade = sockets + 0.35 * nose_side + 0.45 * under_lip + 0.5 * corners + 0.35 * wing + 0.25 * fold
     shade += 0.3 * p.blob(0.98, -0.1, 0.12, 0.3) + 0.35 * p.blob(0.0, 0.79, 0.13, 0.03)
-    oil = (
-        0.8 * p.blob(0.0, -0.58, 0.30, 0.16)
-        + 1.0 * p.blob(0.0, 0.35, 0.05, 0.30)
-        + p.blob(0.0, 0.57, 0.09, 0.07)
-    )
+    oil = 0.8 * p.blob(0.0, -0.58, 0.30, 0.16) + 1.0 * p.blob(0.0, 0.35, 0.05, 0.30) + p.blob(0.0, 0.57, 0.09, 0.07)
     oil += 0.7 * p.blob(0.63, 0.33, 0.17, 0.09) + 0.4 * p.blob(0.0, 1.47, 0.14, 0.08) + 0.35
     philtrum = np.exp(-0.5 * ((p.x / 0.028) ** 2 + ((p.y - 0.86) / 0.045) ** 2))
     ridges = p.blob(0.062, 0.87, 0.022, 0.05)
@@ -203,9 +201,7 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     chin_zone = np.exp(-0.5 * ((p.x / 0.27) ** 2 + ((p.y - 1.52) / 0.15) ** 2) ** 2)
     goatee = np.maximum(p.blob(0.42, 1.22, 0.07, 0.18), 0.75 * p.blob(0.0, 1.33, 0.07, 0.06))
     lip_top = p.area(upper, soft=0.02)
-    moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (
-        1 - lip_top
-    )
+    moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (1 - lip_top)
     jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.16, soft=0.075)
     cheek_beard = p.blob(0.60, 1.30, 0.22, 0.18) * 0.9
     cheek = np.clip(np.maximum(jaw_line, cheek_beard), 0, 1) * (p.y > 0.2)
@@ -232,12 +228,13 @@ def head_field(landmarks: Array, pose: Pose, *, size: int) -> HeadField:
     unit = pose.iris_distance * size
     local = (landmarks - (pose.x * size, pose.y * size, 0.0)) / unit
     moved = (local - mean)[shared.nodes].astype(np.float32)
-    grid = (shared.operator @ moved).reshape(GRID_SIZE, GRID_SIZE, 3)
+    # cv2 multiplies on this thread: a threaded BLAS is twenty times slower here when the cores are busy
+    grid = cv2.gemm(shared.operator, moved, 1.0, None, 0.0).reshape(GRID_SIZE, GRID_SIZE, 3)
     found = _inverse(grid, pose)
     change = cv2.GaussianBlur(np.ascontiguousarray(grid[..., 2]), (0, 0), 0.5 * CALM * GRID_SIZE / EXTENT)
-    fine = cv2.resize(shared.depth + change, None, fx=REFINE, fy=REFINE, interpolation=cv2.INTER_CUBIC)
-    # cv2.resize aligns pixel edges, the grid aligns pixel centres: hence the half steps
-    depth = _bilinear(fine, (found * np.float32((GRID_SIZE - 1) / EXTENT) + 0.5) * REFINE - 0.5)
+    depth = _bilinear(change, found * np.float32((GRID_SIZE - 1) / EXTENT))
+    # cv2.resize aligned pixel edges, the depth grid pixel centres: hence the half steps
+    depth += _bilinear(shared.depth, (found * np.float32((DEPTH_SIZE - 1) / EXTENT) + 0.5) * REFINE - 0.5)
     depth = cv2.GaussianBlur(depth, (0, 0), 0.9)
     height = cv2.resize(depth, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(-unit)
     height = cv2.GaussianBlur(height, (0, 0), 0.75 * size / INVERSE_SIZE)
@@ -275,7 +272,8 @@ def _inverse(grid: Array, pose: Pose) -> Array:
 def _resampled(maps: Sequence[Array], to_x: Array, to_y: Array) -> dict[str, Array]:
     factor = np.float32(MAP_SIZE / EXTENT)
     at_x, at_y = cv2.convertMaps(to_x * factor - 0.5, to_y * factor - 0.5, cv2.CV_16SC2)
-    return {
-        name: cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        for name, image in zip(MAPS, maps, strict=True)
-    }
+    planes: list[Array] = []
+    for image in maps:
+        warped = cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        planes += cv2.split(warped)
+    return dict(zip(MAPS, planes, strict=True))

@@ -143,7 +143,11 @@ def _shape(rng: np.random.Generator, look: tables.Look, gender: str, age: int) -
     drawn: dict[str, float] = {}
     for name in (f.name for f in fields(Shape) if f.name not in ("measured", "asymmetry")):
         grown = 1.0 - 0.6 * child
-        centre = tables.NEUTRAL_SHAPE.get(name, 0.0) + look.shape.get(name, 0.0) + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
+        centre = (
+            tables.NEUTRAL_SHAPE.get(name, 0.0)
+            + look.shape.get(name, 0.0)
+            + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
+        )
         centre += old * tables.OLD_SHAPE.get(name, 0.0) + child * tables.CHILD_SHAPE.get(name, 0.0)
         drawn[name] = _between(rng.normal(centre, 0.85), -2.6, 2.6)
     return Shape(
@@ -184,13 +188,9 @@ def _skin(rng: np.random.Generator, look: tables.Look, age: int) -> Skin:
 
 def _hair(rng: np.random.Generator, look: tables.Look, gender: str, age: int) -> Hair:
     man = gender == "Man"
-    weights = {
-        name: weight * tables.HAIR_STYLES[name].weight(gender) for name, weight in look.hair_styles.items()
-    }
+    weights = {name: weight * tables.HAIR_STYLES[name].weight(gender) for name, weight in look.hair_styles.items()}
     style = _pick(rng, weights)
-    recession = _between(
-        rng.normal(0.10, 0.08) + man * max(0.0, age - 28) / 60 * rng.uniform(0.0, 1.1), 0, 0.85
-    )
+    recession = _between(rng.normal(0.10, 0.08) + man * max(0.0, age - 28) / 60 * rng.uniform(0.0, 1.1), 0, 0.85)
     if man and age > 30 and rng.random() < (age - 25) / 140:
         style = _pick(rng, {"bald": 0.45, "balding": 0.55})
     pigment = np.array(tables.HAIR_COLOURS[_pick(rng, look.hair_colours)]) * rng.uniform(0.88, 1.14)
@@ -229,9 +229,7 @@ def _features(rng: np.random.Generator, look: tables.Look, gender: str, age: int
         lip_tint=tint,
         lip_strength=float(rng.uniform(0.15, 0.6) if made_up else 0.0),
         brow_thickness=_between(rng.normal(0.42 if woman else 0.62, 0.14), 0.15, 1),
-        brow_density=_between(
-            rng.normal(0.75, 0.15) - 0.25 * (age > 62) - 0.1 * max(0, 2 - skin.tone) / 2, 0.3, 1
-        ),
+        brow_density=_between(rng.normal(0.75, 0.15) - 0.25 * (age > 62) - 0.1 * max(0, 2 - skin.tone) / 2, 0.3, 1),
         gaze=(float(gaze[0]), float(gaze[1])),
     )
 

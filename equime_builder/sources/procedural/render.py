@@ -13,8 +13,9 @@ from equime_builder.sources.procedural.body import backdrop, paint_body, paint_e
 from equime_builder.sources.procedural.canvas import Frame, blend, filled, softened
 from equime_builder.sources.procedural.eyes import paint_eyes
 from equime_builder.sources.procedural.features import paint_brows, paint_mouth, paint_nose
+from equime_builder.sources.procedural.flows import skull_polygon
 from equime_builder.sources.procedural.geometry import OVAL, Array, landmarks_of, posed, smooth_curve
-from equime_builder.sources.procedural.hair import paint_hair, paint_hair_behind, skull_polygon
+from equime_builder.sources.procedural.hair import paint_hair, paint_hair_behind
 from equime_builder.sources.procedural.head import head_field
 from equime_builder.sources.procedural.parameters import FaceParameters
 from equime_builder.sources.procedural.skin import face_skin

@@ -11,6 +11,10 @@ from equime_builder.sources.procedural.head import HeadField
 from equime_builder.sources.procedural.parameters import FaceParameters, Skin
 from equime_builder.sources.procedural.tables import MONK_SCALE
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
+# Linear luminance of a face of each Monk tone: the swatches', compressed at both ends as exposure does, and falling
+# throughout, which the published second and third swatches do not.
+FACE_LUMINANCE = (0.680, 0.650, 0.620, 0.570, 0.480, 0.235, 0.138, 0.080, 0.048, 0.034)
 FOREHEAD_ROW = (68, 104, 69, 108, 151, 337, 299, 333, 298)
 
 
@@ -26,8 +30,9 @@ def tone_colour(skin: Skin) -> Array:
     srgb *= 1 + np.exp(-(((skin.tone - 4.3) / 1.3) ** 2)) * np.array([0.0, -0.01, 0.055])
     srgb *= 1 + 0.02 * skin.undertone * np.array([0.5, 0.2, -1.5])
     deep = float(np.clip((skin.tone - 6.5) / 2.5, 0, 1))
-    srgb = srgb * (0.925 + 0.05 * min(1.0, skin.tone / 4)) + deep * np.array([0.070, 0.040, 0.025])
-    return np.asarray(srgb.astype(np.float32) ** 2)
+    linear = (srgb + deep * np.array([0.070, 0.040, 0.025])) ** 2
+    target = np.interp(skin.tone, np.arange(len(MONK_SCALE)), FACE_LUMINANCE)
+    return np.asarray(linear * target / (linear @ LUMINANCE), dtype=np.float32)
 
 
 def wrinkle_lines(frame: Frame, rng: np.random.Generator) -> list[tuple[float, Array]]:
@@ -42,7 +47,9 @@ def wrinkle_lines(frame: Frame, rng: np.random.Generator) -> list[tuple[float, A
     marks = frame.landmarks[:, :2]
     for side in SIDES:
         inner_low, inner_high = side.brow_bottom[-1], side.brow_top[-1]
-        frown = np.stack([marks[8] + (marks[inner_low] - marks[8]) * 0.5, marks[9] + (marks[inner_high] - marks[9]) * 0.4])
+        frown = np.stack(
+            [marks[8] + (marks[inner_low] - marks[8]) * 0.5, marks[9] + (marks[inner_high] - marks[9]) * 0.4]
+        )
         lines.append((0.5, smooth_curve(frown, samples=8)))
         corner = marks[side.crease[0]]
         for angle in (-24, 0, 24):
@@ -50,7 +57,12 @@ def wrinkle_lines(frame: Frame, rng: np.random.Generator) -> list[tuple[float, A
             reach = frame.unit * rng.uniform(0.13, 0.22)
             way = np.array([side.sign * np.cos(turn), np.sin(turn)]) * reach
             bow = np.array([0.0, 0.12 * reach * np.sign(angle)])
-            lines.append((0.45, smooth_curve(np.stack([corner + way * 0.2, corner + way * 0.6 + bow, corner + way]), samples=10)))
+            lines.append(
+                (
+                    0.45,
+                    smooth_curve(np.stack([corner + way * 0.2, corner + way * 0.6 + bow, corner + way]), samples=10),
+                )
+            )
         bag, lid = frame.points(side.bag), frame.points(side.lower_lid)[1:-1]
         lines.append((0.45, smooth_curve(bag[1:-1], samples=16)))
         lines.append((0.35, smooth_curve((0.55 * bag + 0.45 * lid)[1:], samples=16)))
@@ -66,10 +78,12 @@ def wrinkle_map(params: FaceParameters, frame: Frame, rng: np.random.Generator) 
     broad = np.zeros_like(fine)
     amount = params.skin.wrinkles
     for depth, curve in wrinkle_lines(frame, rng):
+        if amount < 0.04 and depth < 1.0:
+            continue
         parts = [curve[:-3], curve[2:-5] if len(curve) > 9 else curve]
         strength = max(amount, 0.12 if depth == 1.0 else 0.0)
         for part in parts:  # doubled in the middle: a wrinkle fades out at its ends
-            stroked(fine, [part], value=int(255 * depth * min(1.0, 0.25 + 0.75 * strength) * (strength > 0.04)))
+            stroked(fine, [part], value=int(255 * depth * min(1.0, 0.25 + 0.75 * strength)))
         if depth == 1.0:
             stroked(broad, [curve], value=int(255 * min(1.0, 0.3 + 0.9 * amount)), width=max(1, frame.size // 64))
     sharp = softened(fine, frame.size / 340)
@@ -82,15 +96,21 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     size = head.height.shape[0]
     light = max(0.0, 1 - skin.tone / 9)
     base = tone_colour(skin)
-    mottle = sum(0.5 * value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110))
+    mottle = 0.5 * np.sum([value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110)], axis=0)
     blood = (0.35 + 0.55 * skin.redness) * maps["red"] + 0.12 * mottle
     dark = (0.16 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.022 * mottle
     blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.22
-    dots = np.clip(value_noise(rng, (150, 150), (size, size)) - 1.1, 0, 1) * skin.freckles * np.clip(maps["red"] * 2.2, 0, 1)
+    dots = (
+        np.clip(value_noise(rng, (150, 150), (size, size)) - 1.1, 0, 1)
+        * skin.freckles
+        * np.clip(maps["red"] * 2.2, 0, 1)
+    )
     dark = dark + blotch + 0.38 * dots
     out = np.empty((size, size, 3), np.float32)
     for channel, (flush, shadow) in enumerate(((0.02, 0.85), (0.32, 1.0), (0.30, 1.05))):
-        out[..., channel] = base[channel] * (1 - flush * blood * (0.45 + 0.55 * light)) * (1 - np.clip(shadow * dark, 0, 0.75))
+        out[..., channel] = (
+            base[channel] * (1 - flush * blood * (0.45 + 0.55 * light)) * (1 - np.clip(shadow * dark, 0, 0.75))
+        )
     _beard_shadow(out, params, maps)
     return out
 
@@ -116,7 +136,7 @@ def normals(head: HeadField, relief: Array) -> tuple[Array, Array, Array]:
 
 
 def shaded(colour: Array, normal: tuple[Array, Array, Array], light: Light, *, gloss: Array | float) -> Array:
-    """Return sRGB (H, W, 3) of linear albedo `colour` under `light`: wrapped diffuse, red terminator, soft highlight."""
+    """Return sRGB (H, W, 3) of linear albedo `colour`: wrapped diffuse, reddened terminator, soft highlight."""
     x, y, z = normal
     facing = x * light.direction[0] + y * light.direction[1] + z * light.direction[2]
     wrapped = np.clip((facing + 0.30) / 1.30, 0, 1)

@@ -87,8 +87,8 @@ class HairStyle:
 
 
 HAIR_STYLES: dict[str, HairStyle] = {
-    "cropped": HairStyle("short", 0.0, 0.05, 0.055, 0.10, 1.0),
-    "short": HairStyle("short", 0.0, 0.15, 0.14, 0.35, 1.3),
+    "cropped": HairStyle("short", 0.0, 0.05, 0.055, 0.05, 1.0),
+    "short": HairStyle("short", 0.0, 0.15, 0.14, 0.22, 1.3),
     "side-swept": HairStyle("parted", 0.0, 0.15, 0.15, 0.25, 1.2),
     "bob": HairStyle("parted", 1.30, 0.12, 0.17, 0.8, 0.05),
     "long straight": HairStyle("parted", 2.3, 0.06, 0.14, 1.3, 0.08),
@@ -187,11 +187,17 @@ GENDER_SHAPE: dict[str, dict[str, float]] = {
 # Brings the average face to the neutral reading of FaceLandmarker's blendshapes: the portraits behind the template
 # hold their brows a little high and their lips a little narrow.
 NEUTRAL_SHAPE: dict[str, float] = {
-    "brow_height": -1.2, "mouth_width": 0.4, "eye_opening": -0.35, "face_width": -0.6, "jaw_width": -0.4, "chin_length": 0.2,
+    "brow_height": -1.2,
+    "mouth_width": 0.4,
+    "eye_opening": -0.35,
+    "face_width": -0.6,
+    "jaw_width": -0.4,
+    "chin_length": 0.2,
+    "mouth_corners": 0.9,
 }
 OLD_SHAPE: dict[str, float] = {
-    "jowls": 1.9, "eye_opening": -0.7, "lid_hood": 1.3, "upper_lip": -1.0, "lower_lip": -0.7, "nose_length": 0.5,
-    "nose_width": 0.3, "philtrum": 0.5, "brow_height": -0.3, "fullness": -0.4,
+    "jowls": 1.5, "mouth_corners": -0.4, "eye_opening": -0.7, "lid_hood": 1.3, "upper_lip": -1.0, "lower_lip": -0.7,
+    "nose_length": 0.5, "nose_width": 0.3, "philtrum": 0.5, "brow_height": -0.3, "fullness": -0.4,
 }  # fmt: skip
 CHILD_SHAPE: dict[str, float] = {
     "fullness": 1.3, "jaw_width": -0.4, "chin_length": -1.2, "nose_length": -0.9, "nose_depth": -0.5, "eye_size": 0.7,

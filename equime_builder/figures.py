@@ -1,0 +1,458 @@
+"""The composition page: what a dataset is made of, in one picture, from `index.parquet` alone.
+
+`Page` places axes and texts by pixels from the upper left corner. The contact sheet is drawn on one, too.
+Colors are the palette of Okabe & Ito (2008), which stays apart for color-blind readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from equime_builder.files import replacing
+from equime_builder.finish import INDEX
+from equime_builder.manifest import FolderError
+from equime_builder.samples import LEAST_MOTION_RATIO
+from equime_loader.schema import AUS, FIELD, SPLITS
+
+DPI = 100
+POINTS_PER_PIXEL = 72 / DPI
+INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
+BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE, BLACK, YELLOW = (
+    "#0072B2",
+    "#56B4E9",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#000000",
+    "#B8A500",
+)
+SPLIT_COLORS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
+UNKNOWN = "unknown"
+SIDES = {"both": "both sides", "left": "left only", "right": "right only"}
+LARGEST_BIN_COUNT = 40
+
+# What is written beside the pixels would differ from run to run, or say nothing.
+METADATA: dict[str, dict[str, None]] = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None},
+    ".svg": {"Date": None},
+    ".jpg": {},
+    ".jpeg": {},
+    ".webp": {},
+    ".tif": {},
+    ".tiff": {},
+}
+
+Codes = NDArray[np.int64]
+
+
+class Page:
+    """An empty white page of `width` x `height` pixels. Positions are pixels from its upper left corner."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes whose frame is the given box, with the house's ticks and spines."""
+        bottom = 1 - (y + height) / self.height
+        axes = self.figure.add_axes((x / self.width, bottom, width / self.width, height / self.height))
+        axes.tick_params(labelsize=11 * POINTS_PER_PIXEL, colors=MUTED, length=3, width=0.6, pad=3)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name in ("left", "bottom"))
+            spine.set(color=RULE, linewidth=0.8)
+        return axes
+
+    def text(self, x: float, y: float, words: str, *, size: float = 12, color: str = INK, **style: Any) -> Text:
+        """Text with its upper left corner at (x, y); `size` in pixels."""
+        place = {"va": "top", "ha": "left", "fontsize": size * POINTS_PER_PIXEL, "color": color, "linespacing": 1.25}
+        return self.figure.text(x / self.width, 1 - y / self.height, words, parse_math=False, **place | style)
+
+    def rule(self, y: float, *, left: float, right: float) -> None:
+        """A thin horizontal line."""
+        axes = self.axes(left, y, right - left, 1)
+        axes.set_axis_off()
+        axes.axhline(0.5, color=RULE, linewidth=0.8)
+
+    def save(self, target: Path) -> None:
+        """Write the page; the suffix says in which format. The same page gives the same bytes."""
+        check_suffix(target)
+        suffix = target.suffix.lower()
+        with replacing(target) as temporary, rc_context({"svg.hashsalt": "equime"}):
+            self.figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=METADATA[suffix] or None)
+
+
+def check_suffix(target: Path) -> None:
+    """
+    Raises:
+        ValueError: the suffix names no format that can be written.
+    """
+    if target.suffix.lower() not in METADATA:
+        raise ValueError(f"target={target.name}: suffix {target.suffix!r} must be one of {', '.join(METADATA)}")
+
+
+def read_index(root: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of a dataset's index.
+
+    Raises:
+        FolderError: the folder holds no index, or one without clips.
+    """
+    if not (root / INDEX).exists():
+        raise FolderError(f"{root}: holds no {INDEX}; finish the build first")
+    index = pq.read_table(root / INDEX, columns=list(columns))
+    if not len(index):
+        raise FolderError(f"{root}: {INDEX} holds no clip; there is nothing to show")
+    return index
+
+
+def coded(index: pa.Table, name: str) -> tuple[tuple[str, ...], Codes]:
+    """The words of a column that occur, in the schema's order with `unknown` last, and (N,) their numbers."""
+    column = pc.fill_null(index[name], UNKNOWN)
+    found = set(pc.unique(column).to_pylist())
+    known = [word for word in FIELD[name].words if word in found]
+    words = (*known, *sorted(found - {*known, UNKNOWN}), *([UNKNOWN] if UNKNOWN in found else []))
+    return words, pc.index_in(column, pa.array(words, pa.string())).to_numpy().astype(np.int64)
+
+
+def crosstab(rows: Codes, columns: Codes, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Counts (R, C) of pairs of codes."""
+    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+# ---------------------------------------------------------------------------------------------------- marks
+
+
+def _bars(axes: Axes, words: Sequence[str]) -> None:
+    """Make axes ready for horizontal bars, first word on top, room for a number right of the longest."""
+    axes.set(ylim=(len(words) - 0.4, -0.6))
+    axes.set_yticks(range(len(words)), words, color=INK, fontsize=12 * POINTS_PER_PIXEL)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _note(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
+    place = {"fontsize": 11 * POINTS_PER_PIXEL, "color": MUTED, "va": "center", "parse_math": False}
+    axes.text(x, y, words, **place | style)
+
+
+def _heat(axes: Axes, values: NDArray[Any], texts: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> None:
+    """A matrix of cells, `values` 0..1 as shades of blue with their `texts`."""
+    axes.imshow(colormaps["Blues"](0.85 * values), aspect="auto", interpolation="none")
+    axes.set_yticks(range(len(rows)), rows, color=INK, fontsize=12 * POINTS_PER_PIXEL)
+    axes.set_xticks(range(len(columns)), columns, color=INK, fontsize=11 * POINTS_PER_PIXEL)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for row, column in np.ndindex(*values.shape):
+        color = "white" if values[row, column] > 0.62 else INK
+        _note(axes, column, row, str(texts[row, column]), ha="center", color=color)
+
+
+def _counts(axes: Axes, counts: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> None:
+    texts = np.array([[f"{count:,}" if count else "·" for count in row] for row in counts])
+    _heat(axes, counts / max(1, counts.max()), texts, rows, columns)
+
+
+def _histogram(axes: Axes, values: NDArray[Any], edges: NDArray[Any], unit: str, *, median: str | None) -> None:
+    """Histogram of values with their median, written as `median` formats it."""
+    if not len(values):
+        return _absent(axes, "no clip has an event")
+    counts, _ = np.histogram(values, edges)
+    axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=SKY, edgecolor="white", linewidth=0.6)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.18 * counts.max()))
+    axes.set_xlabel(unit, fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    if median:
+        middle = float(np.median(values))
+        axes.axvline(middle, color=VERMILION, linewidth=1.2)
+        left = middle > (edges[0] + edges[-1]) / 2
+        style: dict[str, Any] = {"ha": "right" if left else "left", "color": VERMILION, "va": "top"}
+        words = f" median {median.format(middle)} "
+        _note(axes, middle, 1.17 * counts.max(), words, **style)
+    return None
+
+
+def _absent(axes: Axes, words: str) -> None:
+    axes.set_axis_off()
+    _note(axes, 0.5, 0.5, words, ha="center", transform=axes.transAxes, fontsize=13 * POINTS_PER_PIXEL)
+
+
+# --------------------------------------------------------------------------------------------------- panels
+
+
+def _emotions(axes: Axes, index: pa.Table) -> None:
+    words, emotion = coded(index, "emotion")
+    names, split = coded(index, "split")
+    counts = crosstab(emotion, split, (len(words), len(names)))
+    left = np.zeros(len(words))
+    for column, name in enumerate(names):
+        width = counts[:, column]
+        color = SPLIT_COLORS[name]
+        axes.barh(range(len(words)), width, 0.62, left, color=color, label=name, edgecolor="white", linewidth=0.6)
+        left += width
+    _bars(axes, words)
+    axes.set_xlim(0, 1.16 * left.max())
+    for row, total in enumerate(left):
+        _note(axes, total + 0.012 * left.max(), row, f"{total:,.0f}")
+    style: dict[str, Any] = {"fontsize": 11 * POINTS_PER_PIXEL, "handlelength": 0.9, "handleheight": 0.9}
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+    axes.legend(ncols=len(names), frameon=False, columnspacing=1.2, labelcolor=MUTED, **style, **place)
+
+
+def _derived(axes: Axes, index: pa.Table) -> None:
+    rows, emotion = coded(index, "emotion")
+    columns, derived = coded(index, "derived_emotion")
+    _counts(axes, crosstab(emotion, derived, (len(rows), len(columns))), rows, columns)
+
+
+def _activations(index: pa.Table) -> tuple[Codes, pa.Array]:
+    """Clip number of every activation, and the activations."""
+    column = index["aus"].combine_chunks()
+    return pc.list_parent_indices(column).to_numpy().astype(np.int64), pc.list_flatten(column)
+
+
+def _action_units(axes: Axes, index: pa.Table) -> None:
+    words, emotion = coded(index, "emotion")
+    clip, activations = _activations(index)
+    shown = pa.array([au for au in AUS if au != 45], pa.int16())
+    au = pc.index_in(pc.struct_field(activations, "au"), shown).to_numpy(zero_copy_only=False).astype(np.int64)
+    pairs = np.unique(clip * len(shown) + au)
+    counts = crosstab(emotion[pairs // len(shown)], pairs % len(shown), (len(words), len(shown)))
+    share = counts / np.bincount(emotion, minlength=len(words))[:, None]
+    texts = np.array([[f"{100 * value:.0f}" if value else "·" for value in row] for row in share])
+    _heat(axes, share, texts, words, [str(number) for number in shown.to_pylist()])
+
+
+def _sides(axes: Axes, index: pa.Table) -> None:
+    _, activations = _activations(index)
+    side = pc.struct_field(activations, "side")
+    counts = [pc.sum(pc.equal(side, name)).as_py() or 0 for name in SIDES]
+    axes.barh(range(len(SIDES)), counts, 0.5, color=SKY)
+    _bars(axes, tuple(SIDES.values()))
+    axes.set_xlim(0, 1.4 * max(1, *counts))
+    for row, count in enumerate(counts):
+        _note(axes, count + 0.02 * max(1, *counts), row, f"{count:,} ({count / max(1, sum(counts)):.0%})")
+
+
+def _events(index: pa.Table) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Duration in ms and relative apex of the clips in which an AU acts."""
+    onset, apex, offset = (index[f"{name}_ms"].to_numpy() for name in ("onset", "apex", "offset"))
+    acts = (pc.list_value_length(index["aus"]).to_numpy() > 0) & (offset > onset)
+    return (offset - onset)[acts], (apex - onset)[acts] / (offset - onset)[acts]
+
+
+def _intensity(axes: Axes, index: pa.Table) -> None:
+    _, activations = _activations(index)
+    values = pc.struct_field(activations, "intensity").to_numpy(zero_copy_only=False)
+    _histogram(axes, values, np.linspace(0, 5, 51), "peak intensity, 0-5", median=None)
+    if len(values):
+        for edge in (1.5, 2.5, 3.5, 4.5):
+            axes.axvline(edge, color=RULE, linewidth=0.8, zorder=0)
+        for place, letter in zip((0.75, 2, 3, 4, 4.75), "ABCDE", strict=True):
+            _note(axes, place, 0.95, letter, ha="center", transform=axes.get_xaxis_transform())
+
+
+def _duration(axes: Axes, index: pa.Table) -> None:
+    values, _ = _events(index)
+    # Durations are whole frames: bins of whole frames, centered on them, have no gaps of their own making.
+    frame = 1000 / float(index["fps"][0].as_py())
+    width = frame * np.ceil(max(20.0, (values.max() if len(values) else 0) / LARGEST_BIN_COUNT) / frame)
+    last = max(500.0, values.max() if len(values) else 0)
+    edges = np.arange(-frame / 2, last + width, width)
+    _histogram(axes, values, edges, "offset − onset, ms", median="{:.0f} ms")
+
+
+def _relative_apex(axes: Axes, index: pa.Table) -> None:
+    _, values = _events(index)
+    _histogram(axes, values, np.linspace(0, 1, 21), "(apex − onset) / (offset − onset)", median="{:.2f}")
+
+
+def _motion(axes: Axes, index: pa.Table) -> None:
+    inside, outside = (index[f"motion_{name}"].to_numpy(zero_copy_only=False) for name in ("inside", "outside"))
+    measured = np.isfinite(inside) & np.isfinite(outside)
+    if not measured.any():
+        return _absent(axes, f"{UNKNOWN}: no clip is measured")
+    inside, outside = np.maximum(inside[measured], 1e-2), np.maximum(outside[measured], 1e-2)
+    low, high = 0.7 * min(inside.min(), outside.min()), 1.4 * max(inside.max(), outside.max())
+    extent = (np.log10(low), np.log10(high)) * 2
+    style: dict[str, Any] = {"gridsize": 36, "mincnt": 1, "bins": "log", "cmap": "viridis_r", "linewidths": 0.1}
+    axes.hexbin(outside, inside, xscale="log", yscale="log", extent=extent, **style)
+    axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8)
+    axes.plot([low, high], [LEAST_MOTION_RATIO * low, LEAST_MOTION_RATIO * high], color=VERMILION, linewidth=0.8)
+    axes.set(xlim=(low, high), ylim=(low, high))
+    axes.set_xlabel("outside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
+    axes.set_ylabel("inside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
+    return None
+
+
+def _attribute(name: str) -> Callable[[Axes, pa.Table], None]:
+    """Panel of one attribute: its share among subjects and among clips."""
+
+    def draw(axes: Axes, index: pa.Table) -> None:
+        words, code = coded(index, name)
+        first = np.unique(coded(index, "subject")[1], return_index=True)[1]
+        rows = np.arange(len(words))
+        for label, codes, color, shift in (("subjects", code[first], BLUE, -0.19), ("clips", code, SKY, 0.19)):
+            counts = np.bincount(codes, minlength=len(words))
+            axes.barh(rows + shift, counts / len(codes), 0.34, color=color, label=label)
+            for row, count in enumerate(counts):
+                _note(axes, count / len(codes) + 0.01, row + shift, f"{count:,} ({count / len(codes):.0%})")
+        _bars(axes, words)
+        axes.set_xlim(0, 1.4 * axes.dataLim.x1)
+
+    return draw
+
+
+def _race_gender(axes: Axes, index: pa.Table) -> None:
+    rows, race = coded(index, "apparent_race")
+    columns, gender = coded(index, "apparent_gender")
+    _counts(axes, crosstab(race, gender, (len(rows), len(columns))), rows, columns)
+
+
+def _race_emotion(axes: Axes, index: pa.Table) -> None:
+    rows, race = coded(index, "apparent_race")
+    columns, emotion = coded(index, "emotion")
+    _counts(axes, crosstab(race, emotion, (len(rows), len(columns))), rows, columns)
+
+
+# --------------------------------------------------------------------------------------------------- layout
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One small picture: its text, what draws it, its columns in a grid of twelve, and the room its labels take."""
+
+    title: str
+    note: str
+    draw: Callable[[Axes, pa.Table], None]
+    column: int
+    span: int
+    left: int = 90
+    top: int = 0
+    bottom: int = 0
+
+
+BANDS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
+    (
+        "Emotions",
+        230,
+        (
+            Panel("Clips per emotion", "intended emotion, by split", _emotions, 0, 6),
+            Panel("Intended and derived emotion", "clips; derived from the AUs alone", _derived, 6, 6, top=20),
+        ),
+    ),
+    (
+        "Action Units",
+        230,
+        (
+            Panel("How often an AU acts", "% of the emotion's clips, by AU", _action_units, 0, 8, top=20),
+            Panel("Sides", "activations, the subject's left and right", _sides, 8, 4, left=80),
+        ),
+    ),
+    (
+        "Events",
+        230,
+        (
+            Panel("Intensity", "activations; A-E are the letters of FACS", _intensity, 0, 3, left=40, bottom=40),
+            Panel("Duration", "clips", _duration, 3, 3, left=40, bottom=40),
+            Panel("Relative apex", "clips", _relative_apex, 6, 3, left=40, bottom=40),
+            Panel("Motion at the apex", "grey levels, by moved region", _motion, 9, 3, left=52, bottom=40),
+        ),
+    ),
+    (
+        "Subjects",
+        250,
+        (
+            Panel("Apparent gender", "share of subjects and of clips", _attribute("apparent_gender"), 0, 4, left=70),
+            Panel("Apparent race", "share of subjects and of clips", _attribute("apparent_race"), 4, 4, left=110),
+            Panel("Age group", "share of subjects and of clips", _attribute("age_group"), 8, 4, left=70),
+        ),
+    ),
+    (
+        "Balance",
+        230,
+        (
+            Panel("Apparent race and gender", "clips", _race_gender, 0, 4, left=110, top=20),
+            Panel("Apparent race and intended emotion", "clips", _race_emotion, 4, 8, left=110, top=20),
+        ),
+    ),
+)
+COLUMNS = (
+    *("profile", "subject", "split", "emotion", "derived_emotion", "aus", "fps", "onset_ms", "apex_ms", "offset_ms"),
+    *("apparent_gender", "apparent_race", "age_group", "motion_inside", "motion_outside", "generator", "source"),
+)
+WIDTH, MARGIN, GAP = 1620, 50, 24
+HEAD, BAND_HEAD, PANEL_HEAD, BAND_GAP = 110, 34, 46, 34
+
+
+def composition_page(root: Path, target: Path) -> None:
+    """Write the page of figures of a dataset folder; its suffix is one of `METADATA`.
+
+    Raises:
+        FolderError: the folder holds no index, or one without clips.
+        ValueError: a suffix that cannot be written.
+    """
+    check_suffix(target)
+    draw_composition(read_index(root, COLUMNS)).save(target)
+
+
+def draw_composition(index: pa.Table) -> Page:
+    """The page of an index table with `COLUMNS` and at least one row."""
+    height = HEAD + sum(BAND_HEAD + PANEL_HEAD + band + BAND_GAP for _, band, _ in BANDS)
+    page = Page(WIDTH, height)
+    title, note = _headline(index)
+    page.text(MARGIN, 34, title, size=26, weight="bold")
+    page.text(MARGIN, 70, note, size=14, color=MUTED)
+    unit, y = (WIDTH - 2 * MARGIN + GAP) / 12, HEAD
+    for name, band, panels in BANDS:
+        page.rule(y, left=MARGIN, right=WIDTH - MARGIN)
+        page.text(MARGIN, y + 8, name.upper(), size=11, color=MUTED, weight="bold")
+        for panel in panels:
+            x, width = MARGIN + panel.column * unit, panel.span * unit - GAP
+            top = y + BAND_HEAD
+            page.text(x, top, panel.title, size=14, weight="bold")
+            page.text(x, top + 20, panel.note, size=11, color=MUTED)
+            room = band - panel.top - panel.bottom
+            axes = page.axes(x + panel.left, top + PANEL_HEAD + panel.top, width - panel.left, room)
+            panel.draw(axes, index)
+        y += BAND_HEAD + PANEL_HEAD + band + BAND_GAP
+    return page
+
+
+def _headline(index: pa.Table) -> tuple[str, str]:
+    """Title and the line of counts."""
+    names = {name: " + ".join(coded(index, name)[0]) for name in ("profile", "source", "generator")}
+    words, split = coded(index, "split")
+    counts = np.bincount(split, minlength=len(words))
+    splits = ", ".join(f"{word} {count:,}" for word, count in zip(words, counts, strict=True))
+    subjects = pc.count_distinct(index["subject"]).as_py()
+    parts = (f"{_many(len(index), 'clip')} ({splits})", _many(subjects, "subject"))
+    made = (f"portraits: {names['source']}", f"generator: {names['generator']}", f"{index['fps'][0].as_py():g} fps")
+    return f"EquiME, profile {names['profile']}", " · ".join((*parts, *made))
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,318 @@
+"""The contact sheet: clips of a dataset side by side, each with its labels, its motion and its expression program."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from equime_builder.encode import decode_planes
+from equime_builder.facs import ACTION_UNITS, AUS, describe
+from equime_builder.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PALE,
+    POINTS_PER_PIXEL,
+    PURPLE,
+    RULE,
+    SKY,
+    UNKNOWN,
+    VERMILION,
+    YELLOW,
+    Page,
+    check_suffix,
+    coded,
+    read_index,
+)
+from equime_builder.manifest import FolderError
+from equime_loader.schema import CURVES, LOCATION, VIDEO
+
+LABEL_COLUMNS = (
+    *("key", "subject", "split", "emotion", "derived_emotion", "aus", "au_text", "intervention"),
+    *("onset_frame", "apex_frame", "offset_frame", "onset_ms", "apex_ms", "offset_ms"),
+    *("apparent_gender", "apparent_race", "apparent_age", "age_group", "fps", "profile"),
+)
+# What the shown clips are spread over, and how much each counts.
+SPREAD = {"emotion": 4.0, "subject": 3.0, "apparent_gender": 2.0, "apparent_race": 2.0, "split": 1.0, "age_group": 1.0}
+LINE_COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK)
+BLINK = 45
+
+MOMENTS = ("onset", "halfway up", "apex", "halfway down", "offset", "last frame")
+# The middle of a portrait, where its face is: left, top and side as shares of the frame.
+CROP = (0.1, 0.14, 0.8)
+AMPLIFICATION = 6.0
+WINDOW_MS = 1500.0
+
+CELL, GAP = 164, 4
+MARGIN, HEAD, FOOT = 36, 130, 24
+ROW = CELL + 40
+LABELS_WIDTH, PLOT_WIDTH, LEGEND_WIDTH = 196, 270, 196
+FRAMES_X = MARGIN + LABELS_WIDTH
+CHANGE_X = FRAMES_X + len(MOMENTS) * (CELL + GAP) + 10
+PLOT_X = CHANGE_X + CELL + 46
+LEGEND_X = PLOT_X + PLOT_WIDTH + 14
+WIDTH = LEGEND_X + LEGEND_WIDTH + MARGIN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A clip as a row of the sheet.
+
+    Attributes:
+        labels: its index row.
+        frames: numbers of the frames of `MOMENTS`.
+        pictures: (6, CELL, CELL, 3) uint8 RGB, those frames.
+        change: (CELL, CELL) uint8, apex minus onset in luma, amplified around mid gray.
+        curves: (T, AUs) AU intensity per frame.
+    """
+
+    labels: Mapping[str, Any]
+    frames: tuple[int, ...]
+    pictures: NDArray[np.uint8]
+    change: NDArray[np.uint8]
+    curves: NDArray[np.float32]
+
+
+def contact_sheet(root: Path, target: Path, *, keys: Sequence[str] | None = None, rows: int = 12) -> list[str]:
+    """Write a contact sheet of a dataset folder; its suffix is one of `figures.METADATA`.
+
+    Args:
+        keys: clips to show, in this order; by default `rows` clips, spread over the labels of `SPREAD`.
+
+    Returns:
+        Keys of the shown clips, from top to bottom.
+
+    Raises:
+        FolderError: the folder holds no index, no clips, or lacks a file of samples.
+        ValueError: a suffix that cannot be written, no key or an unknown one, or `rows` below 1.
+    """
+    check_suffix(target)
+    index = read_index(root, (*LABEL_COLUMNS, *(field.name for field in LOCATION)))
+    chosen = spread(index, rows) if keys is None else places(index, keys)
+    labels = index.take(chosen).to_pylist()
+    samples = read_samples(root, labels)
+    draw_sheet([show(row, *samples[row["key"]]) for row in labels]).save(target)
+    return [row["key"] for row in labels]
+
+
+def places(index: pa.Table, keys: Sequence[str]) -> list[int]:
+    """Rows of the index with the given keys.
+
+    Raises:
+        ValueError: no key, or one that the index lacks.
+    """
+    found = pc.index_in(pa.array(keys, pa.string()), index["key"].combine_chunks()).to_pylist()
+    if not found:
+        raise ValueError("keys=[] must name at least one clip")
+    for key, place in zip(keys, found, strict=True):
+        if place is None:
+            raise ValueError(f"{key=} is not in the index")
+    return found
+
+
+def spread(index: pa.Table, rows: int) -> list[int]:
+    """At most `rows` rows of an index, by emotion, chosen so that every label of `SPREAD` occurs about equally often.
+
+    Each choice takes the clip whose labels were shown least; the first one in the index where several are equal.
+
+    Raises:
+        ValueError: `rows` below 1.
+    """
+    if rows < 1:
+        raise ValueError(f"{rows=} must be at least 1")
+    codes = {name: coded(index, name)[1] for name in SPREAD}
+    shown = {name: np.zeros(code.max() + 1) for name, code in codes.items()}
+    cost = np.zeros(len(index))
+    chosen: list[int] = []
+    for _ in range(min(rows, len(index))):
+        best = int(np.argmin(cost))
+        chosen.append(best)
+        cost[best] = np.inf
+        for name, weight in SPREAD.items():
+            shown[name][codes[name][best]] += 1
+            cost += weight * (codes[name] == codes[name][best])
+    return sorted(chosen, key=lambda row: (codes["emotion"][row], row))
+
+
+# ------------------------------------------------------------------------------------------------- samples
+
+
+def read_samples(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
+    """MP4 and AU curves of index rows, by key: from the tars where the index says where, else from the tables.
+
+    Raises:
+        FolderError: a file of samples is missing.
+    """
+    try:
+        if rows[0]["shard"] is not None:
+            return {row["key"]: _from_tar(root, row) for row in rows}
+        return _from_tables(root, [row["key"] for row in rows])
+    except FileNotFoundError as error:
+        raise FolderError(f"{error.filename}: missing; build the shard again") from error
+
+
+def _from_tar(root: Path, row: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float32]]:
+    with open(root / row["shard"], "rb") as tar:
+        video, curves = (
+            (tar.seek(row[f"{member}_offset"]), tar.read(row[f"{member}_length"]))[1] for member in ("mp4", "au_npy")
+        )
+    return video, np.load(io.BytesIO(curves), allow_pickle=False).astype(np.float32)
+
+
+def _from_tables(root: Path, keys: Sequence[str]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
+    for kind, files in (("parquet", sorted(root.glob("data/*.parquet"))), ("ipc", sorted(root.glob("arrow/*.arrow")))):
+        if files:
+            wanted = ds.field("key").isin(keys)
+            table = ds.dataset(files, format=kind).to_table(columns=["key", VIDEO, CURVES], filter=wanted)
+            rows = table.to_pylist()
+            samples = {row["key"]: (row[VIDEO]["bytes"], np.array(row[CURVES], np.float32)) for row in rows}
+            if missing := [key for key in keys if key not in samples]:
+                raise FolderError(f"{files[0].parent}: holds no clip {missing[0]}; build its shard again")
+            return samples
+    raise FolderError(f"{root}: holds no samples; build it again")
+
+
+def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -> Shown:
+    """Decode what a row shows."""
+    planes = decode_planes(video, first=labels["onset_frame"])
+    frames = moments(labels, curves, len(planes) + labels["onset_frame"])
+    pictures = [planes[frame - labels["onset_frame"]] for frame in frames]
+    height = planes.shape[1] * 2 // 3
+    onset, apex = (pictures[MOMENTS.index(name)][:height].astype(np.float32) for name in ("onset", "apex"))
+    change = np.clip(127.5 + AMPLIFICATION * (apex - onset), 0, 255).astype(np.uint8)
+    shown = [_cell(cv2.cvtColor(picture, cv2.COLOR_YUV2RGB_I420)) for picture in pictures]
+    return Shown(labels, frames, np.stack(shown), _cell(change), curves)
+
+
+def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) -> tuple[int, ...]:
+    """Frame numbers of `MOMENTS` in a clip of `count` frames. Halfway is where the acting AUs are at half of their peak.
+
+    Args:
+        curves: (T, AUs), intensities.
+    """
+    onset, apex, offset = (labels[f"{name}_frame"] for name in ("onset", "apex", "offset"))
+    level = curves[:, [AUS.index(activation["au"]) for activation in labels["aus"]]].sum(axis=1)
+    from_half = np.abs(level - level.max(initial=0.0) / 2)
+    up = onset + int(np.argmin(from_half[onset : apex + 1]))
+    down = apex + int(np.argmin(from_half[apex : offset + 1]))
+    return onset, up, apex, down, offset, count - 1
+
+
+def _cell(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The face of a picture at the size of a cell."""
+    height, width = picture.shape[:2]
+    left, top, side = round(CROP[0] * width), round(CROP[1] * height), round(CROP[2] * width)
+    face = picture[top : top + side, left : left + side]
+    method = cv2.INTER_AREA if face.shape[0] > CELL else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(face, (CELL, CELL), interpolation=method), np.uint8)
+
+
+# ------------------------------------------------------------------------------------------------- drawing
+
+
+def draw_sheet(shown: Sequence[Shown]) -> Page:
+    """The page of some clips."""
+    page = Page(WIDTH, HEAD + ROW * len(shown) + FOOT)
+    _draw_head(page, shown)
+    tallest = max(1.0, float(np.ceil(max(clip.curves.max(initial=0.0) for clip in shown))))
+    for number, clip in enumerate(shown):
+        y = HEAD + number * ROW
+        page.rule(y - 14, left=MARGIN, right=WIDTH - MARGIN)
+        _draw_labels(page, clip.labels, y)
+        _draw_pictures(page, clip, y)
+        _draw_curves(page, clip, y, tallest=tallest)
+    return page
+
+
+def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
+    profile, clips = shown[0].labels["profile"], len(shown)
+    page.text(MARGIN, 26, f"EquiME, profile {profile}", size=22, weight="bold")
+    page.text(MARGIN, 58, f"{clips} clip{'s' if clips > 1 else ''} from onset to offset", size=13, color=MUTED)
+    heads = [(MARGIN, "clip", "labels, and apparent attributes")]
+    heads += [(FRAMES_X + number * (CELL + GAP), name, "") for number, name in enumerate(MOMENTS)]
+    heads.append((CHANGE_X, "apex − onset", f"luma, × {AMPLIFICATION:g} around gray"))
+    heads.append((PLOT_X, "expression program", "AU intensity, 0-5, over ms; shaded from onset to offset, line: apex"))
+    for x, head, note in heads:
+        page.text(x, HEAD - 52, head, size=13, weight="bold")
+        page.text(x, HEAD - 35, note, size=11, color=MUTED)
+
+
+def _draw_labels(page: Page, labels: Mapping[str, Any], y: float) -> None:
+    for words, style in label_lines(labels):
+        page.text(MARGIN, y, words, **{"size": 12, **style})
+        y += (style.get("size", 12) * 1.25 + 4) * (1 + words.count("\n"))
+
+
+def label_lines(labels: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The text left of a clip: words and style of each line."""
+    age = labels["apparent_age"]
+    person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{age:.0f} years")
+    known = ", ".join(word for word in person if word is not None)
+    lines: list[tuple[str, dict[str, Any]]] = [(labels["emotion"], {"size": 15, "weight": "bold"})]
+    if labels["derived_emotion"] != labels["emotion"]:
+        lines.append((f"derived: {labels['derived_emotion']}", {"color": VERMILION}))
+    lines.append((_wrapped(labels["au_text"].replace("+", "+ "), 22).replace("+ ", "+"), {"size": 13}))
+    if labels["intervention"]:
+        lines.append((labels["intervention"], {"color": VERMILION}))
+    lines.append((f"{labels['offset_ms'] - labels['onset_ms']:.0f} ms", {}))
+    lines.append((_wrapped(known.lower() or f"attributes {UNKNOWN}", 27), {"color": MUTED}))
+    lines.append((labels["split"], {"color": MUTED}))
+    lines.append((_wrapped(labels["key"], 28), {"color": MUTED, "size": 11}))
+    return lines
+
+
+def _wrapped(words: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(words, width, max_lines=2, placeholder="…"))
+
+
+def _draw_pictures(page: Page, clip: Shown, y: float) -> None:
+    for number, picture in enumerate((*clip.pictures, clip.change)):
+        x = CHANGE_X if number == len(clip.pictures) else FRAMES_X + number * (CELL + GAP)
+        axes = page.axes(x, y, CELL, CELL)
+        axes.set_axis_off()
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="none")
+    for number, frame in enumerate(clip.frames):
+        words = f"{1000 * frame / clip.labels['fps']:.0f} ms"
+        page.text(FRAMES_X + number * (CELL + GAP), y + CELL + 3, words, size=11, color=MUTED)
+
+
+def _draw_curves(page: Page, clip: Shown, y: float, *, tallest: float) -> None:
+    labels, count = clip.labels, len(clip.curves)
+    time = 1000 / labels["fps"] * np.arange(count)
+    axes = page.axes(PLOT_X, y + 4, PLOT_WIDTH, CELL - 6)
+    axes.axvspan(labels["onset_ms"], labels["offset_ms"], color=PALE, linewidth=0)
+    axes.axvline(labels["apex_ms"], color=MUTED, linewidth=0.8)
+    for (au, name), color in zip(_lines(clip), LINE_COLORS * 3, strict=False):
+        axes.plot(time, clip.curves[:, AUS.index(au)], color=color, linewidth=1.5, label=name, solid_capstyle="butt")
+    middle = (labels["onset_ms"] + labels["offset_ms"]) / 2
+    span = min(WINDOW_MS, time[-1])
+    start = min(max(0.0, middle - span / 2), time[-1] - span)
+    axes.set(xlim=(start, start + span), ylim=(0, 1.05 * tallest), yticks=np.arange(tallest + 1))
+    axes.grid(axis="y", color=RULE, linewidth=0.5)
+    axes.set_axisbelow(True)
+    if axes.lines[1:]:
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1 + 14 / PLOT_WIDTH, 1.03)}
+        size = 11 * POINTS_PER_PIXEL
+        axes.legend(frameon=False, fontsize=size, labelcolor=INK, handlelength=1.2, borderaxespad=0, **place)
+
+
+def _lines(clip: Shown) -> list[tuple[int, str]]:
+    """AU and name of each curve: the acting ones, and the blink where there is one."""
+    lines = [(a["au"], describe(a["au"], a["side"], a["intensity"])) for a in clip.labels["aus"]]
+    if clip.curves[:, AUS.index(BLINK)].any():
+        lines.append((BLINK, f"{BLINK} {ACTION_UNITS[BLINK].name}"))
+    return lines

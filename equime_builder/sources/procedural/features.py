@@ -88,7 +88,8 @@ def lip_colours(params: FaceParameters) -> tuple[Array, Array]:
     """Return sRGB colours of upper and lower lip."""
     skin = np.sqrt(tone_colour(params.skin))
     light = max(0.0, 1 - params.skin.tone / 9)
-    natural = skin * np.array([0.87, 0.655, 0.685]) + np.array([0.01, 0.0, 0.01])
+    deep = params.skin.tone / 9
+    natural = skin * np.array([0.87 - 0.06 * deep, 0.655 + 0.07 * deep, 0.685 + 0.30 * deep]) + np.array([0.01, 0.0, 0.01])
     man = params.gender == "Man"
     natural = natural * (1 - 0.30 * man) + skin * (0.80, 0.70, 0.68) * 0.30 * man
     lower = natural + np.array([0.035, 0.03, 0.03]) * (0.6 + 0.9 * (1 - light))

@@ -69,6 +69,8 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
         tight = skull_arc(grow=0.03, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
         top = np.sin(np.linspace(0, np.pi, ARC))[:, None] ** 1.2
         rim = tight + (skull_arc(grow=swell * 1.15, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0) - tight) * top
+    if style.end > 1:  # loose hair does not taper towards the ears
+        rim[:, 0] += 0.10 * swell / 0.15 * np.sign(rim[:, 0]) * np.abs(np.cos(np.linspace(0, np.pi, ARC))) ** 3
     rim[:, 0] += float(marks[[0, -1], 0].mean())
     return Scalp(frame, style, line, rim.astype(np.float32), params)
 
@@ -123,7 +125,8 @@ def fall(scalp: Scalp, top: Array, out: Array, sign: Array, rng: np.random.Gener
     y = top[:, 1:] + (stop - top[:, 1:]) * s
     spread = 0.02 + 0.15 * out + 0.12 * hair.volume
     bob = style.end < 1.6
-    x = top[:, :1] + sign * (spread * np.sin(np.pi * np.minimum(s, 0.72)) - (0.16 if bob else -0.02) * s**2)
+    swing = 0.5 - 0.5 * np.cos(np.pi * np.minimum(1.25 * s, 1.15))
+    x = top[:, :1] + sign * (spread * swing - (0.16 if bob else -0.02) * s**2)
     phase = 1.7 * np.round(out * 7) + 0.5 * rng.normal(0, 1, (count, 1))
     x = x + style.wave * 0.085 * np.sin(5.2 * y + phase) * np.minimum(1, s * 2.2)
     x = x + 0.035 * rng.normal(0, 1, (count, 1)) * s

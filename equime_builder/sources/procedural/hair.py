@@ -49,13 +49,13 @@ def _lighting(scalp: Scalp, points: Array) -> tuple[Array, Array]:
     """Return brightness and highlight of the hair's rounded volume at local `points` (..., 2)."""
     x, y = points[..., 0], points[..., 1]
     light = light_of(scalp.params.scene)
-    nx, ny = np.clip(x / 1.45, -1, 1), np.clip((y + 0.25) / 1.55, -1, 0.45)
+    nx, ny = np.clip(x / 1.45, -1, 1), np.clip((y + 0.25) / 1.55, -1, 0.12)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.03, 1))
     facing = nx * light.direction[0] + ny * light.direction[1] + nz * light.direction[2]
     bright = 0.50 + 0.72 * np.clip((facing + 0.25) / 1.25, 0, 1)
     bright = bright * (1 - 0.30 * np.clip((y - 0.2) / 1.2, 0, 1) * (np.abs(x) < 1.2))
     band = np.exp(-(((y + 1.12 - 0.62 * x * x - 0.35 * x * light.direction[0]) / 0.14) ** 2))
-    return bright, band * (0.3 + 0.7 * np.clip(facing, 0, 1))
+    return bright, band * np.exp(-((x / 0.95) ** 4)) * (0.3 + 0.7 * np.clip(facing, 0, 1))
 
 
 def _lit_ground(scalp: Scalp, dim: float) -> np.ndarray:

@@ -105,7 +105,7 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
         * skin.freckles
         * np.clip(maps["red"] * 2.2, 0, 1)
     )
-    dark = dark + blotch + 0.38 * dots
+    dark = dark + blotch + 0.30 * dots
     out = np.empty((size, size, 3), np.float32)
     for channel, (flush, shadow) in enumerate(((0.02, 0.85), (0.32, 1.0), (0.30, 1.05))):
         out[..., channel] = (

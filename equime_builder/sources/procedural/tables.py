@@ -188,7 +188,7 @@ GENDER_SHAPE: dict[str, dict[str, float]] = {
 # hold their brows a little high and their lips a little narrow.
 NEUTRAL_SHAPE: dict[str, float] = {
     "brow_height": -1.2,
-    "mouth_width": 0.4,
+    "mouth_width": 0.9,
     "eye_opening": -0.35,
     "face_width": -0.6,
     "jaw_width": -0.4,

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -31,35 +32,26 @@ from equime_loader.schema import AUS, FIELD, SPLITS
 
 DPI = 100
 POINTS_PER_PIXEL = 72 / DPI
+LINE_SPACING = 1.25
 INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
-BLUE, SKY, ORANGE, GREEN, VERMILION, PURPLE, BLACK, YELLOW = (
-    "#0072B2",
-    "#56B4E9",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#000000",
-    "#B8A500",
-)
+BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
+VERMILION, PURPLE, OLIVE, BLACK = "#D55E00", "#CC79A7", "#8A7F00", "#000000"
+SHADES = LinearSegmentedColormap.from_list("shades", ("#f5f8fb", "#a9cdea", SKY))
+DENSITY = LinearSegmentedColormap.from_list("density", (SKY, BLUE, "#002b45"))
 SPLIT_COLORS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
 UNKNOWN = "unknown"
 SIDES = {"both": "both sides", "left": "left only", "right": "right only"}
 LARGEST_BIN_COUNT = 40
+FEWEST_ROWS = 5  # of a panel: fewer leave room below, so that bars and cells look alike in all panels
 
 # What is written beside the pixels would differ from run to run, or say nothing.
 METADATA: dict[str, dict[str, None]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None},
-    ".svg": {"Date": None},
-    ".jpg": {},
-    ".jpeg": {},
-    ".webp": {},
-    ".tif": {},
-    ".tiff": {},
+    **{".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}},
+    **{suffix: {} for suffix in (".jpg", ".jpeg", ".webp", ".tif", ".tiff")},
 }
 
 Codes = NDArray[np.int64]
+Draw = Callable[[Axes, pa.Table], None]
 
 
 class Page:
@@ -80,16 +72,22 @@ class Page:
             spine.set(color=RULE, linewidth=0.8)
         return axes
 
-    def text(self, x: float, y: float, words: str, *, size: float = 12, color: str = INK, **style: Any) -> Text:
-        """Text with its upper left corner at (x, y); `size` in pixels."""
-        place = {"va": "top", "ha": "left", "fontsize": size * POINTS_PER_PIXEL, "color": color, "linespacing": 1.25}
-        return self.figure.text(x / self.width, 1 - y / self.height, words, parse_math=False, **place | style)
+    def text(self, x: float, y: float, words: str, *, size: float = 12, color: str = INK, **style: Any) -> float:
+        """Lines of text below `y`, `size` in pixels, all on the same baselines whatever letters they hold.
+
+        Returns:
+            y of the end of the last line.
+        """
+        for line in words.split("\n"):
+            text = self.figure.text(x / self.width, 1 - (y + size) / self.height, line, color=color, parse_math=False)
+            text.set(fontsize=size * POINTS_PER_PIXEL, **style)
+            y += LINE_SPACING * size
+        return y
 
     def rule(self, y: float, *, left: float, right: float) -> None:
         """A thin horizontal line."""
-        axes = self.axes(left, y, right - left, 1)
-        axes.set_axis_off()
-        axes.axhline(0.5, color=RULE, linewidth=0.8)
+        ends, level = (left / self.width, right / self.width), 1 - y / self.height
+        self.figure.add_artist(Line2D(ends, (level, level), color=RULE, linewidth=0.8))
 
     def save(self, target: Path) -> None:
         """Write the page; the suffix says in which format. The same page gives the same bytes."""
@@ -136,26 +134,31 @@ def crosstab(rows: Codes, columns: Codes, shape: tuple[int, int]) -> NDArray[np.
     return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-# ---------------------------------------------------------------------------------------------------- marks
-
-
 def _bars(axes: Axes, words: Sequence[str]) -> None:
-    """Make axes ready for horizontal bars, first word on top, room for a number right of the longest."""
-    axes.set(ylim=(len(words) - 0.4, -0.6))
+    """Labels of horizontal bars, first word on top, with room for a number right of the longest."""
+    axes.set(ylim=(max(len(words), FEWEST_ROWS) - 0.4, -0.6), xlim=(0, 1.3 * axes.dataLim.x1 or 1))
     axes.set_yticks(range(len(words)), words, color=INK, fontsize=12 * POINTS_PER_PIXEL)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_visible(False)
-    axes.spines["bottom"].set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _note(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
-    place = {"fontsize": 11 * POINTS_PER_PIXEL, "color": MUTED, "va": "center", "parse_math": False}
-    axes.text(x, y, words, **place | style)
+    text = axes.text(x, y, words, fontsize=11 * POINTS_PER_PIXEL, color=MUTED, va="center", parse_math=False)
+    text.set(**style)
+
+
+def _legend(axes: Axes) -> None:
+    """The legend of a panel, right above its axes."""
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "frameon": False}
+    size: dict[str, Any] = {"fontsize": 11 * POINTS_PER_PIXEL, "handlelength": 0.9, "handleheight": 0.9}
+    axes.legend(ncols=3, columnspacing=1.2, labelcolor=MUTED, **place, **size)
 
 
 def _heat(axes: Axes, values: NDArray[Any], texts: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> None:
     """A matrix of cells, `values` 0..1 as shades of blue with their `texts`."""
-    axes.imshow(colormaps["Blues"](0.85 * values), aspect="auto", interpolation="none")
+    axes.imshow(SHADES(values), aspect="auto", interpolation="none")
+    axes.set_ylim(max(len(rows), FEWEST_ROWS) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), rows, color=INK, fontsize=12 * POINTS_PER_PIXEL)
     axes.set_xticks(range(len(columns)), columns, color=INK, fontsize=11 * POINTS_PER_PIXEL)
     axes.xaxis.tick_top()
@@ -166,13 +169,7 @@ def _heat(axes: Axes, values: NDArray[Any], texts: NDArray[Any], rows: Sequence[
     axes.grid(which="minor", color="white", linewidth=1.5)
     axes.tick_params(which="minor", length=0)
     for row, column in np.ndindex(*values.shape):
-        color = "white" if values[row, column] > 0.62 else INK
-        _note(axes, column, row, str(texts[row, column]), ha="center", color=color)
-
-
-def _counts(axes: Axes, counts: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> None:
-    texts = np.array([[f"{count:,}" if count else "·" for count in row] for row in counts])
-    _heat(axes, counts / max(1, counts.max()), texts, rows, columns)
+        _note(axes, column, row, str(texts[row, column]), ha="center", color=INK)
 
 
 def _histogram(axes: Axes, values: NDArray[Any], edges: NDArray[Any], unit: str, *, median: str | None) -> None:
@@ -200,9 +197,6 @@ def _absent(axes: Axes, words: str) -> None:
     _note(axes, 0.5, 0.5, words, ha="center", transform=axes.transAxes, fontsize=13 * POINTS_PER_PIXEL)
 
 
-# --------------------------------------------------------------------------------------------------- panels
-
-
 def _emotions(axes: Axes, index: pa.Table) -> None:
     words, emotion = coded(index, "emotion")
     names, split = coded(index, "split")
@@ -214,18 +208,22 @@ def _emotions(axes: Axes, index: pa.Table) -> None:
         axes.barh(range(len(words)), width, 0.62, left, color=color, label=name, edgecolor="white", linewidth=0.6)
         left += width
     _bars(axes, words)
-    axes.set_xlim(0, 1.16 * left.max())
+    axes.set_xlim(0, 1.12 * left.max())
     for row, total in enumerate(left):
         _note(axes, total + 0.012 * left.max(), row, f"{total:,.0f}")
-    style: dict[str, Any] = {"fontsize": 11 * POINTS_PER_PIXEL, "handlelength": 0.9, "handleheight": 0.9}
-    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
-    axes.legend(ncols=len(names), frameon=False, columnspacing=1.2, labelcolor=MUTED, **style, **place)
+    _legend(axes)
 
 
-def _derived(axes: Axes, index: pa.Table) -> None:
-    rows, emotion = coded(index, "emotion")
-    columns, derived = coded(index, "derived_emotion")
-    _counts(axes, crosstab(emotion, derived, (len(rows), len(columns))), rows, columns)
+def _pairs(row: str, column: str) -> Draw:
+    """Panel of two labels: clips with each pair of words."""
+
+    def draw(axes: Axes, index: pa.Table) -> None:
+        (rows, first), (columns, second) = coded(index, row), coded(index, column)
+        counts = crosstab(first, second, (len(rows), len(columns)))
+        texts = np.array([[f"{count:,}" if count else "·" for count in line] for line in counts])
+        _heat(axes, counts / counts.max(), texts, rows, columns)
+
+    return draw
 
 
 def _activations(index: pa.Table) -> tuple[Codes, pa.Array]:
@@ -250,9 +248,8 @@ def _sides(axes: Axes, index: pa.Table) -> None:
     _, activations = _activations(index)
     side = pc.struct_field(activations, "side")
     counts = [pc.sum(pc.equal(side, name)).as_py() or 0 for name in SIDES]
-    axes.barh(range(len(SIDES)), counts, 0.5, color=SKY)
+    axes.barh(range(len(SIDES)), counts, 0.62, color=SKY)
     _bars(axes, tuple(SIDES.values()))
-    axes.set_xlim(0, 1.4 * max(1, *counts))
     for row, count in enumerate(counts):
         _note(axes, count + 0.02 * max(1, *counts), row, f"{count:,} ({count / max(1, sum(counts)):.0%})")
 
@@ -298,17 +295,18 @@ def _motion(axes: Axes, index: pa.Table) -> None:
     inside, outside = np.maximum(inside[measured], 1e-2), np.maximum(outside[measured], 1e-2)
     low, high = 0.7 * min(inside.min(), outside.min()), 1.4 * max(inside.max(), outside.max())
     extent = (np.log10(low), np.log10(high)) * 2
-    style: dict[str, Any] = {"gridsize": 36, "mincnt": 1, "bins": "log", "cmap": "viridis_r", "linewidths": 0.1}
+    style: dict[str, Any] = {"gridsize": (36, 16), "mincnt": 1, "bins": "log", "cmap": DENSITY, "linewidths": 0.1}
     axes.hexbin(outside, inside, xscale="log", yscale="log", extent=extent, **style)
-    axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8)
-    axes.plot([low, high], [LEAST_MOTION_RATIO * low, LEAST_MOTION_RATIO * high], color=VERMILION, linewidth=0.8)
+    axes.plot([low, high], [LEAST_MOTION_RATIO * low, LEAST_MOTION_RATIO * high], color=VERMILION, linewidth=1.2)
+    words = f"least ratio {LEAST_MOTION_RATIO:g}"
+    _note(axes, 0.97, 0.06, words, ha="right", color=VERMILION, transform=axes.transAxes)
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.set_xlabel("outside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
     axes.set_ylabel("inside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
     return None
 
 
-def _attribute(name: str) -> Callable[[Axes, pa.Table], None]:
+def _attribute(name: str) -> Draw:
     """Panel of one attribute: its share among subjects and among clips."""
 
     def draw(axes: Axes, index: pa.Table) -> None:
@@ -321,33 +319,19 @@ def _attribute(name: str) -> Callable[[Axes, pa.Table], None]:
             for row, count in enumerate(counts):
                 _note(axes, count / len(codes) + 0.01, row + shift, f"{count:,} ({count / len(codes):.0%})")
         _bars(axes, words)
-        axes.set_xlim(0, 1.4 * axes.dataLim.x1)
+        _legend(axes)
 
     return draw
 
 
-def _race_gender(axes: Axes, index: pa.Table) -> None:
-    rows, race = coded(index, "apparent_race")
-    columns, gender = coded(index, "apparent_gender")
-    _counts(axes, crosstab(race, gender, (len(rows), len(columns))), rows, columns)
-
-
-def _race_emotion(axes: Axes, index: pa.Table) -> None:
-    rows, race = coded(index, "apparent_race")
-    columns, emotion = coded(index, "emotion")
-    _counts(axes, crosstab(race, emotion, (len(rows), len(columns))), rows, columns)
-
-
-# --------------------------------------------------------------------------------------------------- layout
-
-
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One small picture: its text, what draws it, its columns in a grid of twelve, and the room its labels take."""
+    """One small picture: its band, its text, what draws it, its columns of twelve, and the room its labels take."""
 
+    band: str
     title: str
     note: str
-    draw: Callable[[Axes, pa.Table], None]
+    draw: Draw
     column: int
     span: int
     left: int = 90
@@ -355,50 +339,23 @@ class Panel:
     bottom: int = 0
 
 
-BANDS: tuple[tuple[str, int, tuple[Panel, ...]], ...] = (
-    (
-        "Emotions",
-        230,
-        (
-            Panel("Clips per emotion", "intended emotion, by split", _emotions, 0, 6),
-            Panel("Intended and derived emotion", "clips; derived from the AUs alone", _derived, 6, 6, top=20),
-        ),
-    ),
-    (
-        "Action Units",
-        230,
-        (
-            Panel("How often an AU acts", "% of the emotion's clips, by AU", _action_units, 0, 8, top=20),
-            Panel("Sides", "activations, the subject's left and right", _sides, 8, 4, left=80),
-        ),
-    ),
-    (
-        "Events",
-        230,
-        (
-            Panel("Intensity", "activations; A-E are the letters of FACS", _intensity, 0, 3, left=40, bottom=40),
-            Panel("Duration", "clips", _duration, 3, 3, left=40, bottom=40),
-            Panel("Relative apex", "clips", _relative_apex, 6, 3, left=40, bottom=40),
-            Panel("Motion at the apex", "grey levels, by moved region", _motion, 9, 3, left=52, bottom=40),
-        ),
-    ),
-    (
-        "Subjects",
-        250,
-        (
-            Panel("Apparent gender", "share of subjects and of clips", _attribute("apparent_gender"), 0, 4, left=70),
-            Panel("Apparent race", "share of subjects and of clips", _attribute("apparent_race"), 4, 4, left=110),
-            Panel("Age group", "share of subjects and of clips", _attribute("age_group"), 8, 4, left=70),
-        ),
-    ),
-    (
-        "Balance",
-        230,
-        (
-            Panel("Apparent race and gender", "clips", _race_gender, 0, 4, left=110, top=20),
-            Panel("Apparent race and intended emotion", "clips", _race_emotion, 4, 8, left=110, top=20),
-        ),
-    ),
+BANDS = {"Emotions": 230, "Action Units": 230, "Events": 230, "Subjects": 250, "Balance": 230}
+_GENDER, _RACE, _AGE = "apparent_gender", "apparent_race", "age_group"
+_DERIVED = "clips; rows intended, columns derived from the AUs alone"
+PANELS = (
+    Panel("Emotions", "Clips per emotion", "intended emotion, by split", _emotions, 0, 6),
+    Panel("Emotions", "Intended and derived emotion", _DERIVED, _pairs("emotion", "derived_emotion"), 6, 6, top=20),
+    Panel("Action Units", "How often an AU acts", "% of the emotion's clips, by AU", _action_units, 0, 8, top=20),
+    Panel("Action Units", "Sides", "activations, the subject's left and right", _sides, 8, 4, left=80),
+    Panel("Events", "Intensity", "activations; A-E are the letters of FACS", _intensity, 0, 3, left=40, bottom=40),
+    Panel("Events", "Duration", "clips", _duration, 3, 3, left=40, bottom=40),
+    Panel("Events", "Relative apex", "clips", _relative_apex, 6, 3, left=40, bottom=40),
+    Panel("Events", "Motion at the apex", "gray levels, in the moved region and outside", _motion, 9, 3, 52, bottom=40),
+    Panel("Subjects", "Apparent gender", "count and share", _attribute(_GENDER), 0, 4, left=70),
+    Panel("Subjects", "Apparent race", "count and share", _attribute(_RACE), 4, 4, left=110),
+    Panel("Subjects", "Age group", "count and share", _attribute(_AGE), 8, 4, left=70),
+    Panel("Balance", "Apparent race and gender", "clips", _pairs(_RACE, _GENDER), 0, 4, left=110, top=20),
+    Panel("Balance", "Apparent race and intended emotion", "clips", _pairs(_RACE, "emotion"), 4, 8, left=110, top=20),
 )
 COLUMNS = (
     *("profile", "subject", "split", "emotion", "derived_emotion", "aus", "fps", "onset_ms", "apex_ms", "offset_ms"),
@@ -421,24 +378,22 @@ def composition_page(root: Path, target: Path) -> None:
 
 def draw_composition(index: pa.Table) -> Page:
     """The page of an index table with `COLUMNS` and at least one row."""
-    height = HEAD + sum(BAND_HEAD + PANEL_HEAD + band + BAND_GAP for _, band, _ in BANDS)
-    page = Page(WIDTH, height)
+    page = Page(WIDTH, HEAD + sum(BAND_HEAD + PANEL_HEAD + height + BAND_GAP for height in BANDS.values()))
     title, note = _headline(index)
-    page.text(MARGIN, 34, title, size=26, weight="bold")
-    page.text(MARGIN, 70, note, size=14, color=MUTED)
+    page.text(MARGIN, 30, title, size=26, weight="bold")
+    page.text(MARGIN, 66, note, size=14, color=MUTED)
     unit, y = (WIDTH - 2 * MARGIN + GAP) / 12, HEAD
-    for name, band, panels in BANDS:
+    for band, height in BANDS.items():
         page.rule(y, left=MARGIN, right=WIDTH - MARGIN)
-        page.text(MARGIN, y + 8, name.upper(), size=11, color=MUTED, weight="bold")
-        for panel in panels:
-            x, width = MARGIN + panel.column * unit, panel.span * unit - GAP
-            top = y + BAND_HEAD
+        page.text(MARGIN, y + 6, band.upper(), size=11, color=MUTED, weight="bold")
+        for panel in (panel for panel in PANELS if panel.band == band):
+            x, width, top = MARGIN + panel.column * unit, panel.span * unit - GAP, y + BAND_HEAD
             page.text(x, top, panel.title, size=14, weight="bold")
             page.text(x, top + 20, panel.note, size=11, color=MUTED)
-            room = band - panel.top - panel.bottom
+            room = height - panel.top - panel.bottom
             axes = page.axes(x + panel.left, top + PANEL_HEAD + panel.top, width - panel.left, room)
             panel.draw(axes, index)
-        y += BAND_HEAD + PANEL_HEAD + band + BAND_GAP
+        y += BAND_HEAD + PANEL_HEAD + height + BAND_GAP
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from equime_builder.figures import (
     GREEN,
     INK,
     MUTED,
+    OLIVE,
     ORANGE,
     PALE,
     POINTS_PER_PIXEL,
@@ -32,7 +34,6 @@ from equime_builder.figures import (
     SKY,
     UNKNOWN,
     VERMILION,
-    YELLOW,
     Page,
     check_suffix,
     coded,
@@ -47,8 +48,12 @@ LABEL_COLUMNS = (
     *("apparent_gender", "apparent_race", "apparent_age", "age_group", "fps", "profile"),
 )
 # What the shown clips are spread over, and how much each counts.
-SPREAD = {"emotion": 4.0, "subject": 3.0, "apparent_gender": 2.0, "apparent_race": 2.0, "split": 1.0, "age_group": 1.0}
-LINE_COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW, BLACK)
+SPREAD = {
+    **{"emotion": 4.0, "subject": 3.0, "au_text": 2.0},
+    **{"apparent_gender": 2.0, "apparent_race": 2.0, "split": 1.0, "age_group": 1.0},
+}
+LINE_COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, OLIVE, BLACK)
+LINE_STYLES = ("solid", (0, (5, 2)))  # curves of equal intensity lie on each other: both stay visible
 BLINK = 45
 
 MOMENTS = ("onset", "halfway up", "apex", "halfway down", "offset", "last frame")
@@ -58,7 +63,7 @@ AMPLIFICATION = 6.0
 WINDOW_MS = 1500.0
 
 CELL, GAP = 164, 4
-MARGIN, HEAD, FOOT = 36, 130, 24
+MARGIN, HEAD, FOOT = 36, 160, 12
 ROW = CELL + 40
 LABELS_WIDTH, PLOT_WIDTH, LEGEND_WIDTH = 196, 270, 196
 FRAMES_X = MARGIN + LABELS_WIDTH
@@ -115,7 +120,7 @@ def places(index: pa.Table, keys: Sequence[str]) -> list[int]:
     Raises:
         ValueError: no key, or one that the index lacks.
     """
-    found = pc.index_in(pa.array(keys, pa.string()), index["key"].combine_chunks()).to_pylist()
+    found: list[int] = pc.index_in(pa.array(keys, pa.string()), index["key"].combine_chunks()).to_pylist()
     if not found:
         raise ValueError("keys=[] must name at least one clip")
     for key, place in zip(keys, found, strict=True):
@@ -199,7 +204,9 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -
 
 
 def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) -> tuple[int, ...]:
-    """Frame numbers of `MOMENTS` in a clip of `count` frames. Halfway is where the acting AUs are at half of their peak.
+    """Frame numbers of `MOMENTS` in a clip of `count` frames.
+
+    Halfway is where the acting AUs, summed, are nearest to half of their peak.
 
     Args:
         curves: (T, AUs), intensities.
@@ -228,10 +235,11 @@ def draw_sheet(shown: Sequence[Shown]) -> Page:
     """The page of some clips."""
     page = Page(WIDTH, HEAD + ROW * len(shown) + FOOT)
     _draw_head(page, shown)
-    tallest = max(1.0, float(np.ceil(max(clip.curves.max(initial=0.0) for clip in shown))))
+    acting = [activation["intensity"] for clip in shown for activation in clip.labels["aus"]]
+    tallest = float(np.ceil(max(acting, default=1.0)))
     for number, clip in enumerate(shown):
         y = HEAD + number * ROW
-        page.rule(y - 14, left=MARGIN, right=WIDTH - MARGIN)
+        page.rule(y - 12, left=MARGIN, right=WIDTH - MARGIN)
         _draw_labels(page, clip.labels, y)
         _draw_pictures(page, clip, y)
         _draw_curves(page, clip, y, tallest=tallest)
@@ -244,7 +252,7 @@ def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
     page.text(MARGIN, 58, f"{clips} clip{'s' if clips > 1 else ''} from onset to offset", size=13, color=MUTED)
     heads = [(MARGIN, "clip", "labels, and apparent attributes")]
     heads += [(FRAMES_X + number * (CELL + GAP), name, "") for number, name in enumerate(MOMENTS)]
-    heads.append((CHANGE_X, "apex − onset", f"luma, × {AMPLIFICATION:g} around gray"))
+    heads.append((CHANGE_X, "apex − onset", f"luma × {AMPLIFICATION:g}, gray: no change"))
     heads.append((PLOT_X, "expression program", "AU intensity, 0-5, over ms; shaded from onset to offset, line: apex"))
     for x, head, note in heads:
         page.text(x, HEAD - 52, head, size=13, weight="bold")
@@ -253,14 +261,13 @@ def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
 
 def _draw_labels(page: Page, labels: Mapping[str, Any], y: float) -> None:
     for words, style in label_lines(labels):
-        page.text(MARGIN, y, words, **{"size": 12, **style})
-        y += (style.get("size", 12) * 1.25 + 4) * (1 + words.count("\n"))
+        y = page.text(MARGIN, y, words, **style) + 4
 
 
 def label_lines(labels: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The text left of a clip: words and style of each line."""
     age = labels["apparent_age"]
-    person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{age:.0f} years")
+    person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{age:.0f}")
     known = ", ".join(word for word in person if word is not None)
     lines: list[tuple[str, dict[str, Any]]] = [(labels["emotion"], {"size": 15, "weight": "bold"})]
     if labels["derived_emotion"] != labels["emotion"]:
@@ -268,7 +275,7 @@ def label_lines(labels: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     lines.append((_wrapped(labels["au_text"].replace("+", "+ "), 22).replace("+ ", "+"), {"size": 13}))
     if labels["intervention"]:
         lines.append((labels["intervention"], {"color": VERMILION}))
-    lines.append((f"{labels['offset_ms'] - labels['onset_ms']:.0f} ms", {}))
+    lines.append((f"{labels['offset_ms'] - labels['onset_ms']:.0f} ms event", {}))
     lines.append((_wrapped(known.lower() or f"attributes {UNKNOWN}", 27), {"color": MUTED}))
     lines.append((labels["split"], {"color": MUTED}))
     lines.append((_wrapped(labels["key"], 28), {"color": MUTED, "size": 11}))
@@ -296,8 +303,15 @@ def _draw_curves(page: Page, clip: Shown, y: float, *, tallest: float) -> None:
     axes = page.axes(PLOT_X, y + 4, PLOT_WIDTH, CELL - 6)
     axes.axvspan(labels["onset_ms"], labels["offset_ms"], color=PALE, linewidth=0)
     axes.axvline(labels["apex_ms"], color=MUTED, linewidth=0.8)
-    for (au, name), color in zip(_lines(clip), LINE_COLORS * 3, strict=False):
-        axes.plot(time, clip.curves[:, AUS.index(au)], color=color, linewidth=1.5, label=name, solid_capstyle="butt")
+    blink = clip.curves[:, AUS.index(BLINK)]
+    if blink.any():
+        name = f"{BLINK} {ACTION_UNITS[BLINK].name}, to {blink.max():.0f}"
+        axes.plot(time, blink, color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), label=name)
+    styles = itertools.cycle(LINE_STYLES)
+    for activation, color in zip(labels["aus"], itertools.cycle(LINE_COLORS), strict=False):
+        name = describe(activation["au"], activation["side"], activation["intensity"])
+        curve, dashes = clip.curves[:, AUS.index(activation["au"])], next(styles)
+        axes.plot(time, curve, color=color, linestyle=dashes, linewidth=1.5, label=name)
     middle = (labels["onset_ms"] + labels["offset_ms"]) / 2
     span = min(WINDOW_MS, time[-1])
     start = min(max(0.0, middle - span / 2), time[-1] - span)
@@ -308,11 +322,3 @@ def _draw_curves(page: Page, clip: Shown, y: float, *, tallest: float) -> None:
         place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1 + 14 / PLOT_WIDTH, 1.03)}
         size = 11 * POINTS_PER_PIXEL
         axes.legend(frameon=False, fontsize=size, labelcolor=INK, handlelength=1.2, borderaxespad=0, **place)
-
-
-def _lines(clip: Shown) -> list[tuple[int, str]]:
-    """AU and name of each curve: the acting ones, and the blink where there is one."""
-    lines = [(a["au"], describe(a["au"], a["side"], a["intensity"])) for a in clip.labels["aus"]]
-    if clip.curves[:, AUS.index(BLINK)].any():
-        lines.append((BLINK, f"{BLINK} {ACTION_UNITS[BLINK].name}"))
-    return lines

@@ -70,6 +70,7 @@ class _Eye:
     def ball(self, fibres: Array) -> None:
         """Paint sclera, iris, pupil and catchlight inside the opening."""
         y, x = np.mgrid[0 : self.size[0], 0 : self.size[1]].astype(np.float32)
+        x, y = x + 0.5, y + 0.5
         dx, dy = x - self.iris[0], y - self.iris[1]
         radius = np.sqrt(dx * dx + dy * dy) / np.float32(IRIS_RADIUS * self.unit)
         width = np.linalg.norm(self.inner - self.outer)

@@ -47,7 +47,7 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         body = (
             (0.50 + 0.50 * features.brow_thickness)
             * np.clip(span / 0.35, 0.32, 1)
-            * np.clip((1.04 - span) / 0.12, 0.5, 1)
+            * np.clip((1.06 - span) / 0.22, 0.35, 1)
         )
         edge_top, edge_bottom = middle - half * body, middle + half * body
         base = np.zeros(window.shape, np.uint8)
@@ -89,7 +89,9 @@ def lip_colours(params: FaceParameters) -> tuple[Array, Array]:
     skin = np.sqrt(tone_colour(params.skin))
     light = max(0.0, 1 - params.skin.tone / 9)
     deep = params.skin.tone / 9
-    natural = skin * np.array([0.87 - 0.06 * deep, 0.655 + 0.07 * deep, 0.685 + 0.30 * deep]) + np.array([0.01, 0.0, 0.01])
+    natural = skin * np.array([0.87 - 0.06 * deep, 0.655 + 0.07 * deep, 0.685 + 0.17 * deep]) + np.array(
+        [0.01, 0.0, 0.01]
+    )
     man = params.gender == "Man"
     natural = natural * (1 - 0.30 * man) + skin * (0.80, 0.70, 0.68) * 0.30 * man
     lower = natural + np.array([0.035, 0.03, 0.03]) * (0.6 + 0.9 * (1 - light))

@@ -97,12 +97,12 @@ def swept(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     )  # grows out of the hairline rather than the parting
     start = np.where(rooted, rng.random((count, 1)) * 0.8, 0.0)
     low = np.where(rooted, rng.uniform(-0.03, 0.04, (count, 1)), rng.uniform(0.05, 1.0, (count, 1)))
-    high = np.where(rooted, rng.uniform(0.25 if style.end == 0 else 0.10, 0.9, (count, 1)), low)
+    high = np.where(rooted, rng.uniform(0.22, 0.95, (count, 1)), low)
     t = np.linspace(0, 1, 17)[None]
     reach = rng.uniform(0.80, 1.0, (count, 1)) if style.end == 0 else np.ones((count, 1))
-    ease = 1 - (1 - t) ** 1.6
+    ease = 1 - (1 - t) ** 2.6
     origin = parting - (side * 2 - 1) * 0.03 * rng.random((count, 1))
-    along = origin + (side - origin) * (start + (reach - start) * np.where(rooted, t**1.35, t))
+    along = origin + (side - origin) * (start + (reach - start) * np.where(rooted, t**1.7, t))
     out = low + (high - low) * ease
     out = out * (1 - 0.10 * np.exp(-((t / 0.06) ** 2))) + 0.03 * style.wave * np.sin(9 * t + 20 * high)
     head = scalp.between(along, out)

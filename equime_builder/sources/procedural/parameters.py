@@ -123,7 +123,7 @@ def draw_face(*, seed: int, gender: str, race: str, age: int) -> FaceParameters:
         skin=skin,
         hair=hair,
         features=_features(rng, look, gender, age, skin),
-        scene=_scene(rng, gender),
+        scene=_scene(rng, gender, age),
         ear_size=float(np.clip(1.0 + 0.003 * (age - 40) + rng.normal(0, 0.05), 0.85, 1.2)),
     )
 
@@ -149,7 +149,7 @@ def _shape(rng: np.random.Generator, look: tables.Look, gender: str, age: int) -
             + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
         )
         centre += old * tables.OLD_SHAPE.get(name, 0.0) + child * tables.CHILD_SHAPE.get(name, 0.0)
-        drawn[name] = _between(rng.normal(centre, 0.85), -2.6, 2.6)
+        drawn[name] = _between(rng.normal(centre, tables.EXPRESSIVE_SPREAD.get(name, tables.SHAPE_SPREAD)), -2.6, 2.6)
     return Shape(
         **drawn,
         measured=tuple(float(v) for v in np.clip(rng.normal(0, 0.55, 4), -1.1, 1.1)),
@@ -181,7 +181,7 @@ def _skin(rng: np.random.Generator, look: tables.Look, age: int) -> Skin:
         freckles=float(freckled * rng.uniform(0.3, 1.0)),
         spots=_between(years**2 * rng.uniform(0.2, 1.1), 0, 1),
         wrinkles=_between(years**1.25 * rng.uniform(0.75, 1.15), 0, 1),
-        bags=_between(0.12 + 0.6 * years + rng.normal(0, 0.13), 0, 1),
+        bags=_between((0.12 + 0.6 * years + rng.normal(0, 0.13)) * min(1.0, (age - 6) / 16), 0, 1),
         oil=_between(rng.normal(0.5, 0.2), 0.1, 1),
     )
 
@@ -228,17 +228,18 @@ def _features(rng: np.random.Generator, look: tables.Look, gender: str, age: int
         lashes=_between(rng.normal(0.7 + 0.15 * made_up if woman else 0.3, 0.1), 0.1, 1),
         lip_tint=tint,
         lip_strength=float(rng.uniform(0.15, 0.6) if made_up else 0.0),
-        brow_thickness=_between(rng.normal(0.42 if woman else 0.62, 0.14), 0.15, 1),
+        brow_thickness=_between(rng.normal(0.40 if woman else 0.62, 0.14) - 0.03 * max(0, 17 - age), 0.15, 1),
         brow_density=_between(rng.normal(0.75, 0.15) - 0.25 * (age > 62) - 0.1 * max(0, 2 - skin.tone) / 2, 0.3, 1),
         gaze=(float(gaze[0]), float(gaze[1])),
     )
 
 
-def _scene(rng: np.random.Generator, gender: str) -> Scene:
+def _scene(rng: np.random.Generator, gender: str, age: int) -> Scene:
     first = np.array(tables.BACKDROPS[int(rng.integers(len(tables.BACKDROPS)))])
     second = np.clip(first * rng.uniform(0.55, 1.25) + rng.normal(0, 0.02, 3), 0.05, 0.95)
     cloth = np.array(tables.CLOTHS[int(rng.integers(len(tables.CLOTHS)))]) * rng.uniform(0.8, 1.15)
     man = gender == "Man"
+    grown = 1 - 0.018 * max(0, 19 - age)
     return Scene(
         azimuth=float(rng.choice([-1, 1]) * rng.uniform(8, 52)),
         elevation=float(rng.uniform(18, 52)),
@@ -248,6 +249,6 @@ def _scene(rng: np.random.Generator, gender: str) -> Scene:
         backdrop_colours=(_rgb(first), _rgb(second)),
         collar=_pick(rng, {"crew": 0.4, "v": 0.25, "shirt": 0.25 + 0.1 * man, "high": 0.1}),
         cloth=_rgb(cloth),
-        neck_width=_between(rng.normal(0.70 if man else 0.58, 0.035), 0.48, 0.82),
+        neck_width=_between(rng.normal(0.70 if man else 0.58, 0.035) * grown, 0.46, 0.82),
         shoulder=_between(rng.normal(0.6 if man else 0.4, 0.15), 0, 1),
     )

@@ -36,13 +36,13 @@ HAIR_COLOURS: dict[str, RGB] = {
 }
 
 IRIS_COLOURS: dict[str, RGB] = {
-    "darkest brown": _hex("#3a2417"),
-    "brown": _hex("#5c3a20"),
-    "light brown": _hex("#84592f"),
-    "hazel": _hex("#7d6a38"),
-    "green": _hex("#6b7f52"),
+    "darkest brown": _hex("#33221a"),
+    "brown": _hex("#4b3222"),
+    "light brown": _hex("#6c4b30"),
+    "hazel": _hex("#6a5c3c"),
+    "green": _hex("#62735a"),
     "grey": _hex("#7d8b93"),
-    "blue": _hex("#5f8bb0"),
+    "blue": _hex("#5d82a0"),
 }
 
 LIP_TINTS: dict[str, RGB] = {
@@ -200,6 +200,13 @@ OLD_SHAPE: dict[str, float] = {
     "nose_length": 0.5, "nose_width": 0.3, "philtrum": 0.5, "brow_height": -0.3, "fullness": -0.4,
 }  # fmt: skip
 CHILD_SHAPE: dict[str, float] = {
-    "fullness": 1.3, "jaw_width": -0.4, "chin_length": -1.2, "nose_length": -0.9, "nose_depth": -0.5, "eye_size": 0.7,
-    "forehead": 0.3, "nose_width": -0.2, "brow_ridge": -0.8, "philtrum": -0.3,
+    "fullness": 1.5, "jaw_width": -0.7, "chin_length": -2.2, "chin_width": -0.4, "nose_length": -2.2, "nose_depth": -0.7,
+    "nose_width": -0.7, "eye_size": 1.4, "eye_opening": 0.3, "forehead": 0.4, "brow_ridge": -0.8, "philtrum": -0.6,
+    "mouth_width": -0.5, "cheekbones": -0.5,
+}  # fmt: skip
+# Spread of a shape coefficient between people where it is less than one deviation: these read as expressions.
+SHAPE_SPREAD = 0.85
+EXPRESSIVE_SPREAD: dict[str, float] = {
+    "brow_height": 0.55, "brow_tilt": 0.5, "brow_arch": 0.65, "mouth_width": 0.6, "mouth_corners": 0.45,
+    "eye_opening": 0.6, "lid_hood": 0.7, "upper_lip": 0.75, "lower_lip": 0.75,
 }  # fmt: skip

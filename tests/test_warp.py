@@ -140,9 +140,9 @@ def test_landmarks_go_where_the_table_says(au: int) -> None:
     for where, sign in ((point, -1), (partner(point), 1)):
         if abs(RIG.ground.lateral[tuple(np.rint(POINTS[where][::-1]).astype(int))]) < ACTIONS[au].midline:
             continue
-        x, y = np.rint(POINTS[where]).astype(int)
+        found = cv2.remap(both, POINTS[None, [where]], None, cv2.INTER_LINEAR)[0, 0]
         wanted = FRAME.vector(sign * largest.out, largest.up)
-        assert np.linalg.norm(both[y, x] - wanted) < 0.15 * np.linalg.norm(wanted) + 0.3
+        assert np.linalg.norm(found - wanted) < 0.2 * np.linalg.norm(wanted)
 
 
 @pytest.mark.parametrize("au", [1, 2, 4])
@@ -185,7 +185,7 @@ def test_stronger_is_further_from_neutral(au: int, level: float) -> None:
     assert strong > weak > 0
 
 
-@pytest.mark.parametrize(("au", "level"), [(5, 3.0), (7, 2.0), (BLINK, 0.5)])
+@pytest.mark.parametrize(("au", "level"), [(5, 3.0), (7, 1.0), (BLINK, 0.5)])
 def test_lids_move_and_the_iris_does_not(au: int, level: float) -> None:
     frame = clip(RIG, {au: level})[0]
     for center in (468, 473):
@@ -276,7 +276,7 @@ def test_wrong_portraits_are_named(image: NDArray[np.uint8], landmarks: NDArray[
 
 
 def test_unknown_aus_and_sides_are_named() -> None:
-    with pytest.raises(ValueError, match="au must be one of .* got 3"):
+    with pytest.raises(ValueError, match=r"au must be one of .* got 3"):
         displacement(RIG, 3, "left")
-    with pytest.raises(ValueError, match="side must be one of .* got 'both'"):
+    with pytest.raises(ValueError, match=r"side must be one of .* got 'both'"):
         displacement(RIG, 4, "both")

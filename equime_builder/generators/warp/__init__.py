@@ -4,7 +4,8 @@
 """
 
 from equime_builder.generators.warp.actions import ACTIONS, AUS, BLINK
+from equime_builder.generators.warp.anatomy import SIDES
 from equime_builder.generators.warp.render import render_clip
-from equime_builder.generators.warp.rig import SIDES, WarpRig, build_rig, displacement, moved_mask
+from equime_builder.generators.warp.rig import WarpRig, build_rig, displacement, moved_mask
 
 __all__ = ["ACTIONS", "AUS", "BLINK", "SIDES", "WarpRig", "build_rig", "displacement", "moved_mask", "render_clip"]

@@ -73,7 +73,6 @@ class Action:
 EYES = ("eye_corners", "lid_upper", "lid_lower")
 NOSE = ("nasion", "bridge")
 TOP = ("hairline", "temple")
-MOUTH_REST = ("nose_base", "bridge", "chin_edge", "jaw")
 
 
 def _pulls(**moves: tuple[float, float]) -> tuple[Pull, ...]:
@@ -93,8 +92,8 @@ NASOLABIAL = ((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), (216, 206, 0.1)
 ACTIONS: dict[int, Action] = {
     1: Action(
         pulls=_pulls(
-            brow_inner=(0, 0.36), brow_medial=(0, 0.24), brow_mid=(0, 0.14), brow_lateral=(0, 0.08),
-            brow_tail=(0, 0.03), glabella=(0, 0.13), glabella_low=(0, 0.04), forehead_mid=(0, 0.12),
+            brow_inner=(0, 0.36), brow_medial=(0, 0.24), brow_mid=(0, 0.14), brow_lateral=(0, 0.06),
+            brow_tail=(0, 0.01), glabella=(0, 0.13), glabella_low=(0, 0.04), forehead_mid=(0, 0.12),
             forehead_inner=(0, 0.16), forehead_medial=(0, 0.11),
         ),
         hold=(*EYES, *NOSE, *TOP, "nose_root_side"),
@@ -168,33 +167,35 @@ ACTIONS: dict[int, Action] = {
     ),
     10: Action(
         pulls=_pulls(
-            upper_lip=(0.03, 0.2), upper_lip_lateral=(0.06, 0.22), upper_lip_side=(0.08, 0.24),
-            seam=(0.04, 0.2), seam_side=(0.08, 0.24), philtrum=(0, 0.14), philtrum_side=(0.02, 0.24),
-            fold_top=(0.02, 0.16), fold=(0.02, 0.14), corner_above=(0.03, 0.17), nose_wing=(0.01, 0.06),
+            upper_lip=(0.02, 0.16), upper_lip_lateral=(0.055, 0.185), upper_lip_side=(0.08, 0.21),
+            seam=(0.04, 0.16), seam_side=(0.08, 0.21), philtrum=(0, 0.12), philtrum_side=(0.02, 0.21),
+            fold_top=(0.02, 0.16), fold=(0.02, 0.14), corner_above=(0.03, 0.15), nose_wing=(0.01, 0.06),
             cheek_inner=(0, 0.11), cheek=(0, 0.06), corner=(0.01, 0.01), lower_lip=(0, -0.03),
+            lower_lip_lateral=(0, -0.03),
         ),
         hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw", "lower_lip_side"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
-        parts=(Part("mouth", 0.12, 0.0),),
+        parts=(Part("mouth", 0.07, 0.0),),
         reach=0.6,
     ),
     12: Action(
         pulls=_pulls(
-            corner=(0.16, 0.23), upper_lip_side=(0.10, 0.13), lower_lip_side=(0.11, 0.14),
-            upper_lip_lateral=(0.05, 0.03), lower_lip_lateral=(0.05, 0.05), seam_side=(0.10, 0.13),
-            corner_outside=(0.14, 0.19), corner_above=(0.12, 0.18), corner_below=(0.10, 0.14),
-            fold=(0.09, 0.15), fold_top=(0.04, 0.08), cheek_low=(0.05, 0.12), cheek=(0.02, 0.08),
-            cheek_inner=(0.02, 0.08), under_corner=(0.04, 0.05),
+            corner=(0.2, 0.27), upper_lip_side=(0.13, 0.165), lower_lip_side=(0.11, 0.12),
+            seam_side=(0.12, 0.14), upper_lip_lateral=(0.05, 0.03), lower_lip_lateral=(0.05, 0.01),
+            upper_lip=(0, -0.02), lower_lip=(0, -0.025), seam=(0, -0.025), corner_outside=(0.18, 0.23),
+            corner_above=(0.13, 0.19), corner_below=(0.11, 0.15), fold=(0.09, 0.16),
+            fold_top=(0.04, 0.08), cheek_low=(0.05, 0.13), cheek=(0.02, 0.09), cheek_inner=(0.02, 0.08),
+            under_corner=(0.04, 0.05),
         ),
         hold=("lid_lower", "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
         furrows=(_line(*NASOLABIAL, depth=0.28, width=0.035),),
     ),
     14: Action(
         pulls=_pulls(
-            corner=(0.14, 0.02), upper_lip_side=(0.1, -0.05), lower_lip_side=(0.1, 0.13),
-            seam_side=(0.1, 0.02), seam=(0.01, 0), upper_lip_lateral=(0.02, -0.1),
-            lower_lip_lateral=(0.02, 0.08), upper_lip=(0, -0.09), lower_lip=(0, 0.09),
-            corner_outside=(0.08, 0.02), corner_above=(0.07, -0.04), corner_below=(0.07, 0.06),
+            corner=(0.2, 0.01), upper_lip_side=(0.14, -0.05), lower_lip_side=(0.14, 0.18),
+            seam_side=(0.14, 0.01), seam=(0.01, 0), upper_lip_lateral=(0.02, -0.11),
+            lower_lip_lateral=(0.02, 0.08), upper_lip=(0, -0.12), lower_lip=(0, 0.12),
+            corner_outside=(0.08, 0.01), corner_above=(0.07, -0.05), corner_below=(0.07, 0.06),
         ),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((186, 57, 0.8), (57, 212, 0.1), (43, 57, 0.8), depth=0.35, width=0.03),),
@@ -229,8 +230,8 @@ ACTIONS: dict[int, Action] = {
     ),
     20: Action(
         pulls=_pulls(
-            corner=(0.29, -0.03), upper_lip_side=(0.25, -0.01), lower_lip_side=(0.23, -0.01),
-            seam_side=(0.24, -0.01), upper_lip_lateral=(0.09, -0.01), lower_lip_lateral=(0.09, 0),
+            corner=(0.3, -0.035), upper_lip_side=(0.26, -0.01), lower_lip_side=(0.22, -0.01),
+            seam_side=(0.24, -0.01), upper_lip_lateral=(0.08, -0.01), lower_lip_lateral=(0.08, 0),
             corner_outside=(0.23, -0.03), corner_above=(0.18, -0.01), corner_below=(0.19, -0.02),
             cheek_low=(0.06, 0), under_corner=(0.07, -0.01),
         ),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 LANDMARKS = 478
+SIDES = ("left", "right")
 
 # Right-side point -> left-side point. Every point a table names is here or on the midline.
 _PAIRS = (
@@ -131,10 +132,14 @@ class FaceFrame:
     up: Floats
     iod: float
 
+    @property
+    def axes(self) -> Floats:
+        """The unit vectors as columns (2, 2): picture = axes @ (lateral, up)."""
+        return np.stack([self.right_to_left, self.up], axis=1)
+
     def coordinates(self, points: Floats) -> Floats:
         """Picture positions (..., 2) in pixels as (lateral, up) in IOD; lateral grows towards the subject's left."""
-        axes = np.stack([self.right_to_left, self.up], axis=1) / np.float32(self.iod)
-        return np.asarray((points - self.origin) @ axes, np.float32)
+        return np.asarray((points - self.origin) @ (self.axes / np.float32(self.iod)), np.float32)
 
     def vector(self, lateral: float, up: float) -> Floats:
         """The displacement in pixels of (lateral, up) given in IOD."""

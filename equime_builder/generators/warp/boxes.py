@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from equime_builder.generators.warp.anatomy import Floats
@@ -52,25 +54,25 @@ class Patch:
     values: Floats
 
 
-def even_box(x0: float, y0: float, x1: float, y1: float, size: tuple[int, int]) -> Box:
-    """The smallest even box around a rectangle, inside a picture of `size` (height, width)."""
+def even_box(low: Sequence[float] | Floats, high: Sequence[float] | Floats, size: tuple[int, int]) -> Box:
+    """The smallest even box from `low` to `high` (x, y), inside a picture of `size` (height, width)."""
     height, width = size
     return Box(
-        int(np.clip(np.floor(x0 / 2) * 2, 0, width - 2)),
-        int(np.clip(np.floor(y0 / 2) * 2, 0, height - 2)),
-        int(np.clip(np.ceil(x1 / 2) * 2, 2, width)),
-        int(np.clip(np.ceil(y1 / 2) * 2, 2, height)),
+        int(np.clip(np.floor(low[0] / 2) * 2, 0, width - 2)),
+        int(np.clip(np.floor(low[1] / 2) * 2, 0, height - 2)),
+        int(np.clip(np.ceil(high[0] / 2) * 2, 2, width)),
+        int(np.clip(np.ceil(high[1] / 2) * 2, 2, height)),
     )
 
 
 def cropped(values: Floats, least: float) -> Patch | None:
     """The part of (H, W) or (H, W, 2) that reaches `least`; smaller values become zero; None if nothing does."""
-    size = np.abs(values).max(axis=2) if values.ndim == 3 else np.abs(values)
+    size = np.maximum(*cv2.split(np.abs(values))) if values.ndim == 3 else np.abs(values)
     busy = size >= least
     rows, columns = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
     if not len(rows):
         return None
-    box = even_box(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, (values.shape[0], values.shape[1]))
+    box = even_box((columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1), (values.shape[0], values.shape[1]))
     keep = busy[box.slices]
     kept = np.where(keep[..., None] if values.ndim == 3 else keep, values[box.slices], 0)
     return Patch(box, np.ascontiguousarray(kept, np.float32))

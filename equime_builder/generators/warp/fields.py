@@ -13,19 +13,18 @@ import cv2
 import numpy as np
 
 from equime_builder.generators.warp.actions import FULL_INTENSITY, Action, Furrow, Part, Spot
-from equime_builder.generators.warp.anatomy import GROUPS, MIDLINE, OVAL, FaceFrame, Floats, partner
+from equime_builder.generators.warp.anatomy import GROUPS, MIDLINE, OVAL, SIDES, FaceFrame, Floats, partner
 from equime_builder.generators.warp.boxes import Box, Patch, cropped, even_box, grid
 from equime_builder.generators.warp.openings import Opening, edge_motion
 
 # Displacement below this many pixels at full intensity is cut to zero: it is finer than the resampling.
 _LEAST_MOTION = 1 / 64
 # The coarse grid on which the interpolation is evaluated has this many cells per inter-ocular distance.
-_CELLS_PER_IOD = 14
+_CELLS_PER_IOD = 18
 _LEAST_SHADE = 1 / 256
 # The bright ridges beside a furrow are this many times as wide as its valley.
 _RIDGES = 2.5
-SIDES = ("left", "right")
-_RIDGE = 1e-3
+_RIDGE = 3e-4
 _OUTLINE_MARGIN = 0.10
 
 
@@ -125,25 +124,27 @@ def _distances(a: Floats, b: Floats) -> Floats:
 
 def pulled(action: Action, base: Ground) -> Floats:
     """Displacement (H, W, 2) in pixels at intensity 5 of both sides' pulls together."""
-    height, width = base.size
-    places, moves = _stations(action, base.frame, base.points)
+    frame = base.frame
+    places, moves = _stations(action, frame, base.points)
     kernel = wendland(_distances(places, places) / np.float32(action.reach)).astype(np.float64)
     weights = np.linalg.solve(kernel + _RIDGE * np.eye(len(places)), moves.astype(np.float64))
-    step = max(base.frame.iod / _CELLS_PER_IOD, 1.0)
-    columns, rows = int(np.ceil(width / step)) + 2, int(np.ceil(height / step)) + 2
-    coarse = grid(Box(0, 0, columns, rows)).reshape(-1, 2) * np.float32(step)
-    spots = base.frame.coordinates(coarse)
-    moving = places[np.abs(moves).sum(1) > 0]
-    low, high = moving.min(0) - action.reach, moving.max(0) + action.reach
-    near = np.flatnonzero(((spots > low) & (spots < high)).all(1))
-    values = np.zeros((rows * columns, 2), np.float32)
-    basis = wendland(_distances(spots[near], places) / np.float32(action.reach))
-    values[near] = basis @ weights.astype(np.float32)
-    values = values @ np.stack([base.frame.right_to_left, base.frame.up]) * np.float32(base.frame.iod)
-    shrink = np.array([[1 / step, 0, 0], [0, 1 / step, 0]], np.float32)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    dense = cv2.warpAffine(values.reshape(rows, columns, 2), shrink, (width, height), flags=flags)
-    return np.asarray(dense, np.float32)
+    moving = frame.origin + places[np.abs(moves).sum(1) > 0] @ frame.axes.T * np.float32(frame.iod)
+    reach = action.reach * frame.iod
+    box = even_box(moving.min(0) - reach, moving.max(0) + reach, base.size)
+    step = max(frame.iod / _CELLS_PER_IOD, 1.0)
+    rows, columns = (int(np.ceil(length / step)) + 3 for length in box.shape)
+    spots = frame.coordinates(grid(Box(-1, -1, columns - 1, rows - 1)) * np.float32(step) + (box.x0, box.y0))
+    basis = wendland(_distances(spots.reshape(-1, 2), places) / np.float32(action.reach))
+    values = basis @ weights.astype(np.float32) @ frame.axes.T * np.float32(frame.iod)
+    shrink = np.array([[1 / step, 0, 1], [0, 1 / step, 1]], np.float32)
+    dense = np.zeros((*base.size, 2), np.float32)
+    dense[box.slices] = cv2.warpAffine(
+        np.ascontiguousarray(values.reshape(rows, columns, 2), np.float32),
+        shrink,
+        box.shape[::-1],
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+    )
+    return dense
 
 
 def _per_unit(patch: Patch | None) -> Patch | None:
@@ -162,7 +163,7 @@ def _fold(furrow: Furrow, base: Ground, side: str) -> Patch:
     path = np.stack([_spot(base.points, spot, side) for spot in furrow.path])
     sigma = max(furrow.width * base.frame.iod, 0.6)
     reach = 3 * _RIDGES * sigma
-    box = even_box(*(path.min(0) - reach), *(path.max(0) + reach), base.size)
+    box = even_box(path.min(0) - reach, path.max(0) + reach, base.size)
     drawn = np.zeros(box.shape, np.uint8)
     strokes = np.round((path - (box.x0, box.y0)) * 16).astype(np.int32)
     cv2.polylines(drawn, [strokes], False, 255, 1, cv2.LINE_AA, 4)

@@ -52,7 +52,16 @@ class Opening:
 
 def _line(at: Floats, points: Floats) -> Floats:
     order = np.argsort(points[:, 0])
-    return np.interp(at, points[order, 0], points[order, 1]).astype(np.float32)
+    return np.asarray(np.interp(at, points[order, 0], points[order, 1]), np.float32)
+
+
+def _surroundings(name: str) -> tuple[tuple[int, ...], tuple[int, ...], float, float]:
+    """Landmarks above and below where an opening's motion ends, and the box's reach sideways and down."""
+    if name == "mouth":
+        return (2,), (152,), 1.9, 1.5
+    mirror = MIRROR if name == "left_eye" else {}
+    above, below = (tuple(mirror.get(p, p) for p in row) for row in (_EYE_TOP, _EYE_BOTTOM))
+    return above, below, 1.1, 1.2
 
 
 def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, int]) -> Opening:
@@ -61,36 +70,34 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
     middle, half = (top[0] + top[-1]) / 2, float(np.linalg.norm(top[-1] - top[0])) / 2
     along = (top[-1] - top[0]) / np.float32(max(2 * half, 1e-6))
     axes = np.stack([along, np.array([along[1], -along[0]], np.float32)], axis=1)
-    upper, lower = (top - middle) @ axes, (bottom - middle) @ axes
-    if name == "mouth":
-        above = np.array([[0, ((points[2] - middle) @ axes)[1]]], np.float32)
-        below = np.array([[0, ((points[152] - middle) @ axes)[1]]], np.float32)
-        spread = 1.9
-    else:
-        left = name == "left_eye"
-        above, below = (
-            (points[[MIRROR[p] if left else p for p in row]] - middle) @ axes for row in (_EYE_TOP, _EYE_BOTTOM)
-        )
-        spread = 1.1
-    reach = half * spread
-    corners = np.array(
-        [[x, y] for x in (-reach, reach) for y in (above[:, 1].max(), below[:, 1].min() * (1.5 if name == "mouth" else 1.2))], np.float32
-    ) @ axes.T + middle
+    above_points, below_points, sideways, down = _surroundings(name)
+    above, below, upper, lower = (
+        (points[list(row)] - middle) @ axes for row in (above_points, below_points, *EDGES[name])
+    )
     rim = np.concatenate([top, bottom])
-    core = even_box(*(rim.min(0) - _MARGIN), *(rim.max(0) + _MARGIN), size)
-    box = core.union(even_box(*corners.min(0), *corners.max(0), size))
+    core = even_box(rim.min(0) - _MARGIN, rim.max(0) + _MARGIN, size)
+    heights = (above[:, 1].max(), below[:, 1].min() * down)
+    corners = np.array([[x, y] for x in (-half * sideways, half * sideways) for y in heights], np.float32)
+    corners = corners @ axes.T + middle
+    box = core.union(even_box(corners.min(0), corners.max(0), size))
     place = (grid(box) - middle) @ axes
-    along_px, up_px = place[..., 0], place[..., 1]
-    high, low = _line(along_px, upper), _line(along_px, lower)
+    across, up = place[..., 0], place[..., 1]
+    high, low = _line(across, upper), _line(across, lower)
     closed = name == "mouth" and float((upper[1:-1, 1] - lower[1:-1, 1]).max()) < _CLOSED * frame.iod
-    high, low = ((high + low) / 2,) * 2 if closed else (np.maximum(high, low), low)
-    room = np.stack([_line(along_px, above) - high, low - _line(along_px, below)], axis=2)
+    if closed:
+        high = low = np.asarray((high + low) / 2, np.float32)
+    high = np.maximum(high, low)
+    room = np.stack([_line(across, above) - high, low - _line(across, below)], axis=2)
     return Opening(
-        name, box, core, np.stack([high - up_px, up_px - low], axis=2).astype(np.float32),
-        (along_px / np.float32(half)).astype(np.float32), (high - low).astype(np.float32),
-        np.maximum(room, np.float32(0.1 * frame.iod)).astype(np.float32),
-        closed,
-    )  # fmt: skip
+        name=name,
+        box=box,
+        core=core,
+        clear=np.stack([high - up, up - low], axis=2),
+        across=np.asarray(across / np.float32(half), np.float32),
+        height=high - low,
+        room=np.maximum(room, np.float32(0.1 * frame.iod)),
+        closed=closed,
+    )
 
 
 def edge_motion(opening: Opening, part: Part, frame: FaceFrame) -> tuple[Floats, Floats]:

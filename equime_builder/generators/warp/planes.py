@@ -33,15 +33,30 @@ def luma_and_chroma(image: Bytes) -> tuple[Bytes, Bytes]:
     return np.rint(yuv[..., 0]).astype(np.uint8), np.rint(uv).astype(np.uint8)
 
 
+def _between(share: float) -> NDArray[np.float32]:
+    """Lanczos weights (8) of the samples around a position `share` of the way from one to the next."""
+    distance = np.arange(-3, 5) - share
+    weights = np.sinc(distance) * np.sinc(distance / 4)
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
 def finer(luma: Bytes) -> Bytes:
     """Luma at LUMA_SCALE times the resolution, Lanczos; the original samples are among the new ones."""
     height, width = luma.shape
-    halve = np.array([[1 / LUMA_SCALE, 0, 0], [0, 1 / LUMA_SCALE, 0]], np.float32)
-    flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
-    size = (width * LUMA_SCALE, height * LUMA_SCALE)
-    return np.asarray(
-        cv2.warpAffine(luma, halve, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    wide = np.empty((height, width * LUMA_SCALE), np.uint8)
+    fine = np.empty((height * LUMA_SCALE, width * LUMA_SCALE), np.uint8)
+    wide[:, ::LUMA_SCALE] = luma
+    same = np.ones(1, np.float32)
+    for k in range(1, LUMA_SCALE):
+        weights = _between(k / LUMA_SCALE)
+        wide[:, k::LUMA_SCALE] = cv2.sepFilter2D(
+            luma, -1, weights, same, anchor=(3, 0), borderType=cv2.BORDER_REPLICATE
+        )
+    fine[::LUMA_SCALE] = wide
+    for k in range(1, LUMA_SCALE):
+        weights = _between(k / LUMA_SCALE)
+        fine[k::LUMA_SCALE] = cv2.sepFilter2D(wide, -1, same, weights, anchor=(0, 3), borderType=cv2.BORDER_REPLICATE)
+    return fine
 
 
 def frame_planes(frame: Bytes, size: tuple[int, int]) -> tuple[Bytes, Bytes, Bytes]:

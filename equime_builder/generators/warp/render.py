@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.generators.warp.actions import AUS, FULL_INTENSITY
-from equime_builder.generators.warp.anatomy import Floats
+from equime_builder.generators.warp.anatomy import SIDES, Floats
 from equime_builder.generators.warp.boxes import Box, grid
 from equime_builder.generators.warp.fields import Field
 from equime_builder.generators.warp.openings import INSET, Opening
 from equime_builder.generators.warp.planes import LUMA_SCALE, Bytes, frame_planes
-from equime_builder.generators.warp.rig import SIDES, WarpRig
+from equime_builder.generators.warp.rig import WarpRig
 
 # Sway is rounded to this many steps per pixel (at the picture's edge, for rotation): repeated values are
 # rendered once, and no step is seen.
@@ -36,7 +36,9 @@ def _checked_curves(rig: WarpRig, left: Floats, right: Floats, sway: Floats) -> 
         if curve.ndim != 2 or curve.shape[1] != columns:
             raise ValueError(f"{name} must be (T, {columns}), got {curve.shape}")
         if len(curve) != len(left) or not len(curve):
-            raise ValueError(f"{name} must have as many frames as left and at least 1, got {len(curve)} and {len(left)}")
+            raise ValueError(
+                f"{name} must have as many frames as left and at least 1, got {len(curve)} and {len(left)}"
+            )
         if not np.isfinite(curve).all():
             raise ValueError(f"{name} must be finite, got NaN or infinity")
     weights = np.concatenate([left, right], axis=1).astype(np.float32)
@@ -55,7 +57,7 @@ def sway_matrix(rig: WarpRig, sway: NDArray[np.float64]) -> NDArray[np.float64]:
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
     center = rig.ground.frame.origin.astype(np.float64)
-    return np.concatenate([turn, (center - turn @ (center + (dx, dy)))[:, None]], axis=1)
+    return np.concatenate([turn, (center - turn @ (center + np.array([dx, dy])))[:, None]], axis=1)
 
 
 def _swayed(rig: WarpRig, matrix: NDArray[np.float64]) -> Bytes:
@@ -69,9 +71,7 @@ def _swayed(rig: WarpRig, matrix: NDArray[np.float64]) -> Bytes:
     coarse = matrix.copy()
     coarse[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     coarse[:, :2] *= 2
-    uv = cv2.warpAffine(
-        rig.chroma, coarse, (width // 2, height // 2), flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    uv = cv2.warpAffine(rig.chroma, coarse, (width // 2, height // 2), flags=_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cv2.split(uv, (u, v))
     return frame
 
@@ -100,10 +100,7 @@ class _Cover:
 def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, path: Floats) -> _Cover | None:
     """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
     cuts = [
-        (weight, upper, lower)
-        for weight, mover in movers
-        for name, upper, lower in mover.cuts
-        if name == opening.name
+        (weight, upper, lower) for weight, mover in movers for name, upper, lower in mover.cuts if name == opening.name
     ]
     if opening.closed and not cuts:
         return None
@@ -146,7 +143,7 @@ def _at_origin(flow: Floats) -> Floats:
     """
     height, width = flow.shape[:2]
     origin = grid(Box(0, 0, width, height)) - flow
-    return cv2.remap(flow, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(flow, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], matrix: NDArray[np.float64]) -> None:

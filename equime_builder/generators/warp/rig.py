@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.generators.warp.actions import ACTIONS, AUS, FULL_INTENSITY
-from equime_builder.generators.warp.anatomy import EDGES, LANDMARKS, Floats, face_frame
-from equime_builder.generators.warp.fields import SIDES, Field, Ground, build_fields, ground
+from equime_builder.generators.warp.anatomy import EDGES, LANDMARKS, SIDES, Floats, face_frame
+from equime_builder.generators.warp.fields import Field, Ground, build_fields, ground
 from equime_builder.generators.warp.openings import make_opening, paint_behind
 from equime_builder.generators.warp.planes import Bytes, finer, frame_planes, luma_and_chroma
 
@@ -127,4 +127,4 @@ def moved_mask(rig: WarpRig, aus: Iterable[int], sides: Iterable[str] = SIDES) -
                 busy = values.any(axis=2) if values.ndim == 3 else values != 0
                 moved[patch.box.slices] |= busy.astype(np.uint8)
     # A chroma sample covers 2x2 pixels, and sampling reaches one further.
-    return cv2.dilate(moved, np.ones((5, 5), np.uint8)).astype(bool)
+    return np.asarray(cv2.dilate(moved, np.ones((5, 5), np.uint8)), np.bool_)

@@ -9,15 +9,17 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from equime_builder.facs import EMOTION_TABLES, MAX_INTENSITY
+from equime_builder.typed import construct
 from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, RACES, SPLITS
 
 LONGEST_ME_MS = 500.0  # Yan et al. 2013: an ME lasts at most half a second
+MAX_WEIGHT = 1e12  # of a marginal: far above any table of shares or counts, far below what overflows
 NEUTRAL_SHARE = 0.32  # of the clip, before onset and after offset together, with room to place the event
 
 
@@ -40,11 +42,12 @@ class Event:
             )
         if not self.shortest_ms <= self.mean_ms <= self.longest_ms:
             raise ValueError(f"event.mean_ms={self.mean_ms} must lie within {self.shortest_ms}..{self.longest_ms} ms")
-        if self.sd_ms <= 0 or self.plateau_ms < 0 or min(self.apex_beta) <= 0:
-            raise ValueError(
-                f"event.sd_ms={self.sd_ms} and event.apex_beta={self.apex_beta} must be positive, "
-                f"event.plateau_ms={self.plateau_ms} not negative"
-            )
+        if not 0 < self.sd_ms <= 10_000:
+            raise ValueError(f"event.sd_ms={self.sd_ms} must be above 0 and at most 10000")
+        if not 0 <= self.plateau_ms <= self.longest_ms:
+            raise ValueError(f"event.plateau_ms={self.plateau_ms} must lie within 0..{self.longest_ms} ms")
+        if not all(0.1 <= parameter <= 100 for parameter in self.apex_beta):
+            raise ValueError(f"event.apex_beta={self.apex_beta} must lie within 0.1..100")
 
     def frame_bounds(self, fps: float) -> tuple[int, int]:
         """Fewest and most frames of an event at a frame rate."""
@@ -98,8 +101,8 @@ class Marginals:
             for word, weight in weights.items():
                 if word not in words:
                     raise ValueError(f"marginals.{name}: {word!r} must be one of {', '.join(words)}")
-                if weight < 0:
-                    raise ValueError(f"marginals.{name}: {word} = {weight} must not be negative")
+                if not 0 <= weight <= MAX_WEIGHT:
+                    raise ValueError(f"marginals.{name}: {word} = {weight} must lie within 0..{MAX_WEIGHT:g}")
             if not sum(weights.values()) > 0:
                 raise ValueError(f"marginals.{name}: at least one weight must be positive")
 
@@ -172,7 +175,12 @@ def _check_numbers(profile: Profile) -> None:
             profile.size,
             "a multiple of 16 in 64..1024",
         ),
-        (12 <= profile.fps <= 500, "fps", profile.fps, "within 12..500"),
+        (
+            12 <= profile.fps <= 500 and profile.fps == int(profile.fps),
+            "fps",
+            profile.fps,
+            "a whole number within 12..500",
+        ),
         (profile.frames <= 5000, "frames", profile.frames, "at most 5000"),
         (1 <= profile.subjects <= 1_000_000, "subjects", profile.subjects, "within 1..1000000"),
         (1 <= profile.sequences <= 999, "sequences", profile.sequences, "within 1..999"),
@@ -193,6 +201,18 @@ def _check_numbers(profile: Profile) -> None:
             "within 1..10000",
         ),
         (0 <= profile.ablations <= 99, "ablations", profile.ablations, "within 0..99"),
+        (
+            profile.sequences * (1 + profile.ablations) <= 1000,
+            "sequences * (1 + ablations)",
+            profile.sequences * (1 + profile.ablations),
+            "at most 1000: keys number the clips of a subject and emotion with three digits",
+        ),
+        (
+            low < high or not profile.ablations,
+            "intensity",
+            profile.intensity,
+            "low < high where there are ablations: a lone AU is moved to the other end of the range",
+        ),
         (1 <= profile.shard_samples <= 5000, "shard_samples", profile.shard_samples, "within 1..5000"),
         (
             len(profile.split) == len(SPLITS) and min(profile.split) >= 0 and abs(sum(profile.split) - 1) < 1e-6,
@@ -226,22 +246,11 @@ def profile_from_dict(table: Mapping[str, Any], *, where: str) -> Profile:
     Raises:
         ValueError: an unknown key, a value of the wrong kind or out of bounds; the message names `where` and the key.
     """
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    for key, part in (("event", Event), ("video", Video), ("marginals", Marginals)):
-        if isinstance(values.get(key), Mapping):
-            values[key] = _construct(part, values[key], f"{where}, [{key}]")
-    return _construct(Profile, values, where)
-
-
-def _construct(kind: Any, values: Mapping[str, Any], where: str) -> Any:
-    known = {field.name: field for field in fields(kind)}
-    unknown = [key for key in values if key not in known]
-    if unknown:
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(known)}")
     try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except (TypeError, ValueError) as error:
+        profile: Profile = construct(Profile, table)
+    except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    return profile
 
 
 def shipped_profiles() -> list[str]:
@@ -257,21 +266,22 @@ def load_profile(name_or_path: str, **overrides: Any) -> Profile:
         ValueError: no such profile, not TOML, or values that a profile cannot have.
     """
     if name_or_path in shipped_profiles():
-        text, where = (
-            (resources.files("equime_builder") / "data" / "profiles" / f"{name_or_path}.toml").read_text(),
-            name_or_path,
-        )
+        shipped = resources.files("equime_builder") / "data" / "profiles" / f"{name_or_path}.toml"
+        text, where = shipped.read_text(encoding="utf-8"), name_or_path
     else:
         path = Path(name_or_path)
         if path.suffix != ".toml" or not path.is_file():
             raise ValueError(
                 f"profile {name_or_path!r} is neither shipped ({', '.join(shipped_profiles())}) nor a .toml file"
             )
-        text, where = path.read_text(encoding="utf-8"), str(path)
+        try:
+            text, where = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where}: not valid TOML: {error}") from error
     profile = profile_from_dict(table, where=f"profile {where}")
     changes = {key: value for key, value in overrides.items() if value is not None}
-    return replace(profile, **changes) if changes else profile
+    return construct(Profile, {**profile.to_dict(), **changes}) if changes else profile

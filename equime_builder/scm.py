@@ -13,6 +13,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from equime_builder.facs import (
     SIDES,
     Side,
 )
-from equime_builder.profiles import Profile
+from equime_builder.profiles import Event, Profile
 from equime_builder.seeds import generator
 from equime_loader.schema import EMOTIONS, NEUTRAL
 
@@ -128,8 +129,7 @@ def sample_aus(table: str, emotion: str, u: float) -> tuple[int, ...]:
 def sample_timing(profile: Profile, seed: int) -> Timing:
     """Onset, apex and offset: total ~ truncated normal, relative apex ~ Beta, plateau uniform, start uniform."""
     rng, event, fps, frames = generator(seed, "timing"), profile.event, profile.fps, profile.frames
-    while not event.shortest_ms <= (total_ms := rng.normal(event.mean_ms, event.sd_ms)) <= event.longest_ms:
-        pass
+    total_ms = _truncated_normal(rng.random(), event)
     position, plateau_ms = rng.beta(*event.apex_beta), rng.uniform(0, event.plateau_ms)
     shortest, longest = event.frame_bounds(fps)
     total = min(max(round(total_ms * fps / 1000), shortest), longest)
@@ -138,6 +138,15 @@ def sample_timing(profile: Profile, seed: int) -> Timing:
     first, last = math.ceil(LEAD * frames), frames - math.ceil(TAIL * frames) - total
     onset = int(rng.integers(first, last + 1))
     return Timing(onset, onset + rise, onset + rise + hold, onset + total, frames, fps)
+
+
+def _truncated_normal(u: float, event: Event) -> float:
+    """Duration in ms at quantile `u` in [0, 1). By inversion: rejection may never end where the range is narrow."""
+    normal = NormalDist(event.mean_ms, event.sd_ms)
+    low, high = normal.cdf(event.shortest_ms), normal.cdf(event.longest_ms)
+    p = low + (high - low) * u
+    total_ms = normal.inv_cdf(p) if 0 < p < 1 else event.mean_ms
+    return min(max(total_ms, event.shortest_ms), event.longest_ms)
 
 
 def sample_program(profile: Profile, emotion: str, seed: int) -> Program:

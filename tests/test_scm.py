@@ -452,3 +452,12 @@ def test_draws_do_not_hang_together() -> None:
     assert sample_aus("corpora", "happiness", 0.0) in set_probabilities("corpora", "happiness")
     assert sample_aus("corpora", "happiness", math.nextafter(1, 0)) in set_probabilities("corpora", "happiness")
     assert len({sample_timing(MICRO, seed) for seed in range(50)}) > 40
+
+
+def test_durations_are_drawn_from_any_range_without_end() -> None:
+    for event in (Event(sd_ms=10_000), Event(mean_ms=499.999, shortest_ms=499.99), Event(mean_ms=120, sd_ms=1e-9)):
+        lasts = [
+            1000 * (t.offset - t.onset) / t.fps
+            for t in (sample_timing(replace(MICRO, event=event), s) for s in range(20))
+        ]
+        assert all(event.shortest_ms - 1e-6 <= value <= 500 for value in lasts)

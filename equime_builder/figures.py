@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
+from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
 from equime_loader.schema import AUS, FIELD, SPLITS
 
-DPI = 100
+DPI, LINE_SPACING = 100, 1.25
 POINTS_PER_PIXEL = 72 / DPI
-LINE_SPACING = 1.25
 INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
 VERMILION, PURPLE, OLIVE, BLACK = "#D55E00", "#CC79A7", "#8A7F00", "#000000"
@@ -42,7 +42,7 @@ SPLIT_COLORS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
 UNKNOWN = "unknown"
 SIDES = {"both": "both sides", "left": "left only", "right": "right only"}
 LARGEST_BIN_COUNT = 40
-FEWEST_ROWS = 5  # of a panel: fewer leave room below, so that bars and cells look alike in all panels
+FEWEST_ROWS = 5  # of a panel: fewer leave room below, so that rows are about as high in all panels
 
 # What is written beside the pixels would differ from run to run, or say nothing.
 METADATA: dict[str, dict[str, None]] = {
@@ -70,14 +70,12 @@ class Page:
         for name, spine in axes.spines.items():
             spine.set_visible(name in ("left", "bottom"))
             spine.set(color=RULE, linewidth=0.8)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set(fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
         return axes
 
     def text(self, x: float, y: float, words: str, *, size: float = 12, color: str = INK, **style: Any) -> float:
-        """Lines of text below `y`, `size` in pixels, all on the same baselines whatever letters they hold.
-
-        Returns:
-            y of the end of the last line.
-        """
+        """Lines of text below `y` on even baselines, `size` in pixels; returns the y at which they end."""
         for line in words.split("\n"):
             text = self.figure.text(x / self.width, 1 - (y + size) / self.height, line, color=color, parse_math=False)
             text.set(fontsize=size * POINTS_PER_PIXEL, **style)
@@ -98,10 +96,7 @@ class Page:
 
 
 def check_suffix(target: Path) -> None:
-    """
-    Raises:
-        ValueError: the suffix names no format that can be written.
-    """
+    """Raise ValueError where the suffix names no format that can be written."""
     if target.suffix.lower() not in METADATA:
         raise ValueError(f"target={target.name}: suffix {target.suffix!r} must be one of {', '.join(METADATA)}")
 
@@ -136,7 +131,7 @@ def crosstab(rows: Codes, columns: Codes, shape: tuple[int, int]) -> NDArray[np.
 
 def _bars(axes: Axes, words: Sequence[str]) -> None:
     """Labels of horizontal bars, first word on top, with room for a number right of the longest."""
-    axes.set(ylim=(max(len(words), FEWEST_ROWS) - 0.4, -0.6), xlim=(0, 1.3 * axes.dataLim.x1 or 1))
+    axes.set(ylim=(max(len(words), FEWEST_ROWS) - 0.4, -0.6), xlim=(0, 1.4 * axes.dataLim.x1 or 1))
     axes.set_yticks(range(len(words)), words, color=INK, fontsize=12 * POINTS_PER_PIXEL)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_visible(False)
@@ -156,18 +151,17 @@ def _legend(axes: Axes) -> None:
 
 
 def _heat(axes: Axes, values: NDArray[Any], texts: NDArray[Any], rows: Sequence[str], columns: Sequence[str]) -> None:
-    """A matrix of cells, `values` 0..1 as shades of blue with their `texts`."""
+    """A matrix of cells: `values` 0..1 as shades of blue with their `texts`."""
     axes.imshow(SHADES(values), aspect="auto", interpolation="none")
     axes.set_ylim(max(len(rows), FEWEST_ROWS) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), rows, color=INK, fontsize=12 * POINTS_PER_PIXEL)
     axes.set_xticks(range(len(columns)), columns, color=INK, fontsize=11 * POINTS_PER_PIXEL)
     axes.xaxis.tick_top()
-    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    axes.tick_params(which="both", length=0)
     axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
     for row, column in np.ndindex(*values.shape):
         _note(axes, column, row, str(texts[row, column]), ha="center", color=INK)
 
@@ -178,17 +172,14 @@ def _histogram(axes: Axes, values: NDArray[Any], edges: NDArray[Any], unit: str,
         return _absent(axes, "no clip has an event")
     counts, _ = np.histogram(values, edges)
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=SKY, edgecolor="white", linewidth=0.6)
-    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.18 * counts.max()))
-    axes.set_xlabel(unit, fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.18 * counts.max()), xlabel=unit)
     axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     if median:
         middle = float(np.median(values))
+        side = "right" if middle > (edges[0] + edges[-1]) / 2 else "left"
         axes.axvline(middle, color=VERMILION, linewidth=1.2)
-        left = middle > (edges[0] + edges[-1]) / 2
-        style: dict[str, Any] = {"ha": "right" if left else "left", "color": VERMILION, "va": "top"}
-        words = f" median {median.format(middle)} "
-        _note(axes, middle, 1.17 * counts.max(), words, **style)
+        _note(axes, middle, 1.12 * counts.max(), f" median {median.format(middle)} ", ha=side, color=VERMILION)
     return None
 
 
@@ -201,16 +192,14 @@ def _emotions(axes: Axes, index: pa.Table) -> None:
     words, emotion = coded(index, "emotion")
     names, split = coded(index, "split")
     counts = crosstab(emotion, split, (len(words), len(names)))
-    left = np.zeros(len(words))
-    for column, name in enumerate(names):
-        width = counts[:, column]
-        color = SPLIT_COLORS[name]
-        axes.barh(range(len(words)), width, 0.62, left, color=color, label=name, edgecolor="white", linewidth=0.6)
-        left += width
+    ends = counts.cumsum(axis=1)
+    for name, width, end in zip(names, counts.T, ends.T, strict=True):
+        style: dict[str, Any] = {"color": SPLIT_COLORS[name], "edgecolor": "white", "linewidth": 0.6}
+        axes.barh(range(len(words)), width, 0.62, end - width, label=name, **style)
     _bars(axes, words)
-    axes.set_xlim(0, 1.12 * left.max())
-    for row, total in enumerate(left):
-        _note(axes, total + 0.012 * left.max(), row, f"{total:,.0f}")
+    axes.set_xlim(0, 1.12 * ends.max())
+    for row, total in enumerate(ends[:, -1]):
+        _note(axes, total + 0.012 * ends.max(), row, f"{total:,}")
     _legend(axes)
 
 
@@ -240,8 +229,8 @@ def _action_units(axes: Axes, index: pa.Table) -> None:
     pairs = np.unique(clip * len(shown) + au)
     counts = crosstab(emotion[pairs // len(shown)], pairs % len(shown), (len(words), len(shown)))
     share = counts / np.bincount(emotion, minlength=len(words))[:, None]
-    texts = np.array([[f"{100 * value:.0f}" if value else "·" for value in row] for row in share])
-    _heat(axes, share, texts, words, [str(number) for number in shown.to_pylist()])
+    percent = np.vectorize(lambda value: f"{100 * value:.0f}" if value >= 0.005 else "<1" if value else "·")
+    _heat(axes, share, percent(share), words, [str(number) for number in shown.to_pylist()])
 
 
 def _sides(axes: Axes, index: pa.Table) -> None:
@@ -273,12 +262,11 @@ def _intensity(axes: Axes, index: pa.Table) -> None:
 
 
 def _duration(axes: Axes, index: pa.Table) -> None:
-    values, _ = _events(index)
     # Durations are whole frames: bins of whole frames, centered on them, have no gaps of their own making.
-    frame = 1000 / float(index["fps"][0].as_py())
-    width = frame * np.ceil(max(20.0, (values.max() if len(values) else 0) / LARGEST_BIN_COUNT) / frame)
-    last = max(500.0, values.max() if len(values) else 0)
-    edges = np.arange(-frame / 2, last + width, width)
+    values, frame = _events(index)[0], 1000 / float(index["fps"][0].as_py())
+    longest = float(values.max(initial=LONGEST_ME_MS))
+    width = frame * np.ceil(max(20.0, longest / LARGEST_BIN_COUNT) / frame)
+    edges = np.arange(-frame / 2, longest + width, width)
     _histogram(axes, values, edges, "offset − onset, ms", median="{:.0f} ms")
 
 
@@ -293,16 +281,18 @@ def _motion(axes: Axes, index: pa.Table) -> None:
     if not measured.any():
         return _absent(axes, f"{UNKNOWN}: no clip is measured")
     inside, outside = np.maximum(inside[measured], 1e-2), np.maximum(outside[measured], 1e-2)
-    low, high = 0.7 * min(inside.min(), outside.min()), 1.4 * max(inside.max(), outside.max())
-    extent = (np.log10(low), np.log10(high)) * 2
+    low = 0.7 * min(inside.min(), outside.min())
+    high = max(30 * low, 1.4 * max(inside.max(), outside.max()))  # at least one decade has its numbers
     style: dict[str, Any] = {"gridsize": (36, 16), "mincnt": 1, "bins": "log", "cmap": DENSITY, "linewidths": 0.1}
-    axes.hexbin(outside, inside, xscale="log", yscale="log", extent=extent, **style)
+    axes.hexbin(outside, inside, xscale="log", yscale="log", extent=(np.log10(low), np.log10(high)) * 2, **style)
     axes.plot([low, high], [LEAST_MOTION_RATIO * low, LEAST_MOTION_RATIO * high], color=VERMILION, linewidth=1.2)
-    words = f"least ratio {LEAST_MOTION_RATIO:g}"
-    _note(axes, 0.97, 0.06, words, ha="right", color=VERMILION, transform=axes.transAxes)
-    axes.set(xlim=(low, high), ylim=(low, high))
-    axes.set_xlabel("outside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
-    axes.set_ylabel("inside", fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
+    corner: dict[str, Any] = {"ha": "right", "transform": axes.transAxes}
+    _note(axes, 0.97, 0.06, f"least ratio {LEAST_MOTION_RATIO:g}", color=VERMILION, **corner)
+    if unmeasured := int((~measured).sum()):
+        _note(axes, 0.97, 0.17, f"{UNKNOWN}: {unmeasured:,}", **corner)
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel="outside", ylabel="inside")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     return None
 
 
@@ -312,12 +302,12 @@ def _attribute(name: str) -> Draw:
     def draw(axes: Axes, index: pa.Table) -> None:
         words, code = coded(index, name)
         first = np.unique(coded(index, "subject")[1], return_index=True)[1]
-        rows = np.arange(len(words))
         for label, codes, color, shift in (("subjects", code[first], BLUE, -0.19), ("clips", code, SKY, 0.19)):
             counts = np.bincount(codes, minlength=len(words))
-            axes.barh(rows + shift, counts / len(codes), 0.34, color=color, label=label)
+            share = counts / len(codes)
+            axes.barh(np.arange(len(words)) + shift, share, 0.34, color=color, label=label)
             for row, count in enumerate(counts):
-                _note(axes, count / len(codes) + 0.01, row + shift, f"{count:,} ({count / len(codes):.0%})")
+                _note(axes, share[row] + 0.02 * share.max(), row + shift, f"{count:,} ({share[row]:.0%})")
         _bars(axes, words)
         _legend(axes)
 
@@ -341,6 +331,7 @@ class Panel:
 
 BANDS = {"Emotions": 230, "Action Units": 230, "Events": 230, "Subjects": 250, "Balance": 230}
 _GENDER, _RACE, _AGE = "apparent_gender", "apparent_race", "age_group"
+_SHARES = "number and share of subjects and of clips"
 _DERIVED = "clips; rows intended, columns derived from the AUs alone"
 PANELS = (
     Panel("Emotions", "Clips per emotion", "intended emotion, by split", _emotions, 0, 6),
@@ -351,9 +342,9 @@ PANELS = (
     Panel("Events", "Duration", "clips", _duration, 3, 3, left=40, bottom=40),
     Panel("Events", "Relative apex", "clips", _relative_apex, 6, 3, left=40, bottom=40),
     Panel("Events", "Motion at the apex", "gray levels, in the moved region and outside", _motion, 9, 3, 52, bottom=40),
-    Panel("Subjects", "Apparent gender", "count and share", _attribute(_GENDER), 0, 4, left=70),
-    Panel("Subjects", "Apparent race", "count and share", _attribute(_RACE), 4, 4, left=110),
-    Panel("Subjects", "Age group", "count and share", _attribute(_AGE), 8, 4, left=70),
+    Panel("Subjects", "Apparent gender", _SHARES, _attribute(_GENDER), 0, 4, left=70),
+    Panel("Subjects", "Apparent race", _SHARES, _attribute(_RACE), 4, 4, left=110),
+    Panel("Subjects", "Age group", _SHARES, _attribute(_AGE), 8, 4, left=70),
     Panel("Balance", "Apparent race and gender", "clips", _pairs(_RACE, _GENDER), 0, 4, left=110, top=20),
     Panel("Balance", "Apparent race and intended emotion", "clips", _pairs(_RACE, "emotion"), 4, 8, left=110, top=20),
 )
@@ -403,11 +394,6 @@ def _headline(index: pa.Table) -> tuple[str, str]:
     words, split = coded(index, "split")
     counts = np.bincount(split, minlength=len(words))
     splits = ", ".join(f"{word} {count:,}" for word, count in zip(words, counts, strict=True))
-    subjects = pc.count_distinct(index["subject"]).as_py()
-    parts = (f"{_many(len(index), 'clip')} ({splits})", _many(subjects, "subject"))
+    counted = (f"clips: {len(index):,} ({splits})", f"subjects: {len(pc.unique(index['subject'])):,}")
     made = (f"portraits: {names['source']}", f"generator: {names['generator']}", f"{index['fps'][0].as_py():g} fps")
-    return f"EquiME, profile {names['profile']}", " · ".join((*parts, *made))
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"EquiME, profile {names['profile']}", " · ".join((*counted, *made))

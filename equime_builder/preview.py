@@ -206,7 +206,8 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -
 def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) -> tuple[int, ...]:
     """Frame numbers of `MOMENTS` in a clip of `count` frames.
 
-    Halfway is where the acting AUs, summed, are nearest to half of their peak.
+    Halfway is where the acting AUs, summed, are nearest to half of their peak; where no frame
+    lies between, the next one.
 
     Args:
         curves: (T, AUs), intensities.
@@ -214,9 +215,11 @@ def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) 
     onset, apex, offset = (labels[f"{name}_frame"] for name in ("onset", "apex", "offset"))
     level = curves[:, [AUS.index(activation["au"]) for activation in labels["aus"]]].sum(axis=1)
     from_half = np.abs(level - level.max(initial=0.0) / 2)
-    up = onset + int(np.argmin(from_half[onset : apex + 1]))
-    down = apex + int(np.argmin(from_half[apex : offset + 1]))
-    return onset, up, apex, down, offset, count - 1
+
+    def halfway(start: int, end: int) -> int:
+        return min(range(start + 1, max(start + 2, end)), key=lambda frame: (from_half[frame], frame))
+
+    return onset, halfway(onset, apex), apex, halfway(apex, offset), offset, count - 1
 
 
 def _cell(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -249,7 +252,7 @@ def draw_sheet(shown: Sequence[Shown]) -> Page:
 def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
     profile, clips = shown[0].labels["profile"], len(shown)
     page.text(MARGIN, 26, f"EquiME, profile {profile}", size=22, weight="bold")
-    page.text(MARGIN, 58, f"{clips} clip{'s' if clips > 1 else ''} from onset to offset", size=13, color=MUTED)
+    page.text(MARGIN, 58, f"clips shown: {clips}", size=13, color=MUTED)
     heads = [(MARGIN, "clip", "labels, and apparent attributes")]
     heads += [(FRAMES_X + number * (CELL + GAP), name, "") for number, name in enumerate(MOMENTS)]
     heads.append((CHANGE_X, "apex − onset", f"luma × {AMPLIFICATION:g}, gray: no change"))
@@ -321,4 +324,4 @@ def _draw_curves(page: Page, clip: Shown, y: float, *, tallest: float) -> None:
     if axes.lines[1:]:
         place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1 + 14 / PLOT_WIDTH, 1.03)}
         size = 11 * POINTS_PER_PIXEL
-        axes.legend(frameon=False, fontsize=size, labelcolor=INK, handlelength=1.2, borderaxespad=0, **place)
+        axes.legend(frameon=False, fontsize=size, labelcolor=INK, handlelength=1.8, borderaxespad=0, **place)

@@ -52,7 +52,7 @@ def paint_beard(
         base * (0.55 + 0.25 * params.hair.beard_density),
         picture * 0.25 + colour.astype(np.float32) * 0.45,
     )
-    for third, shade in enumerate((0.55, 0.85, 1.3)):
+    for third, shade in enumerate((0.55, 0.85, 1.18)):
         mask = np.zeros(picture.shape[:2], np.uint8)
         cv2.polylines(mask, list(lines[third::3]), False, 255, max(1, round(frame.size / 512)), cv2.LINE_AA, 4)
         alpha = mask.astype(np.float32) * np.float32((0.45 + 0.4 * params.hair.beard_density) / 255)

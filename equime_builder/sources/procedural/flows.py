@@ -69,7 +69,7 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
         tight = skull_arc(grow=0.03, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
         top = np.sin(np.linspace(0, np.pi, ARC))[:, None] ** 1.2
         rim = tight + (skull_arc(grow=swell * 1.15, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0) - tight) * top
-    if style.end > 1:  # loose hair does not taper towards the ears
+    if style.end > 1 and style.flow != "curls":  # loose hair does not taper towards the ears
         rim[:, 0] += 0.10 * swell / 0.15 * np.sign(rim[:, 0]) * np.abs(np.cos(np.linspace(0, np.pi, ARC))) ** 3
     rim[:, 0] += float(marks[[0, -1], 0].mean())
     return Scalp(frame, style, line, rim.astype(np.float32), params)
@@ -205,7 +205,7 @@ def _crown(scalp: Scalp, rng: np.random.Generator, count: int) -> Array:
     at = np.arctan2(outline[:, 1] - middle[1], outline[:, 0] - middle[0])
     order = np.argsort(at)
     limit = np.interp(angle, at[order], border[order], period=2 * np.pi)
-    inside = np.hypot(tries[:, 0] - middle[0], tries[:, 1] - middle[1]) < limit
+    inside = np.hypot(tries[:, 0] - middle[0], tries[:, 1] - middle[1]) < limit * 0.985
     hairline = np.interp(tries[:, 0], scalp.line[:, 0], scalp.line[:, 1], left=9.0, right=9.0)
     beside = np.abs(tries[:, 0]) > 0.99 + 0.02 * np.maximum(0, tries[:, 1])
     kept = tries[inside & ((tries[:, 1] < hairline) | beside)]
@@ -214,12 +214,11 @@ def _crown(scalp: Scalp, rng: np.random.Generator, count: int) -> Array:
 
 def sides_only(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """What remains above the ears of a bald crown."""
-    count //= 3
-    along = rng.random(count)[:, None] * 0.17
+    along = rng.random(count)[:, None] ** 0.8 * 0.19
     along = np.where(rng.random((count, 1)) < 0.5, along, 1 - along)
-    start = rng.random((count, 1))
+    start = rng.uniform(-1.1, 0.75, (count, 1))  # from the temple's skin to the silhouette
     t = np.linspace(0, 1, 5)[None]
-    return scalp.between(along - (along - 0.5) * 0.05 * t, start * 0.75 + 0.35 * t)
+    return scalp.between(along + (along - 0.5) * 0.10 * t, start + 0.45 * t)
 
 
 FLOWS: dict[str, tuple[Callable[[Scalp, np.random.Generator, int], Strands], int]] = {

@@ -1,4 +1,4 @@
-"""Head hair: a soft mass and strands that follow the style's flow, lit as one rounded volume; or a headscarf."""
+"""Head hair: a soft mass and strands that follow the style's flow, lit as one rounded volume."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from equime_builder.sources.procedural.canvas import (
     filled,
     fixed,
     light_of,
-    shifted,
     softened,
-    stroked,
     tint,
-    value_noise,
 )
 from equime_builder.sources.procedural.flows import (
     ARC,
@@ -45,7 +42,7 @@ def _colour(scalp: Scalp) -> Array:
     return np.asarray(np.array(hair.colour) * (1 - hair.grey) + GREY * hair.grey, dtype=np.float32)
 
 
-def _lighting(scalp: Scalp, points: Array) -> tuple[Array, Array]:
+def volume_light(scalp: Scalp, points: Array) -> tuple[Array, Array]:
     """Return brightness and highlight of the hair's rounded volume at local `points` (..., 2)."""
     x, y = points[..., 0], points[..., 1]
     light = light_of(scalp.params.scene)
@@ -63,7 +60,7 @@ def _lit_ground(scalp: Scalp, dim: float) -> np.ndarray:
     size = scalp.frame.size
     axis = (np.arange(64, dtype=np.float32) + 0.5) * size / 64
     x, y = np.meshgrid(axis, axis)
-    bright, _ = _lighting(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
+    bright, _ = volume_light(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
     ground = _colour(scalp) * (0.52 * dim * bright[..., None] * 255)
     return np.asarray(cv2.resize(np.clip(ground, 0, 255).astype(np.uint8), (size, size)))
 
@@ -80,7 +77,7 @@ def _brightness(scalp: Scalp, strands: Strands, rng: np.random.Generator) -> tup
     lock = np.sin(23 * root[:, 0] + 3 * root[:, 1]) + np.sin(31 * strands[:, -1, 0] + 11 * middle[:, 1])
     contrast = CONTRAST.get(scalp.style.flow, 1.0)
     own = 0.11 * lock[:, None] + 0.17 * rng.standard_normal((len(strands), 1)) + 0.24 * (across**2 - 0.6)
-    bright, band = _lighting(scalp, pieces[:, :, PIECE // 2])
+    bright, band = volume_light(scalp, pieces[:, :, PIECE // 2])
     gloss = 0.10 if scalp.style.flow == "curls" else 0.20
     value = bright * (0.80 + contrast * own) + gloss * band * (1 + 1.5 * contrast * own)
     return pieces.reshape(-1, PIECE, 2), np.asarray(value.ravel(), dtype=np.float32)
@@ -126,9 +123,11 @@ def _lay(
 def _mass(scalp: Scalp) -> np.ndarray:
     """Return the uint8 mask of the hair on the head."""
     along = np.linspace(0, 1, ARC)
-    inset, outset = scalp.between(along, np.full(ARC, 0.10)), scalp.between(along, np.full(ARC, 0.97))
+    crowned = scalp.style.flow == "curls" and scalp.style.end > 0  # big curls make their own edge
+    inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.10, 0.60 if crowned else 0.97))
     if scalp.style.flow == "sides":
-        parts = [np.concatenate([inset[a], outset[a][::-1]]) for a in (slice(0, 13), slice(ARC - 13, ARC))]
+        temple = scalp.between(along, np.full(ARC, -0.6))
+        parts = [np.concatenate([temple[a], outset[a][::-1]]) for a in (slice(0, 13), slice(ARC - 13, ARC))]
     else:
         parts = [np.concatenate([inset, outset[::-1]])]
     mask = filled([scalp.pixels(p) for p in parts], size=scalp.frame.size)
@@ -151,8 +150,10 @@ def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng:
     if style.end <= 0 or style.flow == "scarf":
         return
     if style.flow == "curls":
-        mass = filled([scalp.pixels(smooth_curve(crown_outline(scalp), samples=160))], size=frame.size)
-        _lay(picture, scalp, curled(scalp, rng, 500), _blurred(mass, 0.02 * frame.unit), rng, dim=0.7)
+        outline = crown_outline(scalp)
+        inside = outline.mean(0) + 0.94 * (outline - outline.mean(0))  # curls, not the mass, make the edge
+        mass = filled([scalp.pixels(smooth_curve(inside, samples=160))], size=frame.size)
+        _lay(picture, scalp, curled(scalp, rng, 900), _blurred(mass, 0.02 * frame.unit), rng, dim=0.7)
         return
     end = loose_end(scalp) - 0.05
     wide = 1.02 + style.swell * 0.8 + 0.12 * params.hair.volume
@@ -174,12 +175,9 @@ def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng:
 
 
 def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
-    """Paint in place the hair of the head, its shadow on the skin, or a headscarf."""
+    """Paint in place the hair of the head, and its shadow on the skin; nothing where there is none."""
     scalp = scalp_of(params, frame)
-    if scalp.style.flow == "none":
-        return
-    if scalp.style.flow == "scarf":
-        _scarf(picture, scalp, rng)
+    if scalp.style.flow not in FLOWS:
         return
     make, count = FLOWS[scalp.style.flow]
     strands, mass = make(scalp, rng, count), _mass(scalp)
@@ -191,67 +189,3 @@ def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.ran
         over = fringe(scalp, rng, 420)
         blank = np.zeros_like(mass)
         _lay(picture, scalp, over, blank, rng, dim=1.0)
-
-
-def _lit_scarf(scalp: Scalp) -> Array:
-    size = scalp.frame.size
-    x, y = np.meshgrid(*2 * [(np.arange(64, dtype=np.float32) + 0.5) * size / 64])
-    bright, _ = _lighting(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
-    return np.asarray(cv2.resize(bright.astype(np.float32), (size, size)))
-
-
-def _scarf(picture: Array, scalp: Scalp, rng: np.random.Generator) -> None:
-    frame, unit = scalp.frame, scalp.frame.unit
-    cloth = (
-        np.array(scalp.params.scene.backdrop_colours[1], np.float32)[::-1] * 0.5
-        + np.array(scalp.params.scene.cloth, np.float32) * 0.5
-    )
-    outer = np.concatenate(
-        [
-            scalp.rim,
-            [
-                (1.25, 0.8),
-                (1.2, 1.5),
-                (1.8, 2.2),
-                (2.3, 2.6),
-                (-2.3, 2.6),
-                (-1.8, 2.2),
-                (-1.2, 1.5),
-                (-1.25, 0.8),
-            ],
-        ]
-    )
-    local = (frame.points((234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152)) - scalp.origin) / unit
-    right = (frame.points((454, 323, 361, 288, 397, 365, 379, 378, 400, 377)) - scalp.origin) / unit
-    cheeks = [shifted(part * (0.97, 1.0), 0, 0.02) for part in (right, local[::-1])]
-    face = np.concatenate([shifted(scalp.line[2:-2], 0, 0.07), *cheeks])
-    inner = smooth_curve(np.concatenate([face[::3], face[:1]]), samples=120)
-    mask = filled([scalp.pixels(smooth_curve(np.concatenate([outer[::3], outer[:1]]), samples=160))], size=frame.size)
-    hole = filled([scalp.pixels(inner)], size=frame.size)
-    alpha = softened(cv2.min(mask, 255 - hole), 0.7)
-    bright = _lit_scarf(scalp)
-    folds = np.zeros((frame.size, frame.size), np.uint8)
-    lines = []
-    for k in range(26):
-        side = 1 if k % 2 else -1
-        out = rng.uniform(0.1, 1.0)
-        start = scalp.between(np.array(0.5 + side * rng.uniform(0.1, 0.4)), np.array(out))
-        lines.append(
-            smooth_curve(
-                np.stack(
-                    [
-                        start,
-                        (side * (1.0 + 0.15 * out), 0.4),
-                        (side * (0.85 + 0.2 * out), 1.3),
-                        (-side * rng.uniform(-0.4, 0.8), 1.8 + 0.4 * out),
-                    ]
-                ).astype(np.float32),
-                samples=24,
-            )
-        )
-    stroked(folds, [scalp.pixels(line) for line in lines], value=255, width=max(1, round(0.03 * unit)))
-    crease = softened(folds, 0.03 * unit)
-    rim = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), 0.07 * unit)
-    value = bright * (1 - 0.30 * crease) * (1 - 0.35 * rim) * (1 + 0.03 * value_noise(rng, (80, 80), bright.shape))
-    tint(picture, cv2.GaussianBlur(alpha, (0, 0), 0.05 * unit) * 0.6, (0.75, 0.68, 0.66))
-    blend(picture, alpha, np.clip(cloth + 0.06, 0, 1) * value[..., None])

@@ -18,11 +18,12 @@ from equime_builder.sources.procedural.geometry import OVAL, Array, landmarks_of
 from equime_builder.sources.procedural.hair import paint_hair, paint_hair_behind
 from equime_builder.sources.procedural.head import head_field
 from equime_builder.sources.procedural.parameters import FaceParameters
+from equime_builder.sources.procedural.scarf import paint_scarf
 from equime_builder.sources.procedural.skin import face_skin
+from equime_builder.sources.procedural.tables import HAIR_STYLES
 
 MIN_SIZE, MAX_SIZE = 64, 2048
 SUPERSAMPLING = 2
-SHOULDERS_ABOVE_EARS = 0.5
 
 
 def render_face(params: FaceParameters, *, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -44,7 +45,7 @@ def render_face(params: FaceParameters, *, size: int) -> tuple[NDArray[np.uint8]
     return pixels, (frame.landmarks / SUPERSAMPLING).astype(np.float32)
 
 
-_STREAMS = ("sensor", "backdrop", "behind", "body", "skin", "nose", "mouth", "brows", "eyes", "beard", "hair")
+_STREAMS = ("sensor", "backdrop", "behind", "body", "skin", "mouth", "brows", "eyes", "beard", "hair")
 
 
 def _streams(params: FaceParameters, name: str) -> np.random.Generator:
@@ -59,7 +60,9 @@ def _painted(params: FaceParameters, frame: Frame) -> Array:
     picture = backdrop(params.scene, _streams(params, "backdrop"), size=frame.size)
     paint_hair_behind(picture, params, frame, _streams(params, "behind"))
     paint_body(picture, params, frame, _streams(params, "body"))
-    paint_ears(picture, params, frame)
+    covered = HAIR_STYLES[params.hair.style].flow == "scarf"
+    if not covered:
+        paint_ears(picture, params, frame)
     skin = cv2.resize(face_skin(params, half, head, _streams(params, "skin")), (frame.size, frame.size))
     oval = smooth_curve(frame.points((*OVAL, OVAL[0])), samples=160)
     blend(picture, softened(filled([oval, skull_polygon(frame)], size=frame.size), 0.8), skin)
@@ -68,5 +71,6 @@ def _painted(params: FaceParameters, frame: Frame) -> Array:
     paint_beard(picture, params, frame, head, _streams(params, "beard"))
     paint_eyes(picture, params, frame, _streams(params, "eyes"))
     paint_brows(picture, params, frame, _streams(params, "brows"))
-    paint_hair(picture, params, frame, _streams(params, "hair"))
+    paint_head_cover = paint_scarf if covered else paint_hair
+    paint_head_cover(picture, params, frame, _streams(params, "hair"))
     return picture

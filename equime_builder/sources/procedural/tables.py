@@ -187,7 +187,8 @@ GENDER_SHAPE: dict[str, dict[str, float]] = {
 # Brings the average face to the neutral reading of FaceLandmarker's blendshapes: the portraits behind the template
 # hold their brows a little high and their lips a little narrow.
 NEUTRAL_SHAPE: dict[str, float] = {
-    "brow_height": -1.2,
+    "brow_height": -1.5,
+    "brow_tilt": 0.5,
     "mouth_width": 0.9,
     "eye_opening": -0.35,
     "face_width": -0.6,
@@ -200,7 +201,8 @@ OLD_SHAPE: dict[str, float] = {
     "nose_length": 0.5, "nose_width": 0.3, "philtrum": 0.5, "brow_height": -0.3, "fullness": -0.4,
 }  # fmt: skip
 CHILD_SHAPE: dict[str, float] = {
-    "fullness": 1.5, "jaw_width": -0.7, "chin_length": -2.2, "chin_width": -0.4, "nose_length": -2.2, "nose_depth": -0.7,
+    "fullness": 1.5, "jaw_width": -0.7, "chin_length": -2.2, "chin_width": -0.4, "nose_length": -2.2,
+    "nose_depth": -0.7,
     "nose_width": -0.7, "eye_size": 1.4, "eye_opening": 0.3, "forehead": 0.4, "brow_ridge": -0.8, "philtrum": -0.6,
     "mouth_width": -0.5, "cheekbones": -0.5,
 }  # fmt: skip

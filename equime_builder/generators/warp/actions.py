@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from equime_builder.generators.warp.anatomy import LIP_STATIONS
+
 AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
 BLINK = 45
 FULL_INTENSITY = 5.0
@@ -77,6 +79,26 @@ TOP = ("hairline", "temple")
 
 def _pulls(**moves: tuple[float, float]) -> tuple[Pull, ...]:
     return tuple(Pull(group, out, up) for group, (out, up) in moves.items())
+
+
+def _lips(
+    *,
+    corner: tuple[float, float],
+    upper: tuple[float, float] = (0, 0),
+    seam: tuple[float, float] = (0, 0),
+    lower: tuple[float, float] = (0, 0),
+) -> tuple[Pull, ...]:
+    """Pulls of the whole mouth: `corner` (out, up), and for each row `up` in the middle and half way.
+
+    Along a row, `up` is the parabola through middle, half way and corner, and `out` grows evenly to the corner's:
+    lips bend and stretch as one band.
+    """
+    pulls = [Pull("corner", *corner)]
+    for row, (middle, half) in (("upper", upper), ("seam", seam), ("lower", lower)):
+        for k, x in enumerate(LIP_STATIONS):
+            up = 2 * middle * (x - 0.5) * (x - 1) + 4 * half * x * (1 - x) + 2 * corner[1] * x * (x - 0.5)
+            pulls.append(Pull(f"{row}_{k}", corner[0] * x, up))
+    return tuple(pulls)
 
 
 def _line(*spots: Spot, width: float = 0.03, depth: float = 0.2) -> Furrow:
@@ -151,12 +173,10 @@ ACTIONS: dict[int, Action] = {
             brow_inner=(-0.04, -0.05), brow_medial=(-0.03, -0.05), brow_mid=(-0.01, -0.05),
             brow_lateral=(0, -0.05), glabella=(0, -0.05), glabella_low=(0, -0.05), nose_side=(0, 0.07),
             nose_wing=(0.02, 0.16), cheek_inner=(0, 0.12), cheek_top_inner=(0, 0.06),
-            fold_top=(0.02, 0.16), fold=(0.02, 0.12), upper_lip=(0.01, 0.135),
-            upper_lip_lateral=(0.03, 0.17), philtrum_side=(0.02, 0.2), philtrum=(0, 0.1),
-            upper_lip_side=(0.04, 0.2), seam=(0.02, 0.13), seam_side=(0.04, 0.19),
+            fold_top=(0.02, 0.16), fold=(0.02, 0.12), philtrum_side=(0.02, 0.2), philtrum=(0, 0.1),
             corner_above=(0.02, 0.14),
-        ),
-        hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "corner", "lower_lip", "hairline"),
+        ) + _lips(corner=(0.03, 0.02), upper=(0.135, 0.18), seam=(0.13, 0.16)),
+        hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "hairline"),
         parts=(Part("mouth", 0.08, 0.0),),
         furrows=(
             _line((168, 6, 0.1), (193, 122, 0.2), depth=0.18, width=0.02),
@@ -167,57 +187,43 @@ ACTIONS: dict[int, Action] = {
     ),
     10: Action(
         pulls=_pulls(
-            upper_lip=(0.02, 0.16), upper_lip_lateral=(0.055, 0.185), upper_lip_side=(0.08, 0.21),
-            seam=(0.04, 0.16), seam_side=(0.08, 0.21), philtrum=(0, 0.12), philtrum_side=(0.02, 0.21),
-            fold_top=(0.02, 0.16), fold=(0.02, 0.14), corner_above=(0.03, 0.15), nose_wing=(0.01, 0.06),
-            cheek_inner=(0, 0.11), cheek=(0, 0.06), corner=(0.01, 0.01), lower_lip=(0, -0.03),
-            lower_lip_lateral=(0, -0.03),
-        ),
-        hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw", "lower_lip_side"),
+            philtrum=(0, 0.12), philtrum_side=(0.02, 0.21), fold_top=(0.02, 0.16), fold=(0.02, 0.14),
+            corner_above=(0.03, 0.15), nose_wing=(0.01, 0.06), cheek_inner=(0, 0.11), cheek=(0, 0.06),
+        ) + _lips(corner=(0.05, 0), upper=(0.16, 0.20), seam=(0.16, 0.18), lower=(-0.03, -0.02)),
+        hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
         parts=(Part("mouth", 0.07, 0.0),),
         reach=0.6,
     ),
     12: Action(
         pulls=_pulls(
-            corner=(0.2, 0.27), upper_lip_side=(0.13, 0.165), lower_lip_side=(0.11, 0.12),
-            seam_side=(0.12, 0.14), upper_lip_lateral=(0.05, 0.03), lower_lip_lateral=(0.05, 0.01),
-            upper_lip=(0, -0.02), lower_lip=(0, -0.025), seam=(0, -0.025), corner_outside=(0.18, 0.23),
-            corner_above=(0.13, 0.19), corner_below=(0.11, 0.15), fold=(0.09, 0.16),
-            fold_top=(0.04, 0.08), cheek_low=(0.05, 0.13), cheek=(0.02, 0.09), cheek_inner=(0.02, 0.08),
-            under_corner=(0.04, 0.05),
-        ),
+            corner_outside=(0.18, 0.23), corner_above=(0.13, 0.19), corner_below=(0.11, 0.15),
+            fold=(0.09, 0.16), fold_top=(0.04, 0.08), cheek_low=(0.05, 0.13), cheek=(0.02, 0.09),
+            cheek_inner=(0.02, 0.08), under_corner=(0.04, 0.05),
+        ) + _lips(corner=(0.20, 0.27), upper=(-0.02, 0.08), seam=(-0.025, 0.06), lower=(-0.025, 0.05)),
         hold=("lid_lower", "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
         furrows=(_line(*NASOLABIAL, depth=0.28, width=0.035),),
     ),
     14: Action(
         pulls=_pulls(
-            corner=(0.2, 0.01), upper_lip_side=(0.14, -0.05), lower_lip_side=(0.14, 0.18),
-            seam_side=(0.14, 0.01), seam=(0.01, 0), upper_lip_lateral=(0.02, -0.11),
-            lower_lip_lateral=(0.02, 0.08), upper_lip=(0, -0.12), lower_lip=(0, 0.12),
             corner_outside=(0.08, 0.01), corner_above=(0.07, -0.05), corner_below=(0.07, 0.06),
-        ),
+        ) + _lips(corner=(0.20, 0.01), upper=(-0.12, -0.10), lower=(0.12, 0.13)),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((186, 57, 0.8), (57, 212, 0.1), (43, 57, 0.8), depth=0.35, width=0.03),),
         reach=0.6,
     ),
     15: Action(
         pulls=_pulls(
-            corner=(0.2, -0.27), upper_lip_side=(0.15, -0.18), lower_lip_side=(0.2, -0.2),
-            seam_side=(0.17, -0.19), upper_lip=(0.01, -0.07), upper_lip_lateral=(0.06, -0.03),
-            lower_lip=(0.02, 0), lower_lip_lateral=(0.1, -0.1), seam=(0.03, -0.03),
             corner_outside=(0.14, -0.2), corner_above=(0.08, -0.15), corner_below=(0.14, -0.2),
             under_corner=(0.05, -0.1), fold=(0, -0.05),
-        ),
+        ) + _lips(corner=(0.20, -0.27), upper=(-0.03, -0.09), seam=(-0.02, -0.09), lower=(0, -0.10)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "cheek_low"),
         furrows=(_line((57, 43, 0.3), (43, 202, 0.6), (202, 210, 0.4), depth=0.25, width=0.035),),
     ),
     17: Action(
         pulls=_pulls(
             chin=(0, 0.15), chin_side=(0, 0.06), under_lip=(0, 0.18), under_lip_side=(0, 0.12),
-            lower_lip=(0, 0.24), lower_lip_lateral=(0.01, 0.2), lower_lip_side=(0.02, 0), seam=(0, 0.16),
-            seam_side=(0.01, 0.04), upper_lip=(0, 0.05), upper_lip_side=(0.01, 0), corner=(0.06, -0.085),
-        ),
+        ) + _lips(corner=(0.06, -0.085), upper=(0.05, 0.03), seam=(0.16, 0.08), lower=(0.24, 0.14)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "fold", "jaw_inside"),
         furrows=(
             _line((18, 17, 0.0), (83, 84, 0.0), (182, 181, 0.1), depth=0.18, width=0.035),
@@ -230,31 +236,23 @@ ACTIONS: dict[int, Action] = {
     ),
     20: Action(
         pulls=_pulls(
-            corner=(0.3, -0.035), upper_lip_side=(0.26, -0.01), lower_lip_side=(0.22, -0.01),
-            seam_side=(0.24, -0.01), upper_lip_lateral=(0.08, -0.01), lower_lip_lateral=(0.08, 0),
             corner_outside=(0.23, -0.03), corner_above=(0.18, -0.01), corner_below=(0.19, -0.02),
             cheek_low=(0.06, 0), under_corner=(0.07, -0.01),
-        ),
+        ) + _lips(corner=(0.30, -0.035)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "chin", "fold_top"),
         furrows=(_line((57, 212, 0.3), (212, 57, 0.3), (43, 202, 0.3), depth=0.18, width=0.035),),
     ),
     23: Action(
-        pulls=_pulls(
-            corner=(0, 0), upper_lip=(0, -0.13), upper_lip_lateral=(0, -0.14),
-            upper_lip_side=(0.02, -0.05), lower_lip=(0, 0.14), lower_lip_lateral=(0, 0.14),
-            lower_lip_side=(0.02, 0.05),
-        ),
-        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam", "philtrum"),
+        pulls=_lips(corner=(0, 0), upper=(-0.13, -0.12), lower=(0.14, 0.12)),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "philtrum"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.14, width=0.03),),
         reach=0.4,
     ),
     24: Action(
         pulls=_pulls(
-            corner=(0.05, 0.01), upper_lip=(0, -0.14), upper_lip_lateral=(0.01, -0.165),
-            upper_lip_side=(0.04, -0.055), lower_lip=(0, 0.16), lower_lip_lateral=(0, 0.16),
-            lower_lip_side=(0.04, 0.055), seam_side=(0.04, 0.01), philtrum=(0, -0.04),
-        ),
-        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "seam"),
+            philtrum=(0, -0.04),
+        ) + _lips(corner=(0.05, 0.01), upper=(-0.14, -0.14), lower=(0.16, 0.13)),
+        hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.16, width=0.03),),
         reach=0.45,
     ),

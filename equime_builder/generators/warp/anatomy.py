@@ -34,6 +34,14 @@ _PAIRS = (
 )
 MIRROR: dict[int, int] = {int(a): int(b) for a, b in (pair.split(":") for pair in _PAIRS.split())}
 
+# The lips' three rows from the middle towards the corner, and how far along the way each point lies.
+LIP_ROWS: dict[str, tuple[int, ...]] = {
+    "upper": (0, 37, 39, 40, 185),
+    "seam": (13, 82, 81, 80, 191),
+    "lower": (17, 84, 181, 91, 146),
+}
+LIP_STATIONS = (0.0, 0.2, 0.4, 0.62, 0.85)
+
 GROUPS: dict[str, tuple[int, ...]] = {
     "brow_inner": (55, 107),
     "brow_medial": (65, 66),
@@ -92,6 +100,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "chin_edge": (152, 148, 176, 149),
     "jaw": (150, 136, 172, 58, 132),
     "jaw_inside": (210, 214, 192, 135),
+    **{f"{row}_{k}": (point,) for row, points in LIP_ROWS.items() for k, point in enumerate(points)},
 }
 
 MIDLINE = (10, 151, 9, 8, 168, 2, 164, 0, 17, 18, 200, 152)

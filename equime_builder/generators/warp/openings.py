@@ -23,6 +23,8 @@ _EYE_BOTTOM = (31, 228, 229, 230, 231, 232, 233)
 # A mouth counts as closed while its inner lips are nearer than this (IOD).
 _CLOSED = 0.03
 _MARGIN = 4
+# Over this length (IOD) the continued interior of an open mouth falls to darkness.
+_SHADOW = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _line(at: Floats, points: Floats) -> Floats:
 def _surroundings(name: str) -> tuple[tuple[int, ...], tuple[int, ...], float, float]:
     """Landmarks above and below where an opening's motion ends, and the box's reach sideways and down."""
     if name == "mouth":
-        return (2,), (152,), 1.9, 1.5
+        return (2,), (152,), 2.2, 1.5
     mirror = MIRROR if name == "left_eye" else {}
     above, below = (tuple(mirror.get(p, p) for p in row) for row in (_EYE_TOP, _EYE_BOTTOM))
     return above, below, 1.1, 1.2
@@ -108,12 +110,14 @@ def edge_motion(opening: Opening, part: Part, frame: FaceFrame) -> tuple[Floats,
         away = outside[..., below]
         if part.jaw and below:
             fade = 1 - np.clip((away - 0.8) / 0.55, 0, 1)
-            width = 1 + 0.9 * np.clip(away, 0, 1)
+            width = 1 + 1.2 * np.clip(away, 0, 1)
         else:
             fade = 1 - np.clip(away * 1.05 - 0.05, 0, 1)
             width = np.ones_like(away)
         fade = fade * fade * (3 - 2 * fade)
         profile = np.clip(1 - np.abs(opening.across / width) ** 2.5, 0, 1)
+        if part.jaw and below:
+            profile = profile ** (1 + np.clip(away, 0, 1))
         length = opening.height if part.relative else frame.iod * profile
         sign = -1 if below else 1
         moved.append((sign * amount * length * fade)[..., None] * frame.up)
@@ -126,6 +130,13 @@ def _clamped(opening: Opening, box: Box, up: Floats) -> Floats:
     inset = np.minimum(INSET + 0.5, opening.height[box.within(opening.box)] / 2)
     down = np.maximum(inset - clear[..., 0], 0) - np.maximum(inset - clear[..., 1], 0)
     return np.asarray(grid(box) - down[..., None] * up, np.float32)
+
+
+def _shadowed(opening: Opening, frame: FaceFrame, seen: Bytes) -> Bytes:
+    """The mouth's interior continued under the lips, darker with the distance from what the portrait shows."""
+    hidden = np.maximum(-opening.clear.min(axis=2), 0) / np.float32(_SHADOW * frame.iod)
+    shade = cv2.resize(1 - np.float32(0.65) * np.minimum(hidden, 1), seen.shape[::-1])
+    return np.asarray(np.rint(16 + (seen - np.float32(16)) * shade), np.uint8)
 
 
 def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, chroma: Bytes) -> None:
@@ -143,7 +154,8 @@ def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, 
             source * LUMA_SCALE, halve, size,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        finer[fine] = cv2.remap(finer, dense, None, cv2.INTER_LINEAR)
+        seen = cv2.remap(finer, dense, None, cv2.INTER_LINEAR)
+        finer[fine] = _shadowed(opening, frame, seen) if opening.is_mouth else seen
         chroma[box.slices] = cv2.remap(chroma, source, None, cv2.INTER_LINEAR)
         return
     lips = np.abs(opening.clear).max(axis=2) < 0.05 * frame.iod

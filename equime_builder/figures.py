@@ -66,7 +66,7 @@ class Page:
         """Axes whose frame is the given box, with the house's ticks and spines."""
         bottom = 1 - (y + height) / self.height
         axes = self.figure.add_axes((x / self.width, bottom, width / self.width, height / self.height))
-        axes.tick_params(labelsize=11 * POINTS_PER_PIXEL, colors=MUTED, length=3, width=0.6, pad=3)
+        axes.tick_params(which="both", labelsize=11 * POINTS_PER_PIXEL, colors=MUTED, length=3, width=0.6, pad=3)
         for name, spine in axes.spines.items():
             spine.set_visible(name in ("left", "bottom"))
             spine.set(color=RULE, linewidth=0.8)
@@ -290,7 +290,7 @@ def _motion(axes: Axes, index: pa.Table) -> None:
     _note(axes, 0.97, 0.06, f"least ratio {LEAST_MOTION_RATIO:g}", color=VERMILION, **corner)
     if unmeasured := int((~measured).sum()):
         _note(axes, 0.97, 0.17, f"{UNKNOWN}: {unmeasured:,}", **corner)
-    axes.set(xlim=(low, high), ylim=(low, high), xlabel="outside", ylabel="inside")
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel="outside of the moved region", ylabel="inside")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     return None
@@ -341,7 +341,7 @@ PANELS = (
     Panel("Events", "Intensity", "activations; A-E are the letters of FACS", _intensity, 0, 3, left=40, bottom=40),
     Panel("Events", "Duration", "clips", _duration, 3, 3, left=40, bottom=40),
     Panel("Events", "Relative apex", "clips", _relative_apex, 6, 3, left=40, bottom=40),
-    Panel("Events", "Motion at the apex", "gray levels, in the moved region and outside", _motion, 9, 3, 52, bottom=40),
+    Panel("Events", "Motion at the apex", "gray levels; the darker, the more clips", _motion, 9, 3, 52, bottom=40),
     Panel("Subjects", "Apparent gender", _SHARES, _attribute(_GENDER), 0, 4, left=70),
     Panel("Subjects", "Apparent race", _SHARES, _attribute(_RACE), 4, 4, left=110),
     Panel("Subjects", "Age group", _SHARES, _attribute(_AGE), 8, 4, left=70),

@@ -192,8 +192,14 @@ def _from_tables(root: Path, keys: Sequence[str]) -> dict[str, tuple[bytes, NDAr
 
 
 def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -> Shown:
-    """Decode what a row shows."""
+    """Decode what a row shows.
+
+    Raises:
+        ValueError: the video ends before the offset.
+    """
     planes = decode_planes(video, first=labels["onset_frame"])
+    if labels["onset_frame"] + len(planes) <= labels["offset_frame"]:
+        raise ValueError(f"clip {labels['key']}: its video ends before the offset, frame {labels['offset_frame']}")
     frames = moments(labels, curves, len(planes) + labels["onset_frame"])
     pictures = [planes[frame - labels["onset_frame"]] for frame in frames]
     height = planes.shape[1] * 2 // 3
@@ -225,7 +231,7 @@ def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) 
 def _cell(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The face of a picture at the size of a cell."""
     height, width = picture.shape[:2]
-    left, top, side = round(CROP[0] * width), round(CROP[1] * height), round(CROP[2] * width)
+    left, top, side = round(CROP[0] * width), round(CROP[1] * height), round(CROP[2] * min(height, width))
     face = picture[top : top + side, left : left + side]
     method = cv2.INTER_AREA if face.shape[0] > CELL else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(face, (CELL, CELL), interpolation=method), np.uint8)

@@ -90,8 +90,9 @@ def test_named_keys_are_shown_in_their_order(root: Path, index: pa.Table, tmp_pa
 
 @pytest.mark.parametrize("draw", [contact_sheet, composition_page])
 def test_the_same_dataset_gives_the_same_bytes(draw, root: Path, tmp_path: Path) -> None:
+    options = {"rows": 1} if draw is contact_sheet else {}
     for name in ("a.png", "b.png"):
-        draw(root, tmp_path / name)
+        draw(root, tmp_path / name, **options)
     first, second = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
     assert first == second and b"Software" not in first
 
@@ -170,6 +171,12 @@ def test_a_missing_file_of_samples_is_named(index: pa.Table, tmp_path: Path) -> 
     nowhere = change(index, **{field.name: [None] * len(index) for field in LOCATION})
     with pytest.raises(FolderError, match="no samples"):
         read_samples(tmp_path, nowhere.to_pylist())
+
+
+def test_a_clip_that_ends_early_is_named(root: Path, index: pa.Table) -> None:
+    row = index.to_pylist()[0]
+    with pytest.raises(ValueError, match=rf"clip {row['key']}: its video ends before the offset, frame 900"):
+        show({**row, "offset_frame": 900}, *read_samples(root, [row])[row["key"]])
 
 
 def test_the_choice_is_spread_over_the_labels(index: pa.Table) -> None:

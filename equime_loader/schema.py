@@ -43,6 +43,7 @@ AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25,
 KEY_PATTERN = re.compile(r"[a-z]+_[mfu]_[a-z0-9]+_[0-9]{3}")
 
 VIDEO, CURVES = "video", "au_curves"
+_LARGEST = float(np.finfo(np.float32).max)
 _ACTIVATION = pa.struct([("au", pa.int16()), ("side", pa.string()), ("intensity", pa.float32())])
 
 
@@ -167,10 +168,9 @@ def age_group(age: float) -> str:
     Raises:
         ValueError: age outside 0..130.
     """
-    for name, (low, high) in AGE_GROUPS.items():
-        if low <= age < high + 1:
-            return name
-    raise ValueError(f"{age=} must lie within 0..130 years")
+    if not 0 <= age <= 130:
+        raise ValueError(f"{age=} must lie within 0..130 years")
+    return next(name for name, (low, high) in AGE_GROUPS.items() if low <= age < high + 1)
 
 
 def _to_arrow(field: Field) -> pa.Field:
@@ -236,18 +236,26 @@ def sample_json(labels: Mapping[str, Any]) -> bytes:
     """JSON member of a sample: the labels in schema order, UTF-8, one line, byte for byte reproducible.
 
     Numbers are the shortest decimals of their float32 values, so that JSON, Parquet and Arrow say the same.
+
+    Raises:
+        ValueError: a number that no float32 can hold, NaN and infinity among them.
     """
-    values = {field.name: _shortest(labels[field.name]) for field in LABELS}
+    values = {field.name: _plain(labels[field.name], field.kind, field.name) for field in LABELS}
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _shortest(value: Any) -> Any:
-    if isinstance(value, float):
+def _plain(value: Any, kind: pa.DataType, name: str) -> Any:
+    """A value as Arrow would give it back: fields of a struct in their order, whole numbers as floats."""
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        return {child.name: _plain(value[child.name], child.type, name) for child in kind}
+    if pa.types.is_list(kind):
+        return [_plain(part, kind.value_type, name) for part in value]
+    if pa.types.is_floating(kind):
+        if not abs(value) <= _LARGEST:
+            raise ValueError(f"{name}={value} is no float32 number")
         return float(str(np.float32(value)))
-    if isinstance(value, Mapping):
-        return {name: _shortest(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_shortest(part) for part in value]
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -154,3 +155,14 @@ def test_a_face_landmarker_finds_the_faces_where_they_are_drawn() -> None:
             distance = np.linalg.norm(drawn[473, :2] - drawn[468, :2])
             errors.append(np.median(np.linalg.norm(found - drawn[:, :2], axis=1)) / distance)
     assert np.median(errors) < 0.04
+
+
+def test_parameters_changed_by_hand_are_checked() -> None:
+    params = draw_face(seed=1, gender="Man", race="black", age=40)
+    assert replace(params, skin=replace(params.skin, tone=3.5)).skin.tone == 3.5
+    with pytest.raises(ValueError, match=r"tone is 10; expected 0\.\.9"):
+        replace(params.skin, tone=10)
+    with pytest.raises(ValueError, match="style is 'mohawk'; expected one of 'cropped'"):
+        replace(params.hair, style="mohawk")
+    with pytest.raises(ValueError, match="age is 5"):
+        replace(params, age=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -14,6 +14,20 @@ RACES = tuple(tables.LOOKS)
 MIN_AGE, MAX_AGE = 10, 85
 
 Colour = tuple[float, float, float]
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
+
+
+def _check_subject(*, seed: int, gender: str, race: str, age: int) -> None:
+    _one_of("gender", gender, GENDERS)
+    _one_of("race", race, RACES)
+    if not MIN_AGE <= age <= MAX_AGE:
+        raise ValueError(f"age is {age}; expected {MIN_AGE}..{MAX_AGE}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,10 @@ class Skin:
     bags: float
     oil: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.tone <= len(tables.MONK_SCALE) - 1:
+            raise ValueError(f"tone is {self.tone}; expected 0..{len(tables.MONK_SCALE) - 1}")
+
 
 @dataclass(frozen=True)
 class Hair:
@@ -43,6 +61,10 @@ class Hair:
     recession: float
     beard: str
     beard_density: float
+
+    def __post_init__(self) -> None:
+        _one_of("style", self.style, tuple(tables.HAIR_STYLES))
+        _one_of("beard", self.beard, tables.BEARDS)
 
 
 @dataclass(frozen=True)
@@ -89,12 +111,10 @@ class FaceParameters:
     hair: Hair
     features: Features
     scene: Scene
-    ear_size: float = field(default=1.0)
+    ear_size: float = 1.0
 
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
+    def __post_init__(self) -> None:
+        _check_subject(seed=self.seed, gender=self.gender, race=self.race, age=self.age)
 
 
 def draw_face(*, seed: int, gender: str, race: str, age: int) -> FaceParameters:
@@ -103,12 +123,7 @@ def draw_face(*, seed: int, gender: str, race: str, age: int) -> FaceParameters:
     `gender` and `race` are apparent attributes in DeepFace's words (`GENDERS`, `RACES`), `age` is in years,
     10..85. Raises ValueError for any other value and for a negative seed.
     """
-    _one_of("gender", gender, GENDERS)
-    _one_of("race", race, RACES)
-    if not MIN_AGE <= age <= MAX_AGE:
-        raise ValueError(f"age is {age}; expected {MIN_AGE}..{MAX_AGE}")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; expected 0 or more")
+    _check_subject(seed=seed, gender=gender, race=race, age=age)
     rng = np.random.default_rng([seed, GENDERS.index(gender), RACES.index(race), int(age)])
     look = tables.LOOKS[race]
     skin = _skin(rng, look, age)

@@ -123,6 +123,7 @@ class Look:
     shape: dict[str, float] = field(default_factory=dict)
 
 
+BEARDS = ("none", "stubble", "moustache", "goatee", "short", "full")
 _BEARDS = {"none": 0.45, "stubble": 0.25, "moustache": 0.04, "goatee": 0.08, "short": 0.12, "full": 0.06}
 _DARK_EYES = {"darkest brown": 0.5, "brown": 0.42, "light brown": 0.08}
 _DARK_HAIR = {"black": 0.6, "darkest brown": 0.32, "dark brown": 0.08}

@@ -289,11 +289,12 @@ def rejected_portraits(portraits: pa.Table) -> list[Rejection]:
 
 
 def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table) -> str:
-    """SHA-256 of what a plan says, whatever its files' encoding."""
+    """SHA-256 of what a plan says, whatever its files' encoding and however its tables are chunked in memory."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for table in (clips, portraits):
         for batch in table.to_batches(max_chunksize=4096):
-            digest.update(repr(batch.to_pylist()).encode("utf-8", "backslashreplace"))
+            for row in batch.to_pylist():
+                digest.update(repr(row).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
 

@@ -175,9 +175,9 @@ ACTIONS: dict[int, Action] = {
             nose_wing=(0.02, 0.16), cheek_inner=(0, 0.12), cheek_top_inner=(0, 0.06),
             fold_top=(0.02, 0.16), fold=(0.02, 0.12), philtrum_side=(0.02, 0.2), philtrum=(0, 0.1),
             corner_above=(0.02, 0.14),
-        ) + _lips(corner=(0.03, 0.02), upper=(0.135, 0.18), seam=(0.13, 0.16)),
+        ) + _lips(corner=(0.04, 0), upper=(0.09, 0.18), seam=(0.08, 0.14)),
         hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "hairline"),
-        parts=(Part("mouth", 0.08, 0.0),),
+        parts=(Part("mouth", 0.04, 0.0),),
         furrows=(
             _line((168, 6, 0.1), (193, 122, 0.2), depth=0.18, width=0.02),
             _line((6, 168, 0.2), (122, 188, 0.2), (188, 245, 0.3), depth=0.18, width=0.02),
@@ -189,10 +189,10 @@ ACTIONS: dict[int, Action] = {
         pulls=_pulls(
             philtrum=(0, 0.12), philtrum_side=(0.02, 0.21), fold_top=(0.02, 0.16), fold=(0.02, 0.14),
             corner_above=(0.03, 0.15), nose_wing=(0.01, 0.06), cheek_inner=(0, 0.11), cheek=(0, 0.06),
-        ) + _lips(corner=(0.05, 0), upper=(0.16, 0.20), seam=(0.16, 0.18), lower=(-0.03, -0.02)),
+        ) + _lips(corner=(0.07, 0.02), upper=(0.16, 0.22), seam=(0.11, 0.20), lower=(-0.04, -0.04)),
         hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
-        parts=(Part("mouth", 0.07, 0.0),),
+        parts=(Part("mouth", 0.10, 0.0),),
         reach=0.6,
     ),
     12: Action(
@@ -207,7 +207,7 @@ ACTIONS: dict[int, Action] = {
     14: Action(
         pulls=_pulls(
             corner_outside=(0.08, 0.01), corner_above=(0.07, -0.05), corner_below=(0.07, 0.06),
-        ) + _lips(corner=(0.20, 0.01), upper=(-0.12, -0.10), lower=(0.12, 0.13)),
+        ) + _lips(corner=(0.16, 0.03), upper=(-0.13, -0.12), lower=(0.10, 0.16)),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((186, 57, 0.8), (57, 212, 0.1), (43, 57, 0.8), depth=0.35, width=0.03),),
         reach=0.6,
@@ -216,21 +216,21 @@ ACTIONS: dict[int, Action] = {
         pulls=_pulls(
             corner_outside=(0.14, -0.2), corner_above=(0.08, -0.15), corner_below=(0.14, -0.2),
             under_corner=(0.05, -0.1), fold=(0, -0.05),
-        ) + _lips(corner=(0.20, -0.27), upper=(-0.03, -0.09), seam=(-0.02, -0.09), lower=(0, -0.10)),
+        ) + _lips(corner=(0.22, -0.28), upper=(-0.01, -0.07), seam=(-0.01, -0.09), lower=(0.02, -0.11)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "cheek_low"),
         furrows=(_line((57, 43, 0.3), (43, 202, 0.6), (202, 210, 0.4), depth=0.25, width=0.035),),
     ),
     17: Action(
         pulls=_pulls(
             chin=(0, 0.15), chin_side=(0, 0.06), under_lip=(0, 0.18), under_lip_side=(0, 0.12),
-        ) + _lips(corner=(0.06, -0.085), upper=(0.05, 0.03), seam=(0.16, 0.08), lower=(0.24, 0.14)),
+        ) + _lips(corner=(0.10, -0.10), upper=(0.05, 0), seam=(0.18, 0.12), lower=(0.25, 0.18)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "fold", "jaw_inside"),
         furrows=(
             _line((18, 17, 0.0), (83, 84, 0.0), (182, 181, 0.1), depth=0.18, width=0.035),
-            _line((200, 199, 0.2), (200, 199, 0.2), depth=0.14, width=0.025),
-            _line((201, 200, 0.2), (201, 200, 0.2), depth=0.16, width=0.03),
-            _line((201, 208, 0.6), (201, 208, 0.6), depth=0.16, width=0.03),
-            _line((208, 199, 0.4), (208, 199, 0.4), depth=0.14, width=0.025),
+            _line((200, 199, 0.2), (200, 199, 0.2), depth=0.10, width=0.025),
+            _line((201, 200, 0.2), (201, 200, 0.2), depth=0.11, width=0.03),
+            _line((201, 208, 0.6), (201, 208, 0.6), depth=0.11, width=0.03),
+            _line((208, 199, 0.4), (208, 199, 0.4), depth=0.10, width=0.025),
         ),
         midline=0.2,
     ),
@@ -238,7 +238,7 @@ ACTIONS: dict[int, Action] = {
         pulls=_pulls(
             corner_outside=(0.23, -0.03), corner_above=(0.18, -0.01), corner_below=(0.19, -0.02),
             cheek_low=(0.06, 0), under_corner=(0.07, -0.01),
-        ) + _lips(corner=(0.30, -0.035)),
+        ) + _lips(corner=(0.30, -0.02), upper=(0.02, -0.03), seam=(0.01, -0.03), lower=(0, -0.03)),
         hold=("nose_base", "bridge", "chin_edge", "jaw", "chin", "fold_top"),
         furrows=(_line((57, 212, 0.3), (212, 57, 0.3), (43, 202, 0.3), depth=0.18, width=0.035),),
     ),
@@ -251,12 +251,12 @@ ACTIONS: dict[int, Action] = {
     24: Action(
         pulls=_pulls(
             philtrum=(0, -0.04),
-        ) + _lips(corner=(0.05, 0.01), upper=(-0.14, -0.14), lower=(0.16, 0.13)),
+        ) + _lips(corner=(0.08, 0.03), upper=(-0.16, -0.13), lower=(0.12, 0.12)),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.16, width=0.03),),
         reach=0.45,
     ),
     25: Action(parts=(Part("mouth", 0.06, 0.16),), midline=0.3),
     26: Action(parts=(Part("mouth", 0.02, 0.43, jaw=True),), midline=0.3, outline=True),
-    BLINK: Action(parts=(Part("eye", -0.92, -0.08, relative=True),)),
+    BLINK: Action(parts=(Part("eye", -1.02, -0.12, relative=True),)),
 }  # fmt: skip

@@ -29,24 +29,31 @@ _OUTLINE_MARGIN = 0.10
 
 
 @dataclass(frozen=True)
+class Cut:
+    """How far outward the edges of an opening move: upper and lower, (h, w) pixels per unit intensity."""
+
+    opening: str
+    jaw: bool
+    edges: tuple[Patch, Patch]
+
+
+@dataclass(frozen=True)
 class Field:
     """What one AU on one side does, per unit intensity.
 
     flow: displacement in pixels, (h, w, 2), continuous; None where the AU only moves edges.
-    cuts: (opening, upper, lower): further displacement of the skin above and below an opening's edges.
-    gain: relative change of luminance, (h, w); None without furrows.
+    cuts: motion of the edges of eyes and mouth. gain: relative change of luminance, (h, w); None without furrows.
     """
 
     flow: Patch | None
-    cuts: tuple[tuple[str, Patch, Patch], ...]
+    cuts: tuple[Cut, ...]
     gain: Patch | None
 
     @property
     def patches(self) -> Iterator[Patch]:
         yield from (patch for patch in (self.flow, self.gain) if patch is not None)
-        for _, upper, lower in self.cuts:
-            yield upper
-            yield lower
+        for cut in self.cuts:
+            yield from cut.edges
 
 
 @dataclass(frozen=True)
@@ -196,12 +203,12 @@ def build_fields(action: Action, base: Ground) -> dict[str, Field]:
     return fields
 
 
-def _cut(part: Part, base: Ground, side: str, window: Floats) -> tuple[str, Patch, Patch]:
+def _cut(part: Part, base: Ground, side: str, window: Floats) -> Cut:
     name = part.opening if part.opening in base.openings else f"{side}_{part.opening}"
     opening = base.openings[name]
-    share = window[opening.box.slices][..., None] if opening.is_mouth else np.float32(1)
+    share = window[opening.box.slices] if opening.is_mouth else np.float32(1)
     upper, lower = (
         Patch(opening.box, np.asarray(edge * share / FULL_INTENSITY, np.float32))
         for edge in edge_motion(opening, part, base.frame)
     )
-    return name, upper, lower
+    return Cut(name, part.jaw, (upper, lower))

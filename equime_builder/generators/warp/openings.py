@@ -23,8 +23,8 @@ _EYE_BOTTOM = (31, 228, 229, 230, 231, 232, 233)
 # A mouth counts as closed while its inner lips are nearer than this (IOD).
 _CLOSED = 0.03
 _MARGIN = 4
-# Over this length (IOD) the continued interior of an open mouth falls to darkness.
-_SHADOW = 0.05
+# Over this length (IOD) what is continued under an edge reaches its darkest; along the edge it is blurred by this.
+_SHADOW, _SMEAR = 0.05, 0.03
 
 
 @dataclass(frozen=True)
@@ -103,25 +103,45 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
 
 
 def edge_motion(opening: Opening, part: Part, frame: FaceFrame) -> tuple[Floats, Floats]:
-    """Displacement (h, w, 2) in pixels at intensity 5 of the skin above and below the opening."""
-    outside = np.maximum(-opening.clear, 0) / opening.room
-    moved = []
+    """How far the two edges move outward at intensity 5, (h, w) in pixels, where skin feels it."""
+    motions = []
     for below, amount in enumerate((part.upper, part.lower)):
-        away = outside[..., below]
-        if part.jaw and below:
-            fade = 1 - np.clip((away - 0.8) / 0.55, 0, 1)
-            width = 1 + 1.2 * np.clip(away, 0, 1)
-        else:
-            fade = 1 - np.clip(away * 1.05 - 0.05, 0, 1)
-            width = np.ones_like(away)
-        fade = fade * fade * (3 - 2 * fade)
-        profile = np.clip(1 - np.abs(opening.across / width) ** 2.5, 0, 1)
-        if part.jaw and below:
-            profile = profile ** (1 + np.clip(away, 0, 1))
+        away = np.maximum(-opening.clear[..., below], 0) / opening.room[..., below]
+        jaw = np.clip(away, 0, 1) if part.jaw and below else np.float32(0)
+        profile = np.clip(1 - np.abs(opening.across / (1 + 1.2 * jaw)) ** 2.5, 0, 1) ** (1 + jaw)
         length = opening.height if part.relative else frame.iod * profile
-        sign = -1 if below else 1
-        moved.append((sign * amount * length * fade)[..., None] * frame.up)
-    return np.asarray(moved[0], np.float32), np.asarray(moved[1], np.float32)
+        felt = away < _grip(opening, part.jaw)[1]
+        motions.append(np.asarray(amount * length * felt, np.float32))
+    return motions[0], motions[1]
+
+
+def _grip(opening: Opening, jaw: bool) -> tuple[float, float]:
+    """Shares of the room beside an edge: up to the first the skin moves with it, at the second it rests."""
+    if jaw:
+        return 0.8, 1.4
+    return (0.35, 1.0) if opening.is_mouth else (0.0, 1.0)
+
+
+def carried(opening: Opening, motion: Floats, below: int, *, jaw: bool) -> Floats:
+    """How far outward the skin at each pixel goes, (h, w), when the edge beside it moves by `motion`."""
+    rigid, rest = (share * opening.room[..., below] for share in _grip(opening, jaw))
+    fade = (rest + opening.clear[..., below]) / (rest - rigid)
+    return np.asarray(motion * np.clip(fade, 0, 1), np.float32)
+
+
+def arrived(opening: Opening, motion: Floats, below: int, *, jaw: bool) -> Floats:
+    """How far outward came what is at each pixel, (h, w): the exact inverse of `carried`.
+
+    Skin is stretched or gathered between the moved edge and where it rests, never past it: lids that close draw
+    the skin below the brow, not the brow.
+    """
+    at = -opening.clear[..., below]
+    rigid, rest = (share * opening.room[..., below] for share in _grip(opening, jaw))
+    motion = np.minimum(motion, 0.8 * (rest - rigid))
+    origin = at - motion
+    stretched = rigid + (origin - rigid) * (rest - rigid) / (rest - rigid - motion)
+    origin = np.where(origin > rigid, stretched, origin)
+    return np.asarray(np.where(at < rest, at - origin, 0), np.float32)
 
 
 def _clamped(opening: Opening, box: Box, up: Floats) -> Floats:
@@ -132,11 +152,16 @@ def _clamped(opening: Opening, box: Box, up: Floats) -> Floats:
     return np.asarray(grid(box) - down[..., None] * up, np.float32)
 
 
-def _shadowed(opening: Opening, frame: FaceFrame, seen: Bytes) -> Bytes:
-    """The mouth's interior continued under the lips, darker with the distance from what the portrait shows."""
-    hidden = np.maximum(-opening.clear.min(axis=2), 0) / np.float32(_SHADOW * frame.iod)
-    shade = cv2.resize(1 - np.float32(0.65) * np.minimum(hidden, 1), seen.shape[::-1])
-    return np.asarray(np.rint(16 + (seen - np.float32(16)) * shade), np.uint8)
+def _continued(opening: Opening, frame: FaceFrame, seen: Bytes, *, scale: int, darkest: float) -> Bytes:
+    """What is behind an opening, continued under its edges: blurred along them, darker with the distance."""
+    hidden = np.maximum(-opening.clear.min(axis=2), 0)
+    depth = cv2.resize(hidden, (seen.shape[1], seen.shape[0]))
+    if seen.ndim == 3:
+        depth = depth[..., None]
+    smooth = cv2.GaussianBlur(seen, (0, 0), sigmaX=_SMEAR * frame.iod * scale, sigmaY=0.3).astype(np.float32)
+    smooth = 16 + (smooth - 16) * (1 - (1 - darkest) * np.minimum(depth / (_SHADOW * frame.iod), 1))
+    share = np.minimum(depth, 1)
+    return np.asarray(np.rint(seen + (smooth - seen) * share), np.uint8)
 
 
 def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, chroma: Bytes) -> None:
@@ -155,8 +180,10 @@ def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, 
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
         seen = cv2.remap(finer, dense, None, cv2.INTER_LINEAR)
-        finer[fine] = _shadowed(opening, frame, seen) if opening.is_mouth else seen
-        chroma[box.slices] = cv2.remap(chroma, source, None, cv2.INTER_LINEAR)
+        darkest = 0.35 if opening.is_mouth else 0.75
+        finer[fine] = _continued(opening, frame, seen, scale=LUMA_SCALE, darkest=darkest)
+        tint = cv2.remap(chroma, source, None, cv2.INTER_LINEAR)
+        chroma[box.slices] = _continued(opening, frame, tint, scale=1, darkest=1.0)
         return
     lips = np.abs(opening.clear).max(axis=2) < 0.05 * frame.iod
     lips &= np.abs(opening.across) < 0.7

@@ -17,7 +17,7 @@ from equime_builder.generators.warp.actions import AUS, FULL_INTENSITY
 from equime_builder.generators.warp.anatomy import SIDES, Floats
 from equime_builder.generators.warp.boxes import Box, grid
 from equime_builder.generators.warp.fields import Field
-from equime_builder.generators.warp.openings import INSET, Opening
+from equime_builder.generators.warp.openings import INSET, Opening, arrived
 from equime_builder.generators.warp.planes import LUMA_SCALE, Bytes, frame_planes
 from equime_builder.generators.warp.rig import WarpRig
 
@@ -97,35 +97,36 @@ class _Cover:
     share: Floats
 
 
-def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, path: Floats) -> _Cover | None:
+def _slid(opening: Opening, movers: Sequence[Mover], here: Floats, up: Floats, below: int) -> Floats:
+    """Where the skin above (below = 0) or below (1) an opening is sampled from: `here` after the edge's motion."""
+    for jaw in (False, True):
+        motion = np.zeros(here.shape[:2], np.float32)
+        for weight, mover in movers:
+            for cut in mover.cuts:
+                if cut.opening == opening.name and cut.jaw == jaw:
+                    motion += weight * cut.edges[below].values
+        if motion.any():
+            outward = arrived(opening, motion, below, jaw=jaw)
+            here = here - (-outward if below else outward)[..., None] * up
+    return here
+
+
+def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, path: Floats, up: Floats) -> _Cover | None:
     """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
-    cuts = [
-        (weight, upper, lower) for weight, mover in movers for name, upper, lower in mover.cuts if name == opening.name
-    ]
-    if opening.closed and not cuts:
-        return None
-    area = opening.box if cuts else opening.core
-    if area.union(box) != box:
+    cut = any(cut.opening == opening.name for _, mover in movers for cut in mover.cuts)
+    area = opening.box if cut else opening.core
+    if (opening.closed and not cut) or area.union(box) != box:
         return None
     here = path[area.within(box)]
-    above, below = here, here
-    if cuts:
-        above, below = here.copy(), here.copy()
-        for weight, upper, lower in cuts:
-            above -= weight * upper.values
-            below -= weight * lower.values
+    above, below = (_slid(opening, movers, here, up, k) if cut else here for k in (0, 1))
     offset = np.array([opening.box.x0, opening.box.y0], np.float32)
-    from_above = cv2.remap(opening.clear, above - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    from_below = (
-        cv2.remap(opening.clear, below - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if cuts
-        else from_above
+    over, under = (
+        cv2.remap(opening.clear, side - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., k]
+        for k, side in enumerate((above, below))
     )
-    over, under = from_above[..., 0], from_below[..., 1]
-    if cuts:
+    if cut:
         here[:] = np.where((over <= under)[..., None], above, below)
-    share = np.clip(np.minimum(over, under) - INSET, 0, 1)
-    return _Cover(area, share)
+    return _Cover(area, np.clip(np.minimum(over, under) - INSET, 0, 1))
 
 
 def _blend(plane: Bytes, behind: Bytes, share: Floats) -> None:
@@ -164,7 +165,7 @@ def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], m
     path = still.copy() if flow is None else still - _at_origin(flow)
     covers = []
     for opening in rig.ground.openings.values():
-        cover = _apply_opening(opening, movers, box, path)
+        cover = _apply_opening(opening, movers, box, path, rig.ground.frame.up)
         if cover is not None and cover.share.any():
             covers.append(cover)
     luma = cv2.remap(rig.luma, path * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

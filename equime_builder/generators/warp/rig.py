@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equime_builder.generators.warp.actions import ACTIONS, AUS, FULL_INTENSITY
 from equime_builder.generators.warp.anatomy import EDGES, LANDMARKS, SIDES, Floats, face_frame
 from equime_builder.generators.warp.fields import Field, Ground, build_fields, ground
-from equime_builder.generators.warp.openings import make_opening, paint_behind
+from equime_builder.generators.warp.openings import carried, make_opening, paint_behind
 from equime_builder.generators.warp.planes import Bytes, finer, frame_planes, luma_and_chroma
 
 # Below this many pixels between the eyes a micro-expression moves less than the sampling can show.
@@ -109,10 +109,11 @@ def displacement(rig: WarpRig, au: int, side: str, *, intensity: float = FULL_IN
     dense = np.zeros((*rig.size, 2), np.float32)
     if active.flow is not None:
         dense[active.flow.box.slices] += active.flow.values
-    for name, upper, lower in active.cuts:
-        clear = rig.ground.openings[name].clear
-        above = clear[..., :1] <= clear[..., 1:]
-        dense[upper.box.slices] += np.where(above, upper.values, lower.values)
+    for cut in active.cuts:
+        opening = rig.ground.openings[cut.opening]
+        upper, lower = (carried(opening, edge.values, k, jaw=cut.jaw) for k, edge in enumerate(cut.edges))
+        outward = np.where(opening.clear[..., 0] <= opening.clear[..., 1], upper, -lower)
+        dense[opening.box.slices] += outward[..., None] * rig.ground.frame.up
     return dense * np.float32(intensity)
 
 

@@ -106,7 +106,7 @@ def build(
         return
     chosen = parse_shards(shards) if shards is not None else None
     with _bar(as_json) as bar:
-        task = bar.add_task("planning", total=None)
+        task = bar.add_task("planning", total=None, rate="")
         complete = run(folder, request, workers=processes, shards=chosen, progress=_clips(bar, task))
     _report_build(folder, complete, as_json)
 
@@ -155,7 +155,7 @@ def verify(
         faults = mend(folder, source, workers=_cores(workers))
     else:
         with _bar(as_json) as bar:
-            task = bar.add_task("checking", total=None)
+            task = bar.add_task("checking", total=None, rate="")
             faults = check(folder, progress=lambda shard: bar.update(task, description=f"checking {shard}"))
     if as_json:
         rows = [{"path": fault.path, "message": fault.message} for fault in faults]
@@ -198,7 +198,7 @@ def export(
     from equime_builder.export import export as run
 
     with _bar(False) as bar:
-        task = bar.add_task("exporting", total=None)
+        task = bar.add_task("exporting", total=None, rate="")
         count = run(folder, target, layout=layout, progress=lambda s: bar.update(task, description=f"exporting {s}"))
     _say(f"{target}: {count} clips")
 

@@ -6,7 +6,6 @@ All of it is derived from the plan and the shards, so it can be written, compare
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import tarfile
@@ -143,5 +142,15 @@ def dataset_bytes(root: Path) -> bytes:
         "samples": sum(commit.samples for _, commit in committed(root)),
         "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in HASHED},
     }
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return (json.dumps({**content, "content_sha256": digest}, indent=1) + "\n").encode()
+    return (json.dumps({**content, "content_sha256": manifest.digest(content)}, indent=1) + "\n").encode()
+
+
+def recorded_hashes(root: Path) -> dict[str, str]:
+    """SHA-256 by path, as `dataset.json` records them; empty where it is missing or damaged."""
+    try:
+        content = manifest.read_json(root / manifest.DATASET)
+        if content.pop("content_sha256", None) != manifest.digest(content):
+            return {}
+        return {path: str(file["sha256"]) for path, file in content["files"].items()}
+    except (FolderError, KeyError, TypeError, AttributeError):
+        return {}

@@ -69,10 +69,11 @@ class Commit:
             "files": {name: dict(file) for name, file in self.files.items()},
             "rejected": [{"key": rejection.name, "reason": rejection.reason} for rejection in self.rejected],
         }
-        return (json.dumps({**content, "line_sha256": _digest(content)}, ensure_ascii=False) + "\n").encode()
+        return (json.dumps({**content, "line_sha256": digest(content)}, ensure_ascii=False) + "\n").encode()
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest(content: Mapping[str, Any]) -> str:
+    """Checksum that a JSON file of the folder carries of its own content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -111,7 +112,7 @@ def read_commit(root: Path, shard: Shard) -> Commit | None:
     content = read_json(path)
     checksum = content.pop("line_sha256", None)
     try:
-        if checksum != _digest(content):
+        if checksum != digest(content):
             raise FolderError(f"{path}: does not match its own checksum")
         rejected = tuple(Rejection(row["key"], row["reason"]) for row in content.pop("rejected"))
         return Commit(**content, rejected=rejected)

@@ -58,7 +58,7 @@ class Event:
 class Video:
     """H.264 settings: constant rate factor (lower is better) and x264 preset."""
 
-    crf: int = 16
+    crf: int = 12
     preset: str = "medium"
 
     def __post_init__(self) -> None:
@@ -132,11 +132,11 @@ class Profile:
     au_table: str = "corpora"
     subjects: int = 48
     sequences: int = 1
-    intensity: tuple[float, float] = (0.8, 1.8)
+    intensity: tuple[float, float] = (1.0, 1.8)
     label_noise: float = 0.0
-    sway_px: float = 0.25
+    sway_px: float = 0.15
     blink_probability: float = 0.1
-    noise_sigma: float = 0.8
+    noise_sigma: float = 0.5
     shared_program_subjects: int = 4
     ablations: int = 0
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)

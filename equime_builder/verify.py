@@ -32,6 +32,7 @@ from equime_builder.finish import (
     finish,
     index_table,
     member_places,
+    recorded_hashes,
     texts,
 )
 from equime_builder.manifest import FolderError
@@ -106,20 +107,30 @@ def _plan_faults(root: Path) -> Iterator[Fault]:
         manifest.read_plan(root)
     except FolderError as error:
         yield Fault(manifest.FOLDER, str(error), PLAN)
+        return
+    recorded = recorded_hashes(root)
+    for path in (manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS):
+        if path in recorded and recorded[path] != file_sha256(root / path):
+            yield Fault(path, "content differs from its recorded sha256", PLAN)
 
 
 def _repair_plan(root: Path, source: PortraitSource) -> None:
-    """Make the plan again from what its header says, and keep it only if its hash is the one that shards carry."""
-    header = manifest.read_header(root)
-    hashes = _committed_plans(root)
-    profile = profile_from_dict(header["profile"], where=manifest.HEADER)
-    request = Request(profile, source, header["seed"], header["generator"], tuple(header["formats"]))
-    plan = plan_for(request)
-    if hashes and plan.header["plan_sha256"] not in hashes:
-        raise FolderError(
-            f"{root / manifest.HEADER} was edited, and what it asks for is not what the shards were built from; "
-            "put the original back, or build into a new folder"
-        )
+    """Write the plan's files again: as they read, or made anew from what the header asks for.
+
+    A plan made anew is kept only if its hash is the one that the shards carry.
+    """
+    try:
+        plan = manifest.read_plan(root)
+    except FolderError:
+        header = manifest.read_header(root)
+        profile = profile_from_dict(header["profile"], where=manifest.HEADER)
+        plan = plan_for(Request(profile, source, header["seed"], header["generator"], tuple(header["formats"])))
+        hashes = _committed_plans(root)
+        if hashes and plan.header["plan_sha256"] not in hashes:
+            raise FolderError(
+                f"{root / manifest.HEADER} was edited, and what it asks for is not what the shards were built from; "
+                "put the original back, or build into a new folder"
+            ) from None
     manifest.write_plan(root, plan)
 
 
@@ -152,7 +163,7 @@ def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[s
         return
     broken = [Fault(path, reason, shard.name) for path, reason in _file_faults(root, commit.files)]
     yield from broken
-    if not any("missing" in fault.message for fault in broken):
+    if not broken:  # what a broken file still holds does not matter: the shard is rebuilt
         yield from (
             Fault(path, reason, shard.name) for path, reason in _content_faults(root, shard, files, commit, seen)
         )
@@ -181,7 +192,15 @@ def _content_faults(
     if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
         found = f"{commit.samples} samples {commit.first_key}..{commit.last_key}"
         yield line, f"{found}, {len(planned)} {ends[0]}..{ends[1]} planned"
-    readers = {name: READERS[name](root / path) for name, path in files.items()}
+    readers: dict[str, Any] = {}
+    for name, path in files.items():
+        try:
+            readers[name] = READERS[name](root / path)
+        except READ_ERRORS as error:
+            yield path, f"cannot be read: {error}"
+    if len(readers) < len(files):
+        _close(readers)
+        return
     try:
         rows = [iter(reader) for reader in readers.values()]
         for place, key in enumerate(planned):
@@ -206,8 +225,12 @@ def _content_faults(
             except READ_ERRORS as error:
                 yield path, f"cannot be read after its last sample: {error}"
     finally:
-        for reader in readers.values():
-            reader.close()
+        _close(readers)
+
+
+def _close(readers: dict[str, Any]) -> None:
+    for reader in readers.values():
+        reader.close()
 
 
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration, tarfile.TarError, pa.ArrowException)

@@ -1,0 +1,58 @@
+"""Fixtures that several test modules share: small real datasets, built once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from equime_builder.build import Request, build
+from equime_builder.profiles import Profile, load_profile
+from equime_builder.sources.drawn import ProceduralSource
+
+# Tests need no network: the Hub client must not try.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+
+def small_profile(**changes: object) -> Profile:
+    """A profile whose clips are made in a tenth of a second: half the size, just enough frames."""
+    values: dict[str, object] = {
+        "size": 128,
+        "frames": 80,
+        "subjects": 6,
+        "emotions": ("happiness", "surprise"),
+        "shard_samples": 4,
+        "split": (0.5, 0.25, 0.25),
+    }
+    return load_profile("demo", **{**values, **changes})
+
+
+def small_request(seed: int = 0, formats: tuple[str, ...] = ("webdataset", "parquet"), **changes: object) -> Request:
+    return Request(small_profile(**changes), ProceduralSource(), seed, formats=formats)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Contents of every file of a folder, by relative path."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete dataset in all three formats. Read only: copy it to change it."""
+    root = tmp_path_factory.mktemp("built") / "equime"
+    assert build(root, small_request(formats=("webdataset", "parquet", "arrow")))
+    return root
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """A private copy of a dataset."""
+    import shutil
+
+    def copy(root: Path) -> Path:
+        return Path(shutil.copytree(root, tmp_path / root.name))
+
+    return copy

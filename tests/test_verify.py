@@ -1,0 +1,65 @@
+"""`verify` finds every fault that is tried, and `repair` brings the same bytes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tree
+from faults import FAULTS
+
+from equime_builder.manifest import FolderError
+from equime_builder.sources.drawn import ProceduralSource
+from equime_builder.verify import repair, verify
+
+
+def test_a_complete_folder_has_no_fault(built: Path) -> None:
+    assert verify(built) == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_and_repaired(name: str, built: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = copy_of(built)
+    FAULTS[name](root, np.random.default_rng(7))
+    assert tree(root) != tree(built)
+    faults = verify(root)
+    assert faults, name
+    assert all(fault.path and fault.message for fault in faults)
+    assert repair(root, ProceduralSource())
+    assert tree(root) == tree(built)
+
+
+def test_a_stray_file_is_set_aside_and_not_deleted(built: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = copy_of(built)
+    (root / "wds/notes.txt").write_text("mine")
+    (fault,) = verify(root)
+    assert str(fault) == "wds/notes.txt: does not belong here"
+    repair(root, ProceduralSource())
+    assert (root.with_name("equime-stray") / "wds/notes.txt").read_text() == "mine"
+
+
+def test_the_fault_says_where(built: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = copy_of(built)
+    path = sorted(root.glob("wds/test-*.tar"))[0]
+    path.write_bytes(path.read_bytes()[:-1024])
+    messages = [str(fault) for fault in verify(root)]
+    assert any(message.startswith(f"wds/{path.name}: ") and "committed" in message for message in messages)
+
+
+def test_a_plan_that_was_edited_is_not_taken_for_the_truth(built: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = copy_of(built)
+    path = root / "__manifest__/plan.json"
+    header = json.loads(path.read_text())
+    header["seed"] = 99
+    path.write_text(json.dumps(header, indent=1) + "\n")
+    with pytest.raises(FolderError, match=r"plan\.json was edited, and what it asks for is not what the shards"):
+        repair(root, ProceduralSource())
+    assert tree(root).keys() - {"__manifest__/locks/build.lock"} == tree(built).keys()
+
+
+def test_a_folder_without_a_plan_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match=r"__manifest__/plan\.json: missing"):
+        verify(tmp_path)

@@ -167,6 +167,9 @@ def examine(landmarker: Landmarker, picture: NDArray[np.uint8], size: int) -> tu
     if first.faces > 1:
         raise PortraitError(f"{first.faces} faces found; a portrait shows one")
     whole = Detection(first.faces, first.landmarks / np.float32(scale), first.turn, first.blendshapes)
+    # Judged before the crop is scaled up: enlarging adds pixels, but nothing to see.
+    if whole.iod < MIN_IOD:
+        raise PortraitError(_too_small(whole.iod))
     crop = frame_square(whole, picture.shape[1], picture.shape[0])
     face = cut(picture, crop, size)
     detection = landmarker.detect(face)
@@ -182,7 +185,7 @@ def fault(detection: Detection, face: NDArray[np.uint8]) -> str | None:
     """Why a detected face cannot be animated, or None."""
     points, iod = detection.landmarks, detection.iod
     if iod < MIN_IOD:
-        return f"face too small: {iod:.0f} pixels between the eyes, {MIN_IOD:.0f} needed"
+        return _too_small(iod)
     for name, angle in zip(("yaw", "pitch", "roll"), detection.turn, strict=True):
         if abs(angle) > MAX_TURN:
             view = "profile view" if name == "yaw" else "head is tilted"
@@ -200,6 +203,10 @@ def fault(detection: Detection, face: NDArray[np.uint8]) -> str | None:
     if gap > MAX_LIP_GAP:
         return f"open mouth: lips {gap:.3f} IOD apart, at most {MAX_LIP_GAP}"
     return None
+
+
+def _too_small(iod: float) -> str:
+    return f"face too small: {iod:.0f} pixels between the eyes, {MIN_IOD:.0f} needed"
 
 
 def _inside(face: NDArray[np.uint8], points: NDArray[np.float32], ring: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from equime_builder.portraits import PortraitError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# What those files may hold. Pillow would go by the bytes and hand an EPS to Ghostscript, whatever the file is called.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 100 * 2**20
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 128
@@ -41,9 +44,9 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """
     try:
         with warnings.catch_warnings():
-            # Pillow warns of "decompression bombs" long before our own bound, which is an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(io.BytesIO(data))
+            # Pillow warns of odd metadata and of large pictures; what matters to us is an error below.
+            warnings.simplefilter("ignore")
+            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PortraitError(
@@ -58,16 +61,10 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
         raise
     except UnidentifiedImageError as error:
         raise PortraitError("not a picture") from error
+    except Image.DecompressionBombError as error:
+        raise PortraitError(f"over {MAX_PIXELS / 1e6:.0f} megapixels by far; make it smaller") from error
     # Pillow's plugins raise many kinds on hostile bytes; each of them means one broken file.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        TypeError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error) as error:
         raise PortraitError(f"picture is broken or truncated: {error}") from error
 
 

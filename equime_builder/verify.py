@@ -36,7 +36,7 @@ from equime_builder.finish import (
     texts,
 )
 from equime_builder.manifest import FolderError
-from equime_builder.plan import Shard
+from equime_builder.plan import CLIP_SCHEMA, PORTRAIT_SCHEMA, Plan, Shard
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
 from equime_builder.samples import Sample
@@ -120,7 +120,13 @@ def _repair_plan(root: Path, source: PortraitSource) -> None:
     A plan made anew is kept only if its hash is the one that the shards carry.
     """
     try:
-        plan = manifest.read_plan(root)
+        stored = manifest.read_plan(root)
+        # Tables that were read may differ from tables that were made in what no comparison shows, as names of list items.
+        clips, portraits = (
+            pa.Table.from_pylist(table.to_pylist(), schema=schema)
+            for table, schema in ((stored.clips, CLIP_SCHEMA), (stored.portraits, PORTRAIT_SCHEMA))
+        )
+        plan = Plan(stored.header, clips, portraits)
     except FolderError:
         header = manifest.read_header(root)
         profile = profile_from_dict(header["profile"], where=manifest.HEADER)

@@ -222,6 +222,11 @@ def test_sway_moves_the_picture_by_what_it_says() -> None:
     assert (moved[20:200, 20:200] == luma(RIG.neutral)[21:201, 18:198]).mean() > 0.99
 
 
+def test_columns_are_those_of_the_action_units() -> None:
+    assert AUS == (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
+    assert set(ACTIONS) == set(AUS)
+
+
 def test_every_named_point_has_a_partner_on_the_other_side() -> None:
     template = LANDMARKS[:, :2] - LANDMARKS[[33, 133, 362, 263], :2].mean(0)
     for right, left in MIRROR.items():

@@ -1,0 +1,67 @@
+"""Kill a build with SIGKILL at random moments, resume it, and compare the folder with an uninterrupted one.
+
+Every round starts a fresh folder, kills the build once or several times before it ends, lets it finish and compares all
+files byte by byte. usage: kill_builds.py [ROUNDS] [SUBJECTS]
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def command(root: Path, subjects: int, workers: int) -> list[str]:
+    program = [sys.executable, "-m", "equime_builder", "build", str(root), "--profile", "demo"]
+    return [*program, "--subjects", str(subjects), "--workers", str(workers), "--formats", "webdataset,parquet,arrow"]
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def run(arguments: list[str], seconds: float | None = None) -> bool:
+    """Run to the end, or kill after `seconds`; whether it was killed."""
+    child = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _, errors = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        return True
+    if child.returncode:
+        sys.exit(f"{' '.join(arguments)} failed: {errors.decode()}")
+    return False
+
+
+def main(rounds: int, subjects: int) -> None:
+    draw = random.Random(20)
+    with tempfile.TemporaryDirectory() as work:
+        whole = Path(work) / "whole"
+        start = time.monotonic()
+        run(command(whole, subjects, 1))
+        seconds, expected = time.monotonic() - start, tree(whole)
+        print(f"uninterrupted: {seconds:.1f} s, {len(expected)} files")
+        kills = equal = 0
+        for attempt in range(rounds):
+            root, workers = Path(work) / "killed", 1 + attempt % 2
+            moment = draw.uniform(0.3, 0.95 * seconds / workers)
+            killed = run(command(root, subjects, workers), moment)
+            left = len(tree(root)) if root.exists() else 0
+            run(command(root, subjects, workers))
+            same = tree(root) == expected
+            kills, equal = kills + killed, equal + same
+            state = f"killed after {moment:.2f} s with {left} files there" if killed else "ended before the kill"
+            print(f"{attempt + 1}: {workers} workers, {state}; resumed {'equal' if same else 'DIFFERENT'}", flush=True)
+            shutil.rmtree(root)
+        print(f"{kills} kills, {equal} of {rounds} folders byte-identical")
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    main(*(numbers + [20, 12][len(numbers) :]))

@@ -1,0 +1,47 @@
+"""Damage copies of a dataset in every known way, at many random places; count what verify finds and repair mends.
+
+usage: try_faults.py FOLDER [TIMES]      FOLDER is left as it is; it must be drawn faces in all three formats
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from conftest import tree
+from faults import FAULTS
+
+from equime_builder.sources.drawn import ProceduralSource
+from equime_builder.verify import repair, verify
+
+
+def main(folder: Path, times: int) -> None:
+    whole, total = tree(folder), [0, 0, 0]
+    print("| fault | tried | found | repaired |\n| --- | ---: | ---: | ---: |")
+    for name, damage in FAULTS.items():
+        counts = [0, 0, 0]
+        for attempt in range(times):
+            with tempfile.TemporaryDirectory() as work:
+                root = Path(shutil.copytree(folder, Path(work) / "equime"))
+                damage(root, np.random.default_rng([attempt, len(name)]))
+                if tree(root) == whole:
+                    continue
+                counts[0] += 1
+                counts[1] += bool(verify(root))
+                repair(root, ProceduralSource())
+                counts[2] += tree(root) == whole
+        print(f"| {name.replace('_', ' ')} | {counts[0]} | {counts[1]} | {counts[2]} |", flush=True)
+        total = [one + other for one, other in zip(total, counts, strict=True)]
+    print(f"| all | {total[0]} | {total[1]} | {total[2]} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 5)

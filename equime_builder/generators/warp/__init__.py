@@ -3,7 +3,8 @@
 `build_rig` prepares a portrait once; `render_clip` turns AU intensities over time into video frames.
 """
 
-from equime_builder.generators.warp.actions import ACTIONS, AUS, BLINK
+from equime_builder.facs import AUS
+from equime_builder.generators.warp.actions import ACTIONS, BLINK
 from equime_builder.generators.warp.anatomy import SIDES
 from equime_builder.generators.warp.render import render_clip
 from equime_builder.generators.warp.rig import WarpRig, build_rig, displacement, moved_mask

@@ -4,7 +4,13 @@ Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displac
 `Pull(group, out, up)`: the group's points move `out` from the midline and `up`. Points in `hold` stay exactly.
 `Part(opening, upper, lower)`: the free edges of the lids or lips move up by `upper` and down by `lower`
 (negative: towards each other). `Furrow`: a line or spot that darkens by `depth` at intensity 5.
-Directions follow the muscles (Ekman and Friesen's FACS manual; Candide-3 action unit vectors for the scale).
+Directions follow the muscles of the FACS manual (Ekman, Friesen & Hager 2002); lengths start from the action unit
+vectors of Candide-3 (Ahlberg 2001).
+
+Micro-expressions use intensities of about 0.8 to 1.8, a sixth to a third of these lengths. A point seen 60 pixels
+wide between the eyes then moves one to six pixels, as measured in CASME II. Candide's vectors are those of a coarse
+mesh, and several are missing. Where an observer (a face landmark detector) could not tell the AU at such
+intensities, the length was raised; each comment gives Candide's or the first estimate and the reason.
 """
 
 from __future__ import annotations
@@ -13,7 +19,6 @@ from dataclasses import dataclass
 
 from equime_builder.generators.warp.anatomy import LIP_STATIONS
 
-AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
 BLINK = 45
 FULL_INTENSITY = 5.0
 
@@ -112,6 +117,7 @@ BROW_LINES = (
 NASOLABIAL = ((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), (216, 206, 0.1), (216, 212, 0.4))
 
 ACTIONS: dict[int, Action] = {
+    # Estimate 0.20. Brows that lie low at rest, near the lids, need 0.07 IOD before they read as raised.
     1: Action(
         pulls=_pulls(
             brow_inner=(0, 0.36), brow_medial=(0, 0.24), brow_mid=(0, 0.14), brow_lateral=(0, 0.06),
@@ -121,6 +127,7 @@ ACTIONS: dict[int, Action] = {
         hold=(*EYES, *NOSE, *TOP, "nose_root_side"),
         furrows=BROW_LINES,
     ),
+    # Candide: 0.29.
     2: Action(
         pulls=_pulls(
             brow_medial=(0, 0.08), brow_mid=(0.01, 0.22), brow_lateral=(0.02, 0.29), brow_tail=(0.03, 0.23),
@@ -132,6 +139,7 @@ ACTIONS: dict[int, Action] = {
             _line((69, 66, -0.1), (104, 105, -0.1), (68, 63, -0.1), depth=0.09, width=0.03),
         ),
     ),
+    # Candide: 0.22 down and 0.22 inward. The whole brow comes down, its inner half also inward.
     4: Action(
         pulls=_pulls(
             brow_inner=(-0.20, -0.24), brow_medial=(-0.18, -0.25), brow_mid=(-0.12, -0.22),
@@ -145,7 +153,9 @@ ACTIONS: dict[int, Action] = {
             _line((168, 8, 0.75), (193, 55, 0.5), depth=0.14, width=0.03),
         ),
     ),
+    # Candide: 0.05, a mean over the mesh's lid points. The lid's middle rises by up to 4 mm over the iris.
     5: Action(parts=(Part("eye", 0.12, 0.0),)),
+    # Estimate 0.08. The cheek's skin lifts the lower lid with it, which is what an observer can see.
     6: Action(
         pulls=_pulls(
             pouch=(0, 0.04), pouch_low=(-0.01, 0.08), cheek_top=(-0.02, 0.12), cheek_top_inner=(0, 0.06),
@@ -161,6 +171,7 @@ ACTIONS: dict[int, Action] = {
             _line((228, 25, 0.5), (230, 23, 0.5), (232, 26, 0.5), depth=0.15, width=0.03),
         ),
     ),
+    # Candide: 0.09 by the upper lid alone. Here both lids close, the lower one more.
     7: Action(
         pulls=_pulls(pouch=(0, 0.03), pouch_low=(0, 0.01)),
         hold=("eye_corners", "brow_tail", "cheek_top", "cheek", "bridge"),
@@ -168,6 +179,7 @@ ACTIONS: dict[int, Action] = {
         furrows=(_line((25, 228, 0.2), (23, 230, 0.2), (26, 232, 0.2), depth=0.14, width=0.02),),
         reach=0.4,
     ),
+    # Candide: 0.145. The nose wing is the leader; the lip's outer half follows, where the muscle inserts.
     9: Action(
         pulls=_pulls(
             brow_inner=(-0.04, -0.05), brow_medial=(-0.03, -0.05), brow_mid=(-0.01, -0.05),
@@ -185,6 +197,7 @@ ACTIONS: dict[int, Action] = {
         ),
         reach=0.6,
     ),
+    # Candide: 0.145. The muscle inserts beside the middle, so the lip rises most half way to the corner.
     10: Action(
         pulls=_pulls(
             philtrum=(0, 0.12), philtrum_side=(0.02, 0.21), fold_top=(0.02, 0.16), fold=(0.02, 0.14),
@@ -195,6 +208,7 @@ ACTIONS: dict[int, Action] = {
         parts=(Part("mouth", 0.10, 0.0),),
         reach=0.6,
     ),
+    # Candide: 0.23 up. The pull is up and back, so as much again to the side is seen from the front.
     12: Action(
         pulls=_pulls(
             corner_outside=(0.18, 0.23), corner_above=(0.13, 0.19), corner_below=(0.11, 0.15),
@@ -204,6 +218,7 @@ ACTIONS: dict[int, Action] = {
         hold=("lid_lower", "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
         furrows=(_line(*NASOLABIAL, depth=0.28, width=0.035),),
     ),
+    # Estimate 0.06. The corner tightens and the lips thin against the teeth; Candide has no such unit.
     14: Action(
         pulls=_pulls(
             corner_outside=(0.08, 0.01), corner_above=(0.07, -0.05), corner_below=(0.07, 0.06),
@@ -212,6 +227,7 @@ ACTIONS: dict[int, Action] = {
         furrows=(_line((186, 57, 0.8), (57, 212, 0.1), (43, 57, 0.8), depth=0.35, width=0.03),),
         reach=0.6,
     ),
+    # Candide: 0.23 down. The corner also goes outward, as the lower lip is stretched (FACS manual).
     15: Action(
         pulls=_pulls(
             corner_outside=(0.14, -0.2), corner_above=(0.08, -0.15), corner_below=(0.14, -0.2),
@@ -220,6 +236,7 @@ ACTIONS: dict[int, Action] = {
         hold=("nose_base", "bridge", "chin_edge", "jaw", "cheek_low"),
         furrows=(_line((57, 43, 0.3), (43, 202, 0.6), (202, 210, 0.4), depth=0.25, width=0.035),),
     ),
+    # Estimate 0.12 for the chin boss. The lower lip rides on it and is pushed furthest.
     17: Action(
         pulls=_pulls(
             chin=(0, 0.15), chin_side=(0, 0.06), under_lip=(0, 0.18), under_lip_side=(0, 0.12),
@@ -234,6 +251,7 @@ ACTIONS: dict[int, Action] = {
         ),
         midline=0.2,
     ),
+    # Candide: 0.15. A stretch only shows against a smile and a frown when the whole lip lengthens.
     20: Action(
         pulls=_pulls(
             corner_outside=(0.23, -0.03), corner_above=(0.18, -0.01), corner_below=(0.19, -0.02),
@@ -242,12 +260,14 @@ ACTIONS: dict[int, Action] = {
         hold=("nose_base", "bridge", "chin_edge", "jaw", "chin", "fold_top"),
         furrows=(_line((57, 212, 0.3), (212, 57, 0.3), (43, 202, 0.3), depth=0.18, width=0.035),),
     ),
+    # Candide: 0.054 of lip height. Both rims roll in, the mouth keeps its width.
     23: Action(
         pulls=_lips(corner=(0, 0), upper=(-0.13, -0.12), lower=(0.14, 0.12)),
         hold=("nose_base", "bridge", "chin", "chin_edge", "jaw", "philtrum"),
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.14, width=0.03),),
         reach=0.4,
     ),
+    # Candide: 0.054 of lip height. The rims are pressed towards the seam by up to half a lip.
     24: Action(
         pulls=_pulls(
             philtrum=(0, -0.04),
@@ -256,7 +276,10 @@ ACTIONS: dict[int, Action] = {
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.16, width=0.03),),
         reach=0.45,
     ),
+    # Estimate 0.08. The lower lip does most of it.
     25: Action(parts=(Part("mouth", 0.06, 0.16),), midline=0.3),
+    # Candide: 0.43, jaw at its lowest. The chin moves with the lip, so the outline does too.
     26: Action(parts=(Part("mouth", 0.02, 0.43, jaw=True),), midline=0.3, outline=True),
+    # The upper lid meets the lower one a little above its rest; more than the whole height, so that no gap stays.
     BLINK: Action(parts=(Part("eye", -1.02, -0.12, relative=True),)),
 }  # fmt: skip

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.generators.warp.actions import AUS, FULL_INTENSITY
+from equime_builder.facs import AUS
+from equime_builder.generators.warp.actions import FULL_INTENSITY
 from equime_builder.generators.warp.anatomy import SIDES, Floats
 from equime_builder.generators.warp.boxes import Box, grid
 from equime_builder.generators.warp.fields import Field

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.generators.warp.actions import ACTIONS, AUS, FULL_INTENSITY
+from equime_builder.facs import AUS
+from equime_builder.generators.warp.actions import ACTIONS, FULL_INTENSITY
 from equime_builder.generators.warp.anatomy import EDGES, LANDMARKS, SIDES, Floats, face_frame
 from equime_builder.generators.warp.fields import Field, Ground, build_fields, ground
 from equime_builder.generators.warp.openings import carried, make_opening, paint_behind

@@ -63,7 +63,6 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "forehead_temple": (71,),
     "hairline": (10, 109, 67, 103, 54, 21),
     "temple": (162, 139, 127, 34, 143),
-    "lid_fold": (190, 56, 28, 27, 29, 30, 247),
     "eye_corners": (33, 133, 130, 243, 226, 244),
     "lid_upper": (246, 160, 158, 173),
     "lid_lower": (7, 144, 153, 155),
@@ -84,13 +83,8 @@ GROUPS: dict[str, tuple[int, ...]] = {
     "corner_below": (43, 202),
     "upper_lip_side": (185, 40),
     "upper_lip": (39, 37, 0),
-    "upper_lip_lateral": (39,),
     "philtrum": (164, 167),
     "philtrum_side": (165,),
-    "seam_side": (191, 80),
-    "seam": (81, 13),
-    "lower_lip_side": (146, 91),
-    "lower_lip_lateral": (181,),
     "lower_lip": (84, 17),
     "under_lip": (18, 83),
     "under_lip_side": (182, 106),
@@ -130,7 +124,7 @@ def partner(point: int) -> int:
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """The face's own axes: origin between the eyes, `out_left` along the eye line, `up` across it, unit IOD.
+    """The face's own axes: origin between the eyes, one axis along the eye line, `up` across it, unit IOD.
 
     origin, right_to_left, up: (2,) float32, pixels and unit vectors in the picture (y down).
     iod: distance of the two eye centers in pixels.

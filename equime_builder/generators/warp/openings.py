@@ -34,7 +34,7 @@ class Opening:
     clear: (h, w, 2) px below the upper edge and above the lower edge; both positive inside the opening.
     across: position along the opening, -1 and 1 at its ends. height: distance of the edges there, px.
     room: (h, w, 2) px of skin above and below over which an edge's motion fades.
-    core: the part of the box where the layer behind may show without `edge_motion`.
+    core: the part of the box where the layer behind may show while the edges' own motion is nil.
     closed: whether no layer behind is seen at rest.
     """
 
@@ -165,9 +165,9 @@ def _continued(opening: Opening, frame: FaceFrame, seen: Bytes, *, scale: int, d
 
 
 def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, chroma: Bytes) -> None:
-    """Write the layer behind an opening into copies of the fine luma (2H, 2W) and the chroma (H, W, 2).
+    """Write the layer behind an opening into copies of the fine luma and of the chroma (H, W, 2).
 
-    finer, chroma: changed in place. luma: (H, W), the portrait's own.
+    finer, chroma: changed in place; `finer` is LUMA_SCALE times (H, W). luma: (H, W), the portrait's own.
     """
     box = opening.box
     fine = tuple(slice(s.start * LUMA_SCALE, s.stop * LUMA_SCALE) for s in box.slices)

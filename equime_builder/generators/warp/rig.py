@@ -25,8 +25,8 @@ class WarpRig:
     """One portrait, ready for `render_clip`.
 
     size: (H, W). neutral: the still frame, I420 (3H/2, W) uint8. luma: LUMA_SCALE times (H, W), chroma:
-    (H, W, 2), what skin is sampled from; luma_behind, chroma_behind: the same with eyeballs and mouth interior continued under the
-    edges. ground: geometry that fields are built from.
+    (H, W, 2), what skin is sampled from; luma_behind, chroma_behind: the same with eyeballs and mouth interior
+    continued under the edges. ground: geometry that fields are built from.
     """
 
     size: tuple[int, int]

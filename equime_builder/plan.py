@@ -238,7 +238,7 @@ def _lay_out(
 def _portrait_table(survey: Survey) -> pa.Table:
     rows = [_portrait_row(subject) for subject in survey.subjects]
     rows += [{"reference": rejection.name, "rejected": rejection.reason} for rejection in survey.rejections]
-    columns = {name: [row.get(name) for row in rows] for name in PORTRAIT_SCHEMA.names}
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in PORTRAIT_SCHEMA.names}
     # File names may hold bytes that are no Unicode; they are kept readable and never written back.
     columns["reference"] = [name.encode("utf-8", "backslashreplace").decode() for name in columns["reference"]]
     return pa.Table.from_pydict(columns, schema=PORTRAIT_SCHEMA)

@@ -34,10 +34,14 @@ def make_source(
     """A portrait source by its name.
 
     Raises:
-        ValueError: unknown name, no folder for a source of photographs, or a folder that does not exist.
+        ValueError: unknown name, an option of another source, no folder for a source of photographs, or a folder that
+            does not exist.
     """
     if name not in SOURCES:
         raise ValueError(f"source {name!r} must be one of {', '.join(SOURCES)}")
+    for option, given, owner in (("--select", select, "celeba-hq"), ("--attributes", attributes, "folder")):
+        if given and name != owner:
+            raise ValueError(f"{option} goes with source {owner}, not {name}")
     if name == "procedural":
         if portraits is not None:
             raise ValueError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,14 +37,15 @@ class CelebAHQSource:
 
     def _annotation(self) -> Path:
         for name in ANNOTATIONS:
-            if (self.root / name).is_file():
+            if (self.root / IMAGES).is_dir() and (self.root / name).is_file():
                 return self.root / name
         raise PortraitError(f"{self.root}: needs {IMAGES}/ and one of {', '.join(ANNOTATIONS)}")
 
     def fingerprint(self) -> str:
         annotation = self._annotation()
         files = sorted(f"{IMAGES}/{path.name}" for path in (self.root / IMAGES).glob("*.jpg"))
-        extra = f"{annotation.read_bytes().hex()}|{sorted(self.select.items())}|{self.limit}"
+        people = sorted(read_people(self.root).items())
+        extra = f"{annotation.read_bytes().hex()}|{sorted(self.select.items())}|{self.limit}|{people}"
         return fingerprint(self.root, files, extra)
 
     def survey(self, profile: Profile, seed: int) -> Survey:
@@ -53,16 +54,12 @@ class CelebAHQSource:
         known = next(iter(table.values()), {})
         for name in self.select:
             if table and name not in known:
-                raise PortraitError(
-                    f"{annotation.name} has no attribute {name!r}; it has: {', '.join(known)}"
-                )
+                raise PortraitError(f"{annotation.name} has no attribute {name!r}; it has: {', '.join(known)}")
         people = read_people(self.root)
         rejections = [Rejection(f"{IMAGES}/{file}", reason) for file, reason in faults.items()]
         candidates = []
         for file, values in table.items():
-            unlike = [
-                f"{name} = {values[name]}" for name, wanted in self.select.items() if values[name] != wanted
-            ]
+            unlike = [f"{name} = {values[name]}" for name, wanted in self.select.items() if values[name] != wanted]
             if unlike:
                 rejections.append(Rejection(f"{IMAGES}/{file}", f"not selected: {', '.join(unlike)}"))
                 continue
@@ -102,13 +99,14 @@ def read_annotation(path: Path) -> tuple[dict[str, dict[str, int]], dict[str, st
     except (OSError, UnicodeDecodeError) as error:
         raise PortraitError(f"{path}: cannot be read as UTF-8 text: {error}") from error
     if path.suffix == ".csv":
-        header, *rows = list(csv.reader(lines)) or [[]]
+        try:
+            header, *rows = list(csv.reader(lines)) or [[]]
+        except csv.Error as error:
+            raise PortraitError(f"{path}: cannot be read as CSV: {error}") from error
         names, first = header[1:], 2
     else:
         if len(lines) < 2 or not lines[0].strip().isdigit():
-            raise PortraitError(
-                f"{path}: line 1 must hold the number of pictures, line 2 the attribute names"
-            )
+            raise PortraitError(f"{path}: line 1 must hold the number of pictures, line 2 the attribute names")
         names, rows, first = lines[1].split(), [line.split() for line in lines[2:]], 3
     if not names:
         raise PortraitError(f"{path}: no attribute names found")
@@ -131,17 +129,32 @@ def _row_fault(file: str, values: list[str], names: list[str]) -> str | None:
         return f"{file!r} is not the name of a CelebA-HQ picture"
     if len(values) != len(names):
         return f"{len(values)} values for {len(names)} attributes"
-    wrong = [
-        f"{name} = {value!r}" for name, value in zip(names, values, strict=True) if value not in ("1", "-1")
-    ]
+    wrong = [f"{name} = {value!r}" for name, value in zip(names, values, strict=True) if value not in ("1", "-1")]
     return f"must be 1 or -1: {', '.join(wrong)}" if wrong else None
 
 
 def read_people(root: Path) -> dict[str, str]:
-    """Person of each CelebA-HQ number, empty where the folder does not say."""
+    """Person of each CelebA-HQ number, empty where the folder does not say.
+
+    Raises:
+        PortraitError: one of the two files is not what it should be; who is who must not be guessed.
+    """
     mapping, identities = root / MAPPING, root / IDENTITIES
     if not (mapping.is_file() and identities.is_file()):
         return {}
-    person = dict(line.split()[:2] for line in identities.read_text().splitlines() if line.strip())
-    rows = (line.split() for line in mapping.read_text().splitlines()[1:] if line.strip())
-    return {row[0]: f"celeba{person[row[2]]}" for row in rows if row[2] in person}
+    person = dict(_rows(identities, 2, skip=0))
+    return {number: f"celeba{person[file]}" for number, _, file in _rows(mapping, 3, skip=1) if file in person}
+
+
+def _rows(path: Path, columns: int, *, skip: int) -> Iterator[list[str]]:
+    """Lines of a table of words, without the first `skip` and empty ones."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PortraitError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    for number, line in enumerate(lines[skip:], start=1 + skip):
+        row = line.split()
+        if row and len(row) != columns:
+            raise PortraitError(f"{path} line {number}: {len(row)} values, {columns} expected")
+        if row:
+            yield row

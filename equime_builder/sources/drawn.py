@@ -96,7 +96,5 @@ def _quota(weights: Mapping[str, float], count: int) -> dict[str, int]:
 
 def _spread(quota: Mapping[str, int], count: int) -> list[str]:
     """A sequence with the quota's counts in which each word recurs as evenly as it can."""
-    places = [
-        ((index + 0.5) / amount, word) for word, amount in quota.items() for index in range(amount)
-    ]
+    places = [((index + 0.5) / amount, word) for word, amount in quota.items() for index in range(amount)]
     return [word for _, word in sorted(places)][:count]

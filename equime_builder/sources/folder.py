@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from equime_builder.pictures import SUFFIXES
 from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
 from equime_builder.profiles import Profile
-from equime_builder.sources.photographs import Candidate, fingerprint, load_portrait, pictures_in, survey
+from equime_builder.sources.photographs import Candidate, files_in, fingerprint, load_portrait, pictures_in, survey
 
 ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
@@ -57,9 +58,7 @@ class FolderSource:
             Rejection(file, f"named in {table.name if table else 'the table'}, but not in the folder")
             for file in sorted(rows.keys() - set(references) - faults.keys())
         ]
-        candidates = (
-            Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults
-        )
+        candidates = (Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults)
         return survey(
             self.root,
             candidates,
@@ -77,12 +76,9 @@ class FolderSource:
 def _others(root: Path, table: Path | None) -> list[str]:
     """Files of the folder that are no pictures by their names, the table and read-me files aside."""
     return [
-        path.relative_to(root).as_posix()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-        and path.suffix.lower() not in (*SUFFIXES, ".md", ".txt")
-        and path != table
-        and not path.name.startswith(".")
+        path
+        for path in files_in(root)
+        if Path(path).suffix.lower() not in (*SUFFIXES, ".md", ".txt") and root / path != table
     ]
 
 
@@ -95,30 +91,46 @@ def read_attributes(path: Path) -> tuple[dict[str, Attributes], dict[str, str]]:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise PortraitError(f"{path}: over {MAX_TABLE_BYTES / 2**20:.0f} MiB")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PortraitError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    reader = csv.DictReader(lines)
-    if "file" not in (reader.fieldnames or ()):
-        raise PortraitError(
-            f"{path}: no column 'file'; it has: {', '.join(reader.fieldnames or ()) or 'nothing'}"
-        )
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     rows: dict[str, Attributes] = {}
     faults: dict[str, str] = {}
-    for row in reader:
-        file, where = row["file"], f"{path.name} line {reader.line_num}"
-        if file in rows or file in faults:
-            faults[file] = f"{where}: named a second time"
-            rows.pop(file, None)
-            continue
-        try:
-            rows[file] = _row(row, path.name)
-        except ValueError as error:
-            faults[file] = f"{where}: {error}"
+    try:
+        _check_columns(path, reader.fieldnames or ())
+        for row in reader:
+            _take_row(row, f"{path.name} line {reader.line_num}", path.name, rows, faults)
+    except csv.Error as error:
+        raise PortraitError(f"{path}: cannot be read as CSV: {error}") from error
     return rows, faults
 
 
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    found = ", ".join(columns) or "nothing"
+    if "file" not in columns:
+        raise PortraitError(f"{path}: no column 'file'; it has: {found}")
+    if not set(ATTRIBUTE_COLUMNS) & set(columns):
+        raise PortraitError(f"{path}: none of the columns {', '.join(ATTRIBUTE_COLUMNS)}; it has: {found}")
+
+
+def _take_row(row: dict[str, str], where: str, judge: str, rows: dict[str, Attributes], faults: dict[str, str]) -> None:
+    file = row["file"]
+    if not file:
+        faults[where] = "names no file"
+    elif file in rows or file in faults:
+        faults[file] = f"{where}: named a second time"
+        rows.pop(file, None)
+    else:
+        try:
+            rows[file] = _row(row, judge)
+        except ValueError as error:
+            faults[file] = f"{where}: {error}"
+
+
 def _row(row: dict[str, str], judge: str) -> Attributes:
+    if None in row:
+        raise ValueError("more values than columns")
     gender, race, age = ((row.get(column) or "").strip() or None for column in ATTRIBUTE_COLUMNS)
     try:
         years = float(age) if age else None

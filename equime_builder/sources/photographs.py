@@ -26,8 +26,12 @@ def locate(root: Path, reference: str) -> Path:
     """Path of a reference inside a source folder.
 
     Raises:
-        PortraitError: the reference leads out of the folder.
+        PortraitError: the reference leads out of the folder, or is no Unicode, which no plan can hold.
     """
+    try:
+        reference.encode()
+    except UnicodeEncodeError as error:
+        raise PortraitError("the file's name is not UTF-8; rename it") from error
     path = (root / reference).resolve()
     if not path.is_relative_to(root.resolve()):
         raise PortraitError("leads out of the portrait folder")
@@ -103,7 +107,13 @@ def load_portrait(root: Path, subject: Subject, size: int) -> Portrait:
 
 
 def pictures_in(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """Relative paths of the pictures below a folder, sorted; hidden files and links that lead out are passed over."""
+    """Relative paths of the pictures below a folder, sorted."""
+    return (path for path in files_in(root) if Path(path).suffix.lower() in suffixes)
+
+
+def files_in(root: Path) -> Iterator[str]:
+    """Relative paths of all files below a folder, sorted, without hidden ones and those in hidden folders."""
     for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith("."):
-            yield path.relative_to(root).as_posix()
+        relative = path.relative_to(root)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            yield relative.as_posix()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,7 +108,7 @@ def build(
     chosen = parse_shards(shards) if shards is not None else None
     with _bar(as_json) as bar:
         task = bar.add_task("planning", total=None, rate="")
-        complete = run(folder, request, workers=processes, shards=chosen, progress=_clips(bar, task))
+        complete = run(folder, request, workers=processes, shards=chosen, progress=_clips(bar, task, as_json))
     _report_build(folder, complete, as_json)
 
 
@@ -289,16 +290,28 @@ def _show_plan(request: Any, workers: int, as_json: bool) -> None:
 
 def _bar(as_json: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    return Progress(
-        *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=notes, disable=as_json
-    )
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    return Progress(*columns, *times, console=notes, transient=True, disable=as_json or not notes.is_terminal)
 
 
-def _clips(bar: Progress, task: TaskID) -> Callable[[Any], None]:
+def _clips(bar: Progress, task: TaskID, as_json: bool) -> Callable[[Any], None]:
+    """Show each finished shard: on a terminal by the bar, in the log of a batch job by a line."""
+    start = time.monotonic()
+
     def show(done: Any) -> None:
-        bar.update(task, description=f"shard {done.shard}", total=done.total_clips, completed=done.clips)
-        elapsed = bar.tasks[0].elapsed or 0
-        bar.update(task, rate=f"{done.clips / elapsed:.1f} clips/s" if elapsed else "")
+        seconds = max(time.monotonic() - start, 1e-3)
+        rate = done.clips / seconds
+        bar.update(
+            task,
+            description=f"shard {done.shard}",
+            total=done.total_clips,
+            completed=done.clips,
+            rate=f"{rate:.1f} clips/s",
+        )
+        if not as_json and not notes.is_terminal:
+            left = (done.total_clips - done.clips) / rate / 60
+            counts = f"{done.clips} of {done.total_clips} clips, {rate:.1f} clips/s, {left:.1f} minutes left"
+            notes.print(f"shard {done.shard}: {counts}", highlight=False)
 
     return show
 

@@ -35,10 +35,12 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframe: int, video: Video
         keyframe: index of the frame where the event's window begins.
 
     Raises:
-        ValueError: frames of another form, or `keyframe` outside the clip.
+        ValueError: frames of another form, `keyframe` outside the clip, or a fractional frame rate.
     """
-    if frames.ndim != 3 or frames.dtype != np.uint8 or frames.shape[1] % 3 or frames.shape[1] * 2 % 3:
-        raise ValueError(f"frames.shape={frames.shape}, dtype={frames.dtype} must be (T, 3*H//2, W) uint8 I420")
+    if frames.ndim != 3 or frames.dtype != np.uint8 or frames.shape[1] % 3 or frames.shape[2] % 2 or not frames.size:
+        raise ValueError(
+            f"frames.shape={frames.shape}, dtype={frames.dtype} must be (T, 3*H//2, W) uint8 I420, T > 0, H and W even"
+        )
     if not 0 <= keyframe < len(frames):
         raise ValueError(f"{keyframe=} must lie within 0..{len(frames) - 1}")
     count, rows, width = frames.shape
@@ -69,23 +71,34 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframe: int, video: Video
 
 
 def _rate(fps: float) -> int:
-    if fps != int(fps):
+    if not (0 < fps < 1e6 and fps == int(fps)):
         raise ValueError(f"{fps=} must be a whole number of frames per second")
     return int(fps)
 
 
 def decode_planes(data: bytes, *, first: int = 0, last: int | None = None) -> NDArray[np.uint8]:
-    """Decode frames `first`..`last` (inclusive, default the end) as (T, 3 * H // 2, W) uint8 I420."""
+    """Decode frames `first`..`last` (inclusive, default the end) as (T, 3 * H // 2, W) uint8 I420.
+
+    Raises:
+        ValueError: `first` or `last` do not lie in order, or the clip ends before `first`.
+    """
+    if first < 0 or (last is not None and last < first):
+        raise ValueError(f"{first=}, {last=} must satisfy 0 <= first <= last")
     wanted = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
+        assert stream.average_rate is not None and stream.time_base is not None
+        ticks = 1 / (stream.average_rate * stream.time_base)  # of the stream's clock per frame
         if first:
-            container.seek(round(first / stream.average_rate / stream.time_base), stream=stream, backward=True)
+            container.seek(round(first * ticks), stream=stream, backward=True)
         for frame in container.decode(stream):
-            index = round(frame.pts * stream.time_base * stream.average_rate)
+            assert frame.pts is not None
+            index = round(frame.pts / ticks)
             if last is not None and index > last:
                 break
             if index >= first:
                 wanted.append(frame.to_ndarray(format="yuv420p"))
+    if not wanted:
+        raise ValueError(f"{first=}: the clip ends before it")
     return np.stack(wanted)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def cache_folder() -> Path:
 
 def places(model: Model, given: Path | None = None) -> list[tuple[str, Path]]:
     """Where a model is looked for, in order: the option, the environment variable, the cache."""
-    found = [(model.option, given)] if given else []
+    found = [(model.option, given.expanduser())] if given else []
     if value := os.environ.get(model.variable):
         found.append((f"${model.variable}", Path(value).expanduser()))
     return [*found, ("cache", cache_folder() / "models" / model.file)]
@@ -102,10 +102,11 @@ def fetch_model(name: str, *, timeout_s: float = 60.0) -> Path:
     try:
         with urllib.request.urlopen(model.url, timeout=timeout_s) as response:
             data = response.read(model.size + 1)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        why = " ".join(str(getattr(error, "reason", error)).split())
         raise ModelMissing(
-            f"{model.file} cannot be fetched from {model.url} ({getattr(error, 'reason', error)}); fetch it elsewhere "
-            f"and set ${model.variable} to the file"
+            f"{model.file} cannot be fetched from {model.url} ({why}); fetch it elsewhere and set ${model.variable} "
+            "to the file"
         ) from error
     if hashlib.sha256(data).hexdigest() != model.sha256:
         raise ModelMissing(f"{model.url} does not give the file with sha256 {model.sha256}; nothing was kept")

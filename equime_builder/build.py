@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -81,9 +81,10 @@ def prepare(root: Path, request: Request) -> Mapping[str, Any]:
     Raises:
         FolderError: the folder holds another plan or foreign files, is in use, or cannot be written.
     """
+    wanted = asked(request)
     if (root / manifest.HEADER).exists():
         header = manifest.read_header(root)
-        if found := differences(asked(request), header):
+        if found := differences(wanted, header):
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
             raise FolderError(f"{root} was made by a different plan; {found[0]}{more}. Build into another folder")
         return header
@@ -93,11 +94,23 @@ def prepare(root: Path, request: Request) -> Mapping[str, Any]:
         if strangers:
             raise FolderError(f"{root} is not empty and holds no plan (it has {strangers[0]!r}); name a new folder")
         with manifest.lock(root, "build"):
-            plan = plan_for(request)
-            manifest.write_plan(root, plan)
+            try:
+                plan = make_plan(wanted, request.source.survey(request.profile, request.seed))
+                manifest.write_plan(root, plan)
+            except BaseException:
+                _remove_empty(root)
+                raise
     except OSError as error:
         raise FolderError(f"{root} cannot be written: {error.strerror}") from error
     return plan.header
+
+
+def _remove_empty(root: Path) -> None:
+    """Leave nothing behind where no plan came about."""
+    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    for folder in (root / manifest.FOLDER, root):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def build(

@@ -104,6 +104,11 @@ def test_an_au_changes_something_and_only_inside_its_mask(au: int) -> None:
 
 
 @pytest.mark.parametrize("au", AUS)
+def test_the_least_motion_changes_next_to_nothing(au: int) -> None:
+    assert np.abs(clip(RIG, {au: 0.004})[0].astype(int) - RIG.neutral).max() <= 3
+
+
+@pytest.mark.parametrize("au", AUS)
 def test_outline_hair_and_background_stay(au: int) -> None:
     moved = changed(clip(RIG, {au: 1.8})[0])
     if ACTIONS[au].outline:
@@ -175,7 +180,8 @@ def test_actions_far_apart_do_not_disturb_each_other(upper: int, lower: int, lev
     masks = [moved_mask(RIG, [au]) for au in (upper, lower)]
     for picture, mask, other in zip(alone, masks, reversed(masks), strict=True):
         mine = mask & ~cv2.dilate(other.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)
-        assert (luma(together)[mine] == luma(picture)[mine]).all()
+        # Sampling positions are rounded within a box, and together the boxes may be one.
+        assert (np.abs(luma(together) - luma(picture))[mine] <= 3).all()
 
 
 @settings(max_examples=10, deadline=None)

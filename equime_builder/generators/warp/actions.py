@@ -215,7 +215,7 @@ ACTIONS: dict[int, Action] = {
             fold=(0.09, 0.16), fold_top=(0.04, 0.08), cheek_low=(0.05, 0.13), cheek=(0.02, 0.09),
             cheek_inner=(0.02, 0.08), under_corner=(0.04, 0.05),
         ) + _lips(corner=(0.20, 0.27), upper=(-0.02, 0.08), seam=(-0.025, 0.06), lower=(-0.025, 0.05)),
-        hold=("lid_lower", "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
+        hold=(*EYES, "pouch", "bridge", "nose_base", "chin", "chin_edge", "jaw"),
         furrows=(_line(*NASOLABIAL, depth=0.28, width=0.035),),
     ),
     # Estimate 0.06. The corner tightens and the lips thin against the teeth; Candide has no such unit.

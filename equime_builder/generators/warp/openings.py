@@ -147,15 +147,25 @@ def arrived(opening: Opening, motion: Floats, below: int, *, jaw: bool) -> Float
 def _clamped(opening: Opening, box: Box, up: Floats) -> Floats:
     """For each pixel of `box` the nearest position across the opening that lies inside it, (h, w, 2)."""
     clear = opening.clear[box.within(opening.box)]
-    inset = np.minimum(INSET + 0.5, opening.height[box.within(opening.box)] / 2)
+    inset = np.minimum(INSET, opening.height[box.within(opening.box)] / 2)
     down = np.maximum(inset - clear[..., 0], 0) - np.maximum(inset - clear[..., 1], 0)
     return np.asarray(grid(box) - down[..., None] * up, np.float32)
+
+
+def _between(values: Floats, scale: int) -> Floats:
+    """Values (h, w) or (h, w, 2) at `scale` times the resolution, linear; the originals are among the new ones."""
+    if scale == 1:
+        return values
+    shrink = np.array([[1 / scale, 0, 0], [0, 1 / scale, 0]], np.float32)
+    size = (values.shape[1] * scale, values.shape[0] * scale)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(values, shrink, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _continued(opening: Opening, frame: FaceFrame, seen: Bytes, *, scale: int, darkest: float) -> Bytes:
     """What is behind an opening, continued under its edges: blurred along them, darker with the distance."""
     hidden = np.maximum(-opening.clear.min(axis=2), 0)
-    depth = cv2.resize(hidden, (seen.shape[1], seen.shape[0]))
+    depth = _between(hidden, scale)
     if seen.ndim == 3:
         depth = depth[..., None]
     smooth = cv2.GaussianBlur(seen, (0, 0), sigmaX=_SMEAR * frame.iod * scale, sigmaY=0.3).astype(np.float32)
@@ -173,12 +183,7 @@ def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, 
     fine = tuple(slice(s.start * LUMA_SCALE, s.stop * LUMA_SCALE) for s in box.slices)
     if not opening.closed:
         source = _clamped(opening, box, frame.up)
-        size = (source.shape[1] * LUMA_SCALE, source.shape[0] * LUMA_SCALE)
-        halve = np.array([[1 / LUMA_SCALE, 0, 0], [0, 1 / LUMA_SCALE, 0]], np.float32)
-        dense = cv2.warpAffine(
-            source * LUMA_SCALE, halve, size,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        dense = _between(source * LUMA_SCALE, LUMA_SCALE)
         seen = cv2.remap(finer, dense, None, cv2.INTER_LINEAR)
         darkest = 0.35 if opening.is_mouth else 0.75
         finer[fine] = _continued(opening, frame, seen, scale=LUMA_SCALE, darkest=darkest)

@@ -26,6 +26,8 @@ from equime_builder.generators.warp.rig import WarpRig
 # rendered once, and no step is seen.
 SWAY_STEPS = 16
 _DARKEST = 0.3
+# Skin that moves by fewer pixels than this leaves the layer behind an opening as it is.
+_UNFELT = 1 / 32
 _NOISE_SHIFTS = 64
 _LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
@@ -112,13 +114,17 @@ def _slid(opening: Opening, movers: Sequence[Mover], here: Floats, up: Floats, b
     return here
 
 
-def _apply_opening(opening: Opening, movers: Sequence[Mover], box: Box, path: Floats, up: Floats) -> _Cover | None:
+def _apply_opening(
+    opening: Opening, movers: Sequence[Mover], box: Box, still: Floats, path: Floats, up: Floats
+) -> _Cover | None:
     """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
     cut = any(cut.opening == opening.name for _, mover in movers for cut in mover.cuts)
     area = opening.box if cut else opening.core
     if (opening.closed and not cut) or area.union(box) != box:
         return None
     here = path[area.within(box)]
+    if not cut and np.abs(here - still[area.within(box)]).max() < _UNFELT:
+        return None
     above, below = (_slid(opening, movers, here, up, k) if cut else here for k in (0, 1))
     offset = np.array([opening.box.x0, opening.box.y0], np.float32)
     over, under = (
@@ -148,6 +154,11 @@ def _at_origin(flow: Floats) -> Floats:
     return np.asarray(cv2.remap(flow, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
+def _least_of_four(share: Floats) -> Floats:
+    """The least of each 2x2: a chroma sample is of the layer behind as far as all four pixels are."""
+    return np.minimum(np.minimum(share[::2, ::2], share[1::2, ::2]), np.minimum(share[::2, 1::2], share[1::2, 1::2]))
+
+
 def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], matrix: NDArray[np.float64]) -> None:
     """Sample one box of a frame through the active fields, in place."""
     y, u, v = frame_planes(frame, rig.size)
@@ -166,7 +177,7 @@ def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], m
     path = still.copy() if flow is None else still - _at_origin(flow)
     covers = []
     for opening in rig.ground.openings.values():
-        cover = _apply_opening(opening, movers, box, path, rig.ground.frame.up)
+        cover = _apply_opening(opening, movers, box, still, path, rig.ground.frame.up)
         if cover is not None and cover.share.any():
             covers.append(cover)
     luma = cv2.remap(rig.luma, path * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -184,7 +195,7 @@ def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], m
         rest_uv = cv2.resize(rest, small, interpolation=cv2.INTER_AREA) - np.float32(0.5)
         seen_uv = cv2.remap(rig.chroma_behind, rest_uv, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         inner_uv = tuple(slice(s.start // 2, s.stop // 2) for s in inner)
-        _blend(chroma[inner_uv], seen_uv, cv2.resize(cover.share, small, interpolation=cv2.INTER_AREA))
+        _blend(chroma[inner_uv], seen_uv, _least_of_four(cover.share))
     y[box.slices] = luma
     u[box.half_slices], v[box.half_slices] = chroma[..., 0], chroma[..., 1]
 

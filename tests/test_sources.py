@@ -9,6 +9,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -447,6 +448,12 @@ def test_limit_takes_the_first_that_can_be_used(landmarker: Landmarker, tmp_path
     survey = FolderSource(root, lambda: MODEL, limit=1).survey(MICRO, 0)
     assert [subject.reference for subject in survey.subjects] == ["b.png"]
     assert set(reasons(survey.rejections)) == {"a.png"}
+
+
+def test_pictures_too_small_for_any_photograph_are_refused_at_once(tmp_path: Path) -> None:
+    source = FolderSource(folder_of(tmp_path, {"a.png": b""}), lambda: MODEL)
+    with pytest.raises(PortraitError, match=r"^size=64 must be at least 128 for photographs: a smaller face shows no"):
+        source.survey(replace(MICRO, size=64), 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse file names that are not Unicode")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from equime_builder.landmarks import cut, examine, open_landmarker
+from equime_builder.landmarks import FRAME_SIDE_IODS, MIN_IOD, cut, examine, open_landmarker
 from equime_builder.pictures import decode_picture, read_bytes, sha256
 from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
 
@@ -61,7 +62,15 @@ def survey(
     limit: int,
     rejections: Iterable[Rejection] = (),
 ) -> Survey:
-    """Examine candidates in their order until `limit` subjects are found; a bad one costs itself."""
+    """Examine candidates in their order until `limit` subjects are found; a bad one costs itself.
+
+    Raises:
+        PortraitError: `size` is too small for any photograph.
+    """
+    if size < (least := math.ceil(MIN_IOD * FRAME_SIDE_IODS)):
+        raise PortraitError(
+            f"{size=} must be at least {least} for photographs: a smaller face shows no micro-expression"
+        )
     subjects: dict[str, Subject] = {}
     rejected = list(rejections)
     with open_landmarker(model) as landmarker:

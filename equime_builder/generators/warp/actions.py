@@ -280,6 +280,7 @@ ACTIONS: dict[int, Action] = {
     25: Action(parts=(Part("mouth", 0.06, 0.16),), midline=0.3),
     # Candide: 0.43, jaw at its lowest. The chin moves with the lip, so the outline does too.
     26: Action(parts=(Part("mouth", 0.02, 0.43, jaw=True),), midline=0.3, outline=True),
-    # The upper lid meets the lower one a little above its rest; more than the whole height, so that no gap stays.
-    BLINK: Action(parts=(Part("eye", -1.02, -0.12, relative=True),)),
+    # The upper lid meets the lower one a little above its rest. Together they pass the whole height, so that the lash
+    # lines meet and not the eyeball's last row beside them.
+    BLINK: Action(parts=(Part("eye", -1.04, -0.10, relative=True),)),
 }  # fmt: skip

@@ -131,8 +131,8 @@ def _apply_opening(
         cv2.remap(opening.clear, side - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., k]
         for k, side in enumerate((above, below))
     )
-    if cut:
-        here[:] = np.where((over <= under)[..., None], above, below)
+    if cut:  # Where both reach, the upper lid or lip lies over the lower one.
+        here[:] = np.where((over <= np.maximum(under, 0))[..., None], above, below)
     return _Cover(area, np.clip(np.minimum(over, under) - INSET, 0, 1))
 
 

@@ -7,8 +7,8 @@ Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displac
 Directions follow the muscles of the FACS manual (Ekman, Friesen & Hager 2002); lengths start from the action unit
 vectors of Candide-3 (Ahlberg 2001).
 
-Micro-expressions use intensities of about 0.8 to 1.8, a sixth to a third of these lengths. A point seen 60 pixels
-wide between the eyes then moves one to six pixels, as measured in CASME II. Candide's vectors are those of a coarse
+Micro-expressions use intensities of about 0.8 to 1.8, a sixth to a third of these lengths. With 60 pixels between
+the eyes, points then move one to seven pixels. Candide's vectors are those of a coarse
 mesh, and several are missing. Where an observer (a face landmark detector) could not tell the AU at such
 intensities, the length was raised; each comment gives Candide's or the first estimate and the reason.
 """
@@ -153,7 +153,7 @@ ACTIONS: dict[int, Action] = {
             _line((168, 8, 0.75), (193, 55, 0.5), depth=0.14, width=0.03),
         ),
     ),
-    # Candide: 0.05, a mean over the mesh's lid points. The lid's middle rises by up to 4 mm over the iris.
+    # Candide: 0.05, which is under a pixel at 60 px between the eyes; here the lid's middle moves one to three.
     5: Action(parts=(Part("eye", 0.12, 0.0),)),
     # Estimate 0.08. The cheek's skin lifts the lower lid with it, which is what an observer can see.
     6: Action(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ SHADE_CONTRAST = 0.18
 MAX_MIRROR_SHIFT = 0.062
 MIN_LIP_COLOR = 6.0
 CHEEK_EDGE, CHEEK_EDGE_RATIO = 0.045, 2.4
+JUDGED_SIZE = 256  # pixels of the cut square: the signs above are calibrated there, whatever size the clips have
 FRAME_SIDE_IODS = 4.0  # CelebA-HQ and FFHQ framing: side of the picture
 EYE_LINE = 0.47  # and height of the eyes in it
 
@@ -166,26 +167,30 @@ def examine(landmarker: Landmarker, picture: NDArray[np.uint8], size: int) -> tu
         raise PortraitError("no face found")
     if first.faces > 1:
         raise PortraitError(f"{first.faces} faces found; a portrait shows one")
-    whole = Detection(first.faces, first.landmarks / np.float32(scale), first.turn, first.blendshapes)
-    # Judged before the crop is scaled up: enlarging adds pixels, but nothing to see.
+    whole = _scaled(first, 1 / scale)
+    # Judged in the picture's own pixels: scaling the crop up adds pixels, but nothing to see.
     if whole.iod < MIN_IOD:
-        raise PortraitError(_too_small(whole.iod))
+        raise PortraitError(f"face too small: {whole.iod:.0f} pixels between the eyes, {MIN_IOD:.0f} needed")
     crop = frame_square(whole, picture.shape[1], picture.shape[0])
-    face = cut(picture, crop, size)
+    face = cut(picture, crop, JUDGED_SIZE)
     detection = landmarker.detect(face)
     if detection is None:
         raise PortraitError("the face is cut off by the edge of the picture")
     reason = fault(detection, face) or cover_fault(landmarker, detection, face)
     if reason:
         raise PortraitError(reason)
-    return crop, detection
+    finer = landmarker.detect(cut(picture, crop, size)) if size > JUDGED_SIZE else None
+    return crop, finer or _scaled(detection, size / JUDGED_SIZE)
+
+
+def _scaled(detection: Detection, factor: float) -> Detection:
+    """The same face in a picture scaled by a factor."""
+    return replace(detection, landmarks=detection.landmarks * np.float32(factor))
 
 
 def fault(detection: Detection, face: NDArray[np.uint8]) -> str | None:
     """Why a detected face cannot be animated, or None."""
     points, iod = detection.landmarks, detection.iod
-    if iod < MIN_IOD:
-        return _too_small(iod)
     for name, angle in zip(("yaw", "pitch", "roll"), detection.turn, strict=True):
         if abs(angle) > MAX_TURN:
             view = "profile view" if name == "yaw" else "head is tilted"
@@ -203,10 +208,6 @@ def fault(detection: Detection, face: NDArray[np.uint8]) -> str | None:
     if gap > MAX_LIP_GAP:
         return f"open mouth: lips {gap:.3f} IOD apart, at most {MAX_LIP_GAP}"
     return None
-
-
-def _too_small(iod: float) -> str:
-    return f"face too small: {iod:.0f} pixels between the eyes, {MIN_IOD:.0f} needed"
 
 
 def _inside(face: NDArray[np.uint8], points: NDArray[np.float32], ring: tuple[int, ...]) -> NDArray[np.uint8]:

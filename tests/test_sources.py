@@ -322,6 +322,15 @@ def test_a_face_of_a_few_pixels_is_too_small_however_large_its_picture(landmarke
     )
 
 
+@pytest.mark.parametrize("number", NEUTRAL)
+@pytest.mark.parametrize("size", [128, 512])
+def test_what_is_taken_does_not_hang_on_the_size_of_the_clips(landmarker: Landmarker, number: int, size: int) -> None:
+    crop, detection = examine(landmarker, photograph(number), size)
+    same_crop, usual = examine(landmarker, photograph(number), 256)
+    assert crop == same_crop
+    assert np.abs(detection.landmarks * 256 / size - usual.landmarks).max() < 3
+
+
 def test_face_at_the_edge_is_framed_inside_the_picture(landmarker: Landmarker, framed) -> None:
     picture = framed(4)[0]
     height, width = picture.shape[:2]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from equime_builder.sources.procedural.canvas import Frame, blend, fixed
+from equime_builder.sources.procedural.canvas import Frame, blend, fixed, value_noise
 from equime_builder.sources.procedural.geometry import Array
 from equime_builder.sources.procedural.hair import GREY
 from equime_builder.sources.procedural.head import HeadField
 from equime_builder.sources.procedural.parameters import FaceParameters
+from equime_builder.sources.procedural.skin import tone_colour
 
 ZONES: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -19,8 +20,8 @@ ZONES: dict[str, tuple[str, ...]] = {
     "short": ("moustache", "chin_beard", "jaw_beard"),
     "full": ("moustache", "chin_beard", "jaw_beard"),
 }
-LENGTHS = {"moustache": 0.07, "goatee": 0.05, "short": 0.04, "full": 0.08}
-STROKES = 2200
+LENGTHS = {"moustache": 0.055, "goatee": 0.05, "short": 0.036, "full": 0.075}
+STROKES = 1900
 
 
 def paint_beard(
@@ -31,7 +32,9 @@ def paint_beard(
     if not zones:
         return
     zone = np.max([head.maps[name] for name in zones], axis=0)
-    zone = np.clip((zone - 0.22) * 1.9, 0, 1)
+    patchy = 1 + 0.10 * value_noise(rng, (40, 40), zone.shape)
+    zone = np.clip((zone * patchy - 0.16) * 1.5, 0, 1)
+    zone = zone * zone * (3 - 2 * zone)
     scale = frame.size / zone.shape[0]
     hair = np.array(params.hair.colour) * 0.85
     grey = min(1.0, params.hair.grey * 1.2)
@@ -46,23 +49,24 @@ def paint_beard(
     way *= (length / np.linalg.norm(way, axis=1))[:, None]
     curl = rng.normal(0, 0.2, (len(at), 1)) * way[:, ::-1] * (1, -1)
     lines = fixed(np.stack([at, at + 0.5 * way + curl, at + way], axis=1))
-    base = cv2.resize(cv2.GaussianBlur(zone, (0, 0), 1.5), (frame.size, frame.size))
-    blend(
-        picture,
-        base * (0.55 + 0.25 * params.hair.beard_density),
-        picture * 0.25 + colour.astype(np.float32) * 0.45,
-    )
-    for third, shade in enumerate((0.55, 0.85, 1.18)):
+    base = cv2.resize(cv2.GaussianBlur(zone, (0, 0), 0.020 * frame.unit), (frame.size, frame.size))
+    bare = float(np.sqrt(tone_colour(params.skin).mean()))
+    lit = cv2.GaussianBlur(picture.mean(-1) / np.float32(bare), (0, 0), 0.04 * frame.unit)
+    tufts = value_noise(rng, (70, 60), zone.shape) * 0.5 + value_noise(rng, (130, 130), zone.shape) * 0.5
+    tufts = cv2.resize(tufts, (frame.size, frame.size))
+    ground = colour.astype(np.float32) * np.clip((0.25 + 0.52 * lit) * (1 + 0.22 * tufts), 0.15, 1.1)[..., None]
+    blend(picture, base * (0.58 + 0.34 * params.hair.beard_density), ground)
+    for third, shade in enumerate((0.62, 0.85, 1.06)):
         mask = np.zeros(picture.shape[:2], np.uint8)
         cv2.polylines(mask, list(lines[third::3]), False, 255, max(1, round(frame.size / 512)), cv2.LINE_AA, 4)
-        alpha = mask.astype(np.float32) * np.float32((0.45 + 0.4 * params.hair.beard_density) / 255)
+        alpha = mask.astype(np.float32) * np.float32((0.22 + 0.26 * params.hair.beard_density) / 255)
         blend(picture, alpha, np.clip(colour * shade, 0, 1))
 
 
 def _scatter(zone: Array, rng: np.random.Generator) -> Array:
     """Return up to STROKES random pixel positions (N, 2) drawn by the zone's density."""
     rows, columns = zone.shape
-    tries = rng.random((STROKES * 12, 2)) * (columns, rows)
+    tries = rng.random((STROKES * 10, 2)) * (columns, rows)
     index = tries.astype(int)
     kept = tries[rng.random(len(tries)) < zone[index[:, 1], index[:, 0]] ** 1.5]
     return np.asarray(kept[:STROKES], dtype=np.float32)

@@ -35,25 +35,29 @@ def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
     n = BACKDROP_SIZE
     x, y = np.meshgrid(np.linspace(-1, 1, n, dtype=np.float32), np.linspace(-1, 1, n, dtype=np.float32))
     angle = rng.uniform(0, np.pi)
-    mix = 0.5 + 0.4 * (x * np.cos(angle) + y * np.sin(angle))
+    mix = 0.5 + 0.4 * (x * np.cos(angle) + y * np.sin(angle)) + 0.10 * value_noise(rng, (3, 3), (n, n))
     if scene.backdrop == "outdoor":
         mix += 0.22 * value_noise(rng, (5, 6), (n, n)) + 0.10 * value_noise(rng, (10, 12), (n, n))
-    first, second = (np.array(c, np.float32) for c in scene.backdrop_colours)
+    first, second = (_muted(np.array(c, np.float32)) for c in scene.backdrop_colours)
     image = first + (second - first) * np.clip(mix, 0, 1)[..., None]
     if scene.backdrop == "bokeh":
-        for _ in range(int(rng.integers(5, 12))):
+        for _ in range(int(rng.integers(6, 15))):
             spot = np.zeros((n, n), np.float32)
             centre = tuple(int(v) for v in rng.integers(0, n, 2))
             cv2.circle(spot, centre, int(rng.integers(3, 10)), 1.0, -1, cv2.LINE_8)
-            blend(
-                image,
-                cv2.GaussianBlur(spot, (0, 0), 1.3) * rng.uniform(0.06, 0.28),
-                np.clip(second * 1.5 + 0.06, 0, 1),
-            )
-    image *= (1.04 - 0.16 * (x**2 + y**2))[..., None]
+            glow = second * rng.uniform(1.1, 1.7) + rng.uniform(0, 0.14) * np.array([1.0, 0.85, 0.6])
+            blend(image, cv2.GaussianBlur(spot, (0, 0), 1.0) * rng.uniform(0.05, 0.30), np.clip(glow, 0, 1))
+    side = float(np.sin(np.radians(scene.azimuth)))
+    behind = np.exp(-((x + 0.45 * side) ** 2 + (y + 0.10) ** 2) / 0.75)  # the lit wall shows on the face's dark side
+    image *= (0.70 + 0.46 * behind)[..., None]
     image = cv2.GaussianBlur(image, (0, 0), 1.2)
     soft = np.clip(image, 0, 1).astype(np.float32)
     return np.asarray(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
+
+
+def _muted(colour: Array) -> Array:
+    """Return the colour nearer to its grey, as a wall out of focus looks."""
+    return np.asarray(colour * 0.65 + colour.mean() * 0.35, dtype=np.float32)
 
 
 def neck_outline(scene: Scene) -> Array:
@@ -96,7 +100,9 @@ def _neck_skin(params: FaceParameters, frame: Frame, window: Window) -> Array:
     axis = (np.linspace(0, window.shape[1], columns, dtype=np.float32) + window.left) / frame.size - frame.pose.x
     across = axis / np.float32(frame.pose.iris_distance * params.scene.neck_width * 1.25)
     x = np.ascontiguousarray(np.broadcast_to(np.clip(across, -0.92, 0.92), (rows, columns)))
-    cords = 0.16 * np.exp(-(((np.abs(x) - 0.42) / 0.09) ** 2)) * np.sign(x)
+    down = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
+    cord = np.abs(x) - (0.60 - 0.42 * down)  # from behind the ear to the pit of the neck
+    cords = 0.30 * np.sign(x) * (np.exp(-(((cord - 0.07) / 0.07) ** 2)) - np.exp(-(((cord + 0.07) / 0.07) ** 2)))
     normal = (x * 0.95 + cords, np.full_like(x, 0.22), np.sqrt(1 - x * x))
     colour = np.broadcast_to(tone_colour(params.skin) * (0.92, 0.86, 0.84), (rows, columns, 3)).astype(np.float32)
     lit = shaded(colour, normal, light_of(params.scene), gloss=0.01)
@@ -131,7 +137,10 @@ def _clothes(
 
 def _weave(scene: Scene, shape: tuple[int, int], rng: np.random.Generator) -> Array:
     small = shape[0] // 4 + 1, shape[1] // 4 + 1
-    folds = value_noise(rng, (4, 14), small) * 0.05 + value_noise(rng, (40, 60), small) * 0.014
+    drape = value_noise(rng, (5, 12), small) + 0.6 * value_noise(rng, (9, 26), small)
+    slant = np.array([[1, 0.55, 0], [0, 1, 0]], np.float32)
+    lean = cv2.warpAffine(drape, slant, small[::-1], borderMode=cv2.BORDER_WRAP)
+    folds = 0.09 * lean + value_noise(rng, (60, 90), small) * 0.012
     across = np.linspace(-0.3, 0.3, small[1], dtype=np.float32) * np.float32(np.sin(np.radians(scene.azimuth)))
     cloth = (0.80 + folds + across)[..., None] * np.array(scene.cloth, np.float32)
     return np.asarray(cv2.resize(cloth, shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -171,6 +180,6 @@ def paint_ears(picture: Array, params: FaceParameters, frame: Frame) -> None:
         slope_x = cv2.Sobel(bulge, cv2.CV_32F, 1, 0, scale=0.125) * unit * 0.07
         slope_y = cv2.Sobel(bulge, cv2.CV_32F, 0, 1, scale=0.125) * unit * 0.07
         z = 1 / np.sqrt(1.25 + slope_x**2 + slope_y**2)
-        colour = tone_colour(params.skin) * np.array([0.92, 0.74, 0.72], np.float32) * (1 - 0.55 * dent[..., None])
+        colour = tone_colour(params.skin) * np.array([0.92, 0.74, 0.72], np.float32) * (1 - 0.70 * dent[..., None])
         lit = shaded(colour.astype(np.float32), ((side * 0.45 - slope_x) * z, -slope_y * z, z), light, gloss=0.02)
         blend(window.of(picture), softened(mask, 0.5), lit)

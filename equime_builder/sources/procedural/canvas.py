@@ -141,9 +141,15 @@ def light_of(scene: Scene) -> Light:
         [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)],
         np.float32,
     )
-    key = scene.key * 1.35 * (1 + scene.warmth * np.array([0.10, 0.0, -0.16], np.float32))
-    ambient = (1.02 - 0.95 * scene.key) * (1 - scene.warmth * np.array([0.03, 0.0, -0.05], np.float32))
+    key = (0.12 + scene.key * 1.42) * (1 + scene.warmth * np.array([0.10, 0.0, -0.16], np.float32))
+    ambient = (0.80 - 0.80 * scene.key) * (1 - scene.warmth * np.array([0.05, 0.0, -0.09], np.float32))
     return Light(direction, key.astype(np.float32), ambient.astype(np.float32))
+
+
+def developed(picture: Array) -> Array:
+    """Return sRGB (H, W, 3) with a film's gentle contrast: darks a little deeper, a soft shoulder in the lights."""
+    contrast = picture + 0.16 * picture * (1 - picture) * (2 * picture - 0.92)
+    return np.asarray(np.where(contrast > 0.78, 0.78 + 0.22 * np.tanh((contrast - 0.78) / 0.22), contrast))
 
 
 def value_noise(rng: np.random.Generator, cells: tuple[int, int], size: tuple[int, int]) -> Array:

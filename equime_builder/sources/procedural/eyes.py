@@ -72,23 +72,23 @@ class _Eye:
         y, x = np.mgrid[0 : self.size[0], 0 : self.size[1]].astype(np.float32)
         x, y = x + 0.5, y + 0.5
         dx, dy = x - self.iris[0], y - self.iris[1]
-        radius = np.sqrt(dx * dx + dy * dy) / np.float32(IRIS_RADIUS * self.unit)
         width = np.linalg.norm(self.inner - self.outer)
         away = np.abs(dx) / (0.5 * width)
         white = np.empty((*self.size, 3), np.float32)
-        bright = 0.79 - 0.22 * away**2 - 0.018 * self.params.skin.tone
+        bright = 0.70 - 0.24 * away**2 - 0.014 * self.params.skin.tone
         for channel, warm in enumerate((1.0, 0.955, 0.93)):
             white[..., channel] = bright * (warm - 0.03 * away)
         reach = np.sqrt((x - self.inner[0]) ** 2 + (y - self.inner[1]) ** 2) / width
         blend(white, np.clip(1.1 - reach / 0.11, 0, 1) * 0.8, (0.66, 0.42, 0.38))
-        blend(
-            white,
-            np.clip((1.045 - radius) * 0.5 * IRIS_RADIUS * self.unit, 0, 1),
-            self._iris(radius, dx, dy, fibres),
-        )
-        lid = softened(self._band(self.upper, 0.055), 0.022 * self.unit)
-        tint(white, lid * 0.9, (0.42, 0.38, 0.38))
-        tint(white, softened(self._band(self.lower, 0.01), 0.012 * self.unit) * 0.35, (0.7, 0.55, 0.52))
+        reach = IRIS_RADIUS * self.unit
+        near = Window.around(self.iris[None], 1.1 * reach + 2, size=max(self.size))
+        dx, dy = near.of(dx), near.of(dy)
+        radius = np.sqrt(dx * dx + dy * dy) / np.float32(reach)
+        inside = np.clip((1.045 - radius) * 0.5 * reach, 0, 1)
+        blend(near.of(white), inside, self._iris(radius, dx, dy, fibres))
+        lid = softened(self._band(self.upper, 0.075), 0.030 * self.unit)
+        tint(white, np.minimum(lid * 1.1, 1), (0.36, 0.32, 0.33))
+        tint(white, softened(self._band(self.lower, 0.02), 0.016 * self.unit) * 0.6, (0.7, 0.55, 0.52))
         self._catchlight(white)
         blend(self.image, self.opening, white)
 
@@ -168,8 +168,8 @@ class _Eye:
         stroked(thick, upper, value=int(150 + 80 * amount))
         stroked(thin, lower, value=int(60 + 80 * amount))
         dark = np.array([0.075, 0.055, 0.05]) + 0.04 * (1 - self.params.skin.tone / 9)
-        blend(self.image, softened(thick, 0.35 * ZOOM / 2) * 0.93, dark)
-        blend(self.image, softened(thin, 0.4 * ZOOM / 2) * 0.75, dark * 1.6)
+        blend(self.image, softened(thick, 0.006 * unit) * min(0.95, 0.66 + 0.36 * amount), dark)
+        blend(self.image, softened(thin, 0.007 * unit) * 0.62, dark * 1.6)
 
 
 def eye_mask(frame: Frame) -> np.ndarray:

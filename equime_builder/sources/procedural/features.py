@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from equime_builder.sources.procedural.canvas import (
+    SHIFT,
     Frame,
     Window,
     blend,
@@ -57,16 +58,16 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         strands = _brow_strands(edge_top, edge_bottom, side.sign, unit, rng)
         for third, (value, shade) in enumerate(((200, 1.25), (225, 0.95), (255, 0.7))):
             mask = np.zeros(window.shape, np.uint8)
-            lines = [line - window.origin for line in strands[third::3]]
-            stroked(mask, lines, value=value, width=max(1, round(0.009 * unit)))
+            lines = fixed(strands[third::3] - window.origin)
+            cv2.polylines(mask, list(lines), False, value, max(1, round(0.009 * unit)), cv2.LINE_AA, SHIFT)
             blend(
                 part,
-                softened(mask, 0.45) * (0.30 + 0.45 * features.brow_density),
+                softened(mask, 0.008 * unit) * (0.26 + 0.42 * features.brow_density),
                 np.clip(dark * shade, 0, 1),
             )
 
 
-def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.random.Generator) -> list[Array]:
+def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.random.Generator) -> Array:
     along = rng.uniform(0.0, 0.985, BROW_HAIRS)
     across = rng.uniform(0.0, 1.0, BROW_HAIRS)
     index = (along * (len(top) - 1)).astype(int)
@@ -81,7 +82,7 @@ def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.ran
     bend = slope * (0.25 * length * np.sin(angle))[:, None]
     tip = root + way * length[:, None] + bend * 0.6
     mid = root + way * (0.5 * length)[:, None]
-    return [np.stack(points) for points in zip(root, mid, tip, strict=True)]
+    return np.stack([root, mid, tip], axis=1)
 
 
 def lip_colours(params: FaceParameters) -> tuple[Array, Array]:

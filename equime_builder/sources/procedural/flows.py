@@ -14,11 +14,13 @@ import numpy as np
 from equime_builder.sources.procedural.canvas import Frame
 from equime_builder.sources.procedural.geometry import Array, smooth_curve
 from equime_builder.sources.procedural.head import SKULL_HALF_WIDTH, skull_arc
+from equime_builder.sources.procedural.locks import twisted
 from equime_builder.sources.procedural.parameters import FaceParameters
 from equime_builder.sources.procedural.tables import HAIR_STYLES, HairStyle
 
 HAIRLINE = (234, 127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 454)
 ARC = 81
+_SCALP_STREAM = 101
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,50 @@ class Scalp:
 def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
     """Return hairline and silhouette of one head."""
     style = HAIR_STYLES[params.hair.style]
+    rng = np.random.default_rng([params.seed, _SCALP_STREAM])
     origin = np.array([frame.pose.x, frame.pose.y], np.float32) * frame.size
     marks = (frame.points(HAIRLINE) - origin) / frame.unit
     lift = np.array([0, 0, 0.0, 0.02, 0.05, 0.08, 0.10, 0.11, 0.11, 0.11, 0.10, 0.08, 0.05, 0.02, 0.0, 0, 0])
     temple = np.exp(-(((np.abs(np.arange(17) - 8) - 2.6) / 1.5) ** 2))
     middle = np.exp(-(((np.arange(17) - 8) / 2.0) ** 2))
+    peak = np.exp(-(((np.arange(17) - 8) / 0.9) ** 2)) * rng.uniform(-0.02, 0.05)
     back = params.hair.recession
-    marks[:, 1] -= lift + back * (0.42 * temple + 0.22 * middle)
-    marks[:, 0] *= 1 + 0.015 * (lift == 0) - 0.06 * back * temple
+    marks[:, 1] -= lift + back * (0.42 * temple + 0.22 * middle) - peak
+    marks[3:14] += rng.normal(0, 0.014, (11, 2))
+    inward = np.exp(-(((np.abs(np.arange(17) - 8) - 4.9) / 1.4) ** 2)) * rng.uniform(0.07, 0.14) * (1 - back)
+    marks[:, 0] *= 1 + 0.015 * (lift == 0) - 0.06 * back * temple - inward
     line = smooth_curve(marks, samples=ARC)
     half = float(frame.landmarks[454, 0] - frame.landmarks[234, 0]) / frame.unit / 2
     swell = style.swell * (0.7 + 0.6 * params.hair.volume)
-    rim = skull_arc(grow=swell, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
-    if style.end == 0 and style.flow in ("parted", "short"):  # cut short at the sides, fuller on top
-        tight = skull_arc(grow=0.03, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0)
-        top = np.sin(np.linspace(0, np.pi, ARC))[:, None] ** 1.2
-        rim = tight + (skull_arc(grow=swell * 1.15, count=ARC) * (half / SKULL_HALF_WIDTH, 1.0) - tight) * top
+    stretch = (half / SKULL_HALF_WIDTH, 1.0)
+    rim = skull_arc(grow=swell, count=ARC) * stretch
+    crown = np.sin(np.linspace(0, np.pi, ARC))[:, None]
+    if style.end == 0 and style.flow in ("parted", "short", "tousled"):  # cut short at the sides, fuller on top
+        tight = skull_arc(grow=0.02, count=ARC) * stretch
+        rim = tight + (skull_arc(grow=swell * 1.25, count=ARC) * stretch - tight) * crown**1.2
     if style.end > 1 and style.flow != "curls":  # loose hair does not taper towards the ears
         rim[:, 0] += 0.10 * swell / 0.15 * np.sign(rim[:, 0]) * np.abs(np.cos(np.linspace(0, np.pi, ARC))) ** 3
+    rim = rim + crown**0.5 * _unevenness(rng, params)[:, None] * (rim - (0, -0.35)) * min(1.0, swell / 0.10)
     rim[:, 0] += float(marks[[0, -1], 0].mean())
     return Scalp(frame, style, line, rim.astype(np.float32), params)
+
+
+def parting_of(params: FaceParameters) -> float:
+    """Return where along the hairline hair parts, 0..1: short hair parts farther to one side."""
+    side, short = params.hair.parting, HAIR_STYLES[params.hair.style].end == 0
+    return 0.5 + (float(np.sign(side)) * 0.12 + 0.14 * side if short else 0.16 * side)
+
+
+def _unevenness(rng: np.random.Generator, params: FaceParameters) -> Array:
+    """Return how much farther or nearer than a smooth cap the silhouette lies, a fraction (ARC,)."""
+    t = np.linspace(0, 1, ARC)
+    number = np.array([2.0, 3.0, 5.0, 8.0, 13.0])[:, None]
+    phase = np.pi * number * t + rng.uniform(0, 2 * np.pi, (5, 1))
+    waves = (rng.normal(0, 0.018, (5, 1)) / np.sqrt(number) * np.sin(phase)).sum(0)
+    parting = parting_of(params)
+    fuller = 0.035 * np.sign(params.hair.parting) * np.tanh((parting - t) / 0.12)
+    dent = -0.018 * np.exp(-(((t - parting) / 0.05) ** 2)) * (params.hair.parting != 0)
+    return np.asarray(waves + fuller + dent, dtype=np.float32)
 
 
 def skull_polygon(frame: Frame) -> Array:
@@ -89,8 +115,8 @@ Strands = Array  # (strands, points, 2)
 
 def swept(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """Strands from the parting and the hairline over the head to the ears and, if long, down beside the face."""
-    style, hair = scalp.style, scalp.params.hair
-    parting = 0.5 + 0.16 * hair.parting
+    style = scalp.style
+    parting = parting_of(scalp.params)
     side = np.where(rng.random((count, 1)) < parting, 0.0, 1.0)
     rooted = rng.random((count, 1)) < (
         0.62 if style.end == 0 else 0.40
@@ -150,7 +176,7 @@ def drawn_back(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     along = rng.random(count)[:, None]
     start = np.where(rng.random((count, 1)) < 0.6, rng.uniform(-0.03, 0.14, (count, 1)), rng.random((count, 1)) * 0.7)
     t = np.linspace(0, 1, 9)[None]
-    bow = (0.5 - along) * (0.10 * t + 0.16 * t * t) + 0.05 * scalp.params.hair.parting * t * (1 - t)
+    bow = (0.5 - along) * (0.22 * t + 0.40 * t * t) + 0.05 * scalp.params.hair.parting * t * (1 - t)
     return scalp.between(along + bow, start + (1.0 - start) * t**0.85)
 
 
@@ -221,12 +247,41 @@ def sides_only(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     return scalp.between(along + (along - 0.5) * 0.10 * t, start + 0.45 * t)
 
 
+def tousled(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
+    """Short hair in loose points: up and aside on top, over the forehead in front."""
+    along = rng.random(count)[:, None]
+    out = np.sort(rng.random(count) ** 0.9)[::-1][:, None]
+    t = np.linspace(0, 1, 9)[None]
+    front = np.clip(1 - out / (0.25 + 0.4 * scalp.params.hair.length), 0, 1) * (np.abs(along - 0.5) < 0.3)
+    length = rng.uniform(0.20, 0.42, (count, 1))
+    rise = length * (1 - 1.5 * front)
+    tip = np.clip(out + rise, -0.16, 1.02 + 0.10 * rng.random((count, 1)))
+    lean = 0.10 * np.sign(scalp.params.hair.parting + 0.01) + 0.10 * (along - 0.5) + rng.normal(0, 0.05, (count, 1))
+    return scalp.between(along + lean * t**1.4, out + (tip - out) * t + 0.05 * np.sin(np.pi * t))
+
+
+def buzzed(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
+    """Hair clipped to a few millimetres."""
+    along, out = rng.random((count, 1)), rng.random((count, 1)) ** 0.9 * 0.98
+    t = np.linspace(0, 1, 5)[None]
+    return scalp.between(along + rng.normal(0, 0.006, (count, 1)) * t, out + rng.uniform(0.02, 0.07, (count, 1)) * t)
+
+
+def locs(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
+    """Twisted ropes of hair that fall from the parting."""
+    return twisted(swept(scalp, rng, count), 0.034 + 0.016 * scalp.params.hair.volume, rng)
+
+
 FLOWS: dict[str, tuple[Callable[[Scalp, np.random.Generator, int], Strands], int]] = {
-    "parted": (swept, 1200),
-    "fringe": (swept, 900),
-    "short": (cropped, 2000),
-    "back": (drawn_back, 1300),
+    "parted": (swept, 1050),
+    "fringe": (swept, 800),
+    "short": (cropped, 1700),
+    "tousled": (tousled, 1500),
+    "buzz": (buzzed, 2200),
+    "shaved": (buzzed, 1000),
+    "back": (drawn_back, 1100),
     "curls": (curled, 1800),
+    "locs": (locs, 84),
     "sides": (sides_only, 900),
 }
 
@@ -236,6 +291,6 @@ def fringe(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     t = np.linspace(0, 1, 13)[None]
     x = across * (0.38 + 0.50 * np.sqrt(t))
     brow = float(scalp.line[ARC // 2, 1]) + 0.40
-    low = brow + 0.10 * across**2 + rng.normal(0, 0.025, (count, 1))
+    low = brow + 0.10 * across**2 + rng.normal(0, 0.04, (count, 1))
     y = -1.36 + 0.1 * across**2 + (low + 1.36 - 0.1 * across**2) * t**1.25
     return np.stack([x + 0.03 * rng.normal(0, 1, (count, 1)) * t, y], -1).astype(np.float32)

@@ -265,10 +265,23 @@ def posed(points: Array, pose: Pose, *, size: float) -> Array:
 
 def smooth_curve(points: Array, *, samples: int) -> Array:
     """Return a Catmull-Rom curve through `points` (N, 2), float32 (samples, 2)."""
-    padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    t = np.linspace(0, len(points) - 1, samples, dtype=np.float32)
-    i = np.minimum(t.astype(int), len(points) - 2)
-    f = (t - i)[:, None]
-    a, b, c, d = (padded[i + k] for k in range(4))
-    curve = b + 0.5 * f * (c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a)))
-    return np.asarray(curve, dtype=np.float32)
+    return np.asarray(_catmull_rom(len(points), samples) @ points, dtype=np.float32)
+
+
+@lru_cache(maxsize=256)
+def _catmull_rom(count: int, samples: int) -> Array:
+    """Return the curve's dependence on its points, (samples, count); the ends continue straight."""
+    t = np.linspace(0, count - 1, samples)
+    i = np.minimum(t.astype(int), count - 2)
+    f = t - i
+    share = (-f + 2 * f**2 - f**3, 2 - 5 * f**2 + 3 * f**3, f + 4 * f**2 - 3 * f**3, f**3 - f**2)
+    padded = np.zeros((samples, count + 2))
+    for k, part in enumerate(share):
+        padded[np.arange(samples), i + k] += part / 2
+    basis = padded[:, 1:-1]
+    basis[:, 0] += 2 * padded[:, 0]
+    basis[:, 1] -= padded[:, 0]
+    basis[:, -1] += 2 * padded[:, -1]
+    basis[:, -2] -= padded[:, -1]
+    basis.setflags(write=False)
+    return basis

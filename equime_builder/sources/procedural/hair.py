@@ -1,4 +1,4 @@
-"""Head hair: a soft mass and strands that follow the style's flow, lit as one rounded volume."""
+"""Head hair: a soft mass and locks of strands that follow the style's flow, lit as one rounded volume."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from equime_builder.sources.procedural.canvas import (
     light_of,
     softened,
     tint,
+    value_noise,
 )
 from equime_builder.sources.procedural.flows import (
     ARC,
@@ -25,113 +26,140 @@ from equime_builder.sources.procedural.flows import (
     curled,
     fringe,
     loose_end,
+    parting_of,
     scalp_of,
 )
-from equime_builder.sources.procedural.geometry import Array, smooth_curve
+from equime_builder.sources.procedural.geometry import OVAL, Array, smooth_curve
+from equime_builder.sources.procedural.locks import HABITS, Locks, gathered, strays
 from equime_builder.sources.procedural.parameters import FaceParameters
+from equime_builder.sources.procedural.skin import tone_colour
 
-LEVELS, DARKEST, BRIGHTEST = 10, 0.25, 1.50  # shades of the pigment that strands are drawn in, dark to light
-LAYERS = 4
-PIECE = 5  # points of a strand that share a shade
-CONTRAST = {"curls": 1.0, "back": 0.6, "short": 0.9}  # of strands against their neighbours
+LEVELS = 14  # shades that strands are drawn in
+REST, SPREAD = 128, 190  # a strand's own shade as uint8: neutral, and per unit of relative brightness
+BRIGHTEST = 1.7
+COATS = 3
+SHORT = 9  # points of strands that stay on the head
 GREY = np.array([0.60, 0.59, 0.58])
-
-
-def _colour(scalp: Scalp) -> Array:
-    hair = scalp.params.hair
-    return np.asarray(np.array(hair.colour) * (1 - hair.grey) + GREY * hair.grey, dtype=np.float32)
+LIGHT_GRID = 64
 
 
 def volume_light(scalp: Scalp, points: Array) -> tuple[Array, Array]:
     """Return brightness and highlight of the hair's rounded volume at local `points` (..., 2)."""
     x, y = points[..., 0], points[..., 1]
     light = light_of(scalp.params.scene)
-    nx, ny = np.clip(x / 1.45, -1, 1), np.clip((y + 0.25) / 1.55, -1, 0.12)
+    nx, ny = np.clip(x / 1.40, -1, 1), np.clip((y + 0.30) / 1.45, -1, 0.12)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.03, 1))
     facing = nx * light.direction[0] + ny * light.direction[1] + nz * light.direction[2]
-    bright = 0.50 + 0.72 * np.clip((facing + 0.25) / 1.25, 0, 1)
-    bright = bright * (1 - 0.30 * np.clip((y - 0.2) / 1.2, 0, 1) * (np.abs(x) < 1.2))
-    band = np.exp(-(((y + 1.12 - 0.62 * x * x - 0.35 * x * light.direction[0]) / 0.14) ** 2))
-    return bright, band * np.exp(-((x / 0.95) ** 4)) * (0.3 + 0.7 * np.clip(facing, 0, 1))
+    bright = 0.44 + 0.72 * np.clip((facing + 0.20) / 1.20, 0, 1)
+    beside = 1 / (1 + np.exp((np.abs(x) - 1.12) / 0.07))  # hair next to face and neck lies in their shade
+    bright = bright * (1 - 0.40 * np.clip((y + 0.3) / 1.3, 0, 1) * beside)
+    band = np.exp(-(((y + 1.14 - 0.62 * x * x - 0.45 * x * light.direction[0]) / 0.16) ** 2))
+    return bright, band * np.exp(-((x / 1.0) ** 4)) * (0.15 + 0.85 * np.clip(facing, 0, 1))
 
 
-def _lit_ground(scalp: Scalp, dim: float) -> np.ndarray:
-    """Return what shows between strands, uint8 (size, size, 3)."""
-    size = scalp.frame.size
-    axis = (np.arange(64, dtype=np.float32) + 0.5) * size / 64
-    x, y = np.meshgrid(axis, axis)
-    bright, _ = volume_light(scalp, (np.stack([x, y], -1) - scalp.origin) / scalp.frame.unit)
-    ground = _colour(scalp) * (0.52 * dim * bright[..., None] * 255)
-    return np.asarray(cv2.resize(np.clip(ground, 0, 255).astype(np.uint8), (size, size)))
-
-
-def _brightness(scalp: Scalp, strands: Strands, rng: np.random.Generator) -> tuple[Strands, Array]:
-    """Cut strands into pieces (M, PIECE, 2) and give each a brightness (M,) by lock, direction and light."""
-    points = strands.shape[1]
-    pieces = np.stack([strands[:, k : k + PIECE] for k in range(0, points - 1, PIECE - 1)], axis=1)
-    way = pieces[:, :, -1] - pieces[:, :, 0]
+def _own_shades(scalp: Scalp, locks: Locks, rng: np.random.Generator) -> Array:
+    """Return how much lighter or darker than the hair's volume each strand is, (N,): by lock, place and direction."""
+    strands, habit = locks.strands, HABITS[scalp.style.flow]
+    way = strands[:, -1] - strands[:, 0]
     way = way / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
     light = light_of(scalp.params.scene).direction
-    across = np.sqrt(np.clip(1 - (way[..., 0] * light[0] + way[..., 1] * light[1]) ** 2, 0, 1))
-    root, middle = strands[:, 0], strands[:, points // 2]
-    lock = np.sin(23 * root[:, 0] + 3 * root[:, 1]) + np.sin(31 * strands[:, -1, 0] + 11 * middle[:, 1])
-    contrast = CONTRAST.get(scalp.style.flow, 1.0)
-    own = 0.11 * lock[:, None] + 0.17 * rng.standard_normal((len(strands), 1)) + 0.24 * (across**2 - 0.6)
-    bright, band = volume_light(scalp, pieces[:, :, PIECE // 2])
-    gloss = 0.10 if scalp.style.flow == "curls" else 0.20
-    value = bright * (0.80 + contrast * own) + gloss * band * (1 + 1.5 * contrast * own)
-    return pieces.reshape(-1, PIECE, 2), np.asarray(value.ravel(), dtype=np.float32)
+    across = 1 - (way @ light[:2]) ** 2
+    per_lock = rng.standard_normal(int(locks.lock.max()) + 1)[locks.lock]
+    side = locks.place @ (light[:2] / max(float(np.hypot(light[0], light[1])), 1e-3))
+    rim = np.clip((locks.place**2).sum(1), 0, 1.6)
+    own = 0.13 * per_lock + 0.20 * side - 0.12 * rim + 0.10 * rng.standard_normal(len(strands))
+    light_hair = 1 - 0.45 * float(_pigment(scalp).mean())  # light hair lets light through: less contrast
+    return np.asarray(light_hair * habit.contrast * own + 0.12 * (across - 0.6), dtype=np.float32)
 
 
-def _palette(scalp: Scalp, dim: float) -> list[tuple[float, float, float]]:
-    """Return the colour of each brightness level, 0..255; light strands of mixed hair are the grey ones."""
-    hair, key = scalp.params.hair, light_of(scalp.params.scene).key
-    colours = []
-    for shade in np.linspace(DARKEST, BRIGHTEST, LEVELS) * dim:
-        grey = np.clip(hair.grey + 0.25 * (0 < hair.grey < 1) * (shade - 0.9), 0, 1)
-        pigment = np.array(hair.colour) * (1 - grey) + GREY * grey
-        red, green, blue = np.clip((pigment * shade + 0.10 * max(0.0, shade - 0.95) * key) * 255, 0, 232).tolist()
-        colours.append((red, green, blue))
-    return colours
+def _pigment(scalp: Scalp) -> Array:
+    hair = scalp.params.hair
+    return np.array(hair.colour) * (1 - hair.grey) + GREY * hair.grey
+
+
+def _palette(scalp: Scalp, dim: float) -> np.ndarray:
+    """Return the sRGB colour of each of 256 shades, uint8 (1, 256, 3); light strands of mixed hair are grey."""
+    hair, light = scalp.params.hair, light_of(scalp.params.scene)
+    shade = np.linspace(0, BRIGHTEST, 256)[:, None] * dim
+    grey = np.clip(hair.grey + 0.16 * (0 < hair.grey < 1) * (shade - 0.8), 0, 1)
+    pigment = np.array(hair.colour) * (1 - grey) + GREY * grey
+    warm = 1 + 0.16 * np.clip(0.7 - shade, -0.4, 0.5) * np.array([0.6, -0.1, -0.5]) * (1 - grey)
+    shine = 0.20 * np.clip(shade - 0.75, 0, 1) ** 1.3 * light.key / max(float(light.key.mean()), 0.1)
+    colour = pigment * warm * shade**0.9 + shine
+    bright = colour.max(axis=1, keepdims=True)
+    colour *= np.where(bright > 0.6, 0.6 + 0.3 * np.tanh((bright - 0.6) / 0.3), bright) / np.maximum(bright, 1e-4)
+    pale = np.clip((bright - 0.6) / 0.8, 0, 0.5)  # light hair loses colour before it loses form
+    colour += pale * (colour.mean(axis=1, keepdims=True) - colour)
+    return np.asarray(np.clip(colour * 255, 0, 255).astype(np.uint8)[None])
+
+
+def _coloured(scalp: Scalp, own: np.ndarray, window: Window, dim: float, rng: np.random.Generator) -> Array:
+    """Return the colour, float32 (H, W, 3), of hair whose own shade in `window` is `own`, uint8 around REST."""
+    grid = LIGHT_GRID
+    rows, columns = window.shape
+    y = (np.arange(grid, dtype=np.float32) + 0.5) * rows / grid + window.top
+    x = (np.arange(grid, dtype=np.float32) + 0.5) * columns / grid + window.left
+    at = (np.stack(np.meshgrid(x, y), axis=-1) - scalp.origin) / scalp.frame.unit
+    drift = value_noise(rng, (9, 14), (grid, grid))
+    bright, band = volume_light(scalp, at + drift[..., None] * (0, 0.05))
+    band *= HABITS[scalp.style.flow].gloss * (1 + 0.25 * drift)
+    scale = np.float32(255 / BRIGHTEST)
+    plain, slope = ((0.86 * bright + band) * scale, (bright + 1.8 * band) * scale / SPREAD)
+    plain, slope = (cv2.resize(np.float32(part), (columns, rows)) for part in (plain, slope))
+    value = cv2.multiply(own.astype(np.float32) - np.float32(REST), slope) + plain
+    shade = cv2.convertScaleAbs(np.maximum(value, 8))
+    colour = cv2.LUT(cv2.merge([shade] * 3), _palette(scalp, dim))
+    return np.asarray(colour.astype(np.float32) * np.float32(1 / 255))
 
 
 def _lay(
     picture: Array, scalp: Scalp, strands: Strands, mass: np.ndarray, rng: np.random.Generator, *, dim: float
 ) -> None:
     """Lay a mass and its strands over the picture in place."""
-    size = scalp.frame.size
-    layer = _lit_ground(scalp, dim)
-    pieces, value = _brightness(scalp, strands, rng)
-    lines = fixed(scalp.pixels(pieces))
-    cover = mass.copy()
+    size, habit = scalp.frame.size, HABITS[scalp.style.flow]
+    locks = gathered(strands, habit, rng)
+    ink = np.clip(REST + SPREAD * _own_shades(scalp, locks, rng), 4, 250)
+    level = np.round(ink / 255 * (LEVELS - 1)).astype(int)
+    lines = fixed(scalp.pixels(locks.strands))
+    coat = np.arange(len(lines)) * COATS // len(lines)
     width = max(1, round(size / 512))
-    cv2.polylines(cover, list(fixed(scalp.pixels(strands))), False, 215, width, cv2.LINE_AA, 4)
-    level = np.clip(np.round((value - DARKEST) / (BRIGHTEST - DARKEST) * (LEVELS - 1)), 0, LEVELS - 1).astype(int)
-    palette = _palette(scalp, dim)
-    depth = np.repeat(np.arange(len(strands)) * LAYERS // len(strands), len(lines) // len(strands))
-    for coat in range(LAYERS):  # every coat has dark and light strands, so that later ones do not hide all the dark
-        for group in range(LEVELS):
-            chosen = lines[(level == group) & (depth == coat)]
-            if len(chosen):
-                broad = 2 if coat == 0 else 1
-                cv2.polylines(layer, list(chosen), False, palette[group], width * broad, cv2.LINE_AA, 4)
+    tone = np.full((size, size), round(REST - 0.30 * SPREAD), np.uint8)  # gaps between strands are dark
+    for now in range(COATS):  # every coat has dark and light strands, so that later ones do not hide all the dark
+        for shade in range(LEVELS):
+            chosen = list(lines[(level == shade) & (coat == now)])
+            value = shade * 255 // (LEVELS - 1)
+            cv2.polylines(tone, chosen, False, value, width * (2 if now == 0 else 1), cv2.LINE_AA, 4)
+    cover = np.zeros_like(mass)
+    if strands.shape[1] > SHORT:  # strands that leave the head carry their own mass
+        cv2.polylines(cover, list(lines[::2, 3:]), False, 255, width * 5, cv2.LINE_8, 4)
+        cover = _blurred(cover, 0.012 * scalp.frame.unit)
+    cover = cv2.max(cover, cv2.convertScaleAbs(mass, alpha=habit.cover))
+    veil = np.zeros_like(cover)
+    cv2.polylines(
+        veil, list(lines[::2, :4]), False, round(110 * habit.cover), width, cv2.LINE_AA, 4
+    )  # fine at the hairline
+    cv2.polylines(veil, list(lines[::2, 2:]), False, round(215 * habit.cover), width, cv2.LINE_AA, 4)
+    if habit.stray:
+        loose = strays(locks.strands, habit.stray, rng)
+        cv2.polylines(veil, list(fixed(scalp.pixels(loose))), False, 120, width, cv2.LINE_AA, 4)
+    cover = cv2.max(cover, veil)
     window = Window.around(np.argwhere(cover[::8, ::8])[:, ::-1] * 8.0, 9, size=size)
-    over = window.of(layer).astype(np.float32) * np.float32(1 / 255)
-    blend(window.of(picture), softened(window.of(cover), 0.4), over)
+    soft = cv2.GaussianBlur(window.of(tone), (0, 0), 0.75)
+    blend(window.of(picture), softened(window.of(cover), 0.7), _coloured(scalp, soft, window, dim, rng))
 
 
 def _mass(scalp: Scalp) -> np.ndarray:
-    """Return the uint8 mask of the hair on the head."""
+    """Return the uint8 mask of the hair on the head, soft towards skin and air."""
     along = np.linspace(0, 1, ARC)
     crowned = scalp.style.flow == "curls" and scalp.style.end > 0  # big curls make their own edge
-    inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.10, 0.60 if crowned else 0.97))
+    inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.13, 0.60 if crowned else 0.95))
     if scalp.style.flow == "sides":
         temple = scalp.between(along, np.full(ARC, -0.6))
         parts = [np.concatenate([temple[a], outset[a][::-1]]) for a in (slice(0, 13), slice(ARC - 13, ARC))]
     else:
         parts = [np.concatenate([inset, outset[::-1]])]
     mask = filled([scalp.pixels(p) for p in parts], size=scalp.frame.size)
-    return _blurred(mask, 0.022 * scalp.frame.unit)
+    return _blurred(mask, 0.036 * scalp.frame.unit)
 
 
 def _blurred(mask: np.ndarray, sigma: float) -> np.ndarray:
@@ -142,36 +170,38 @@ def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng:
     """Paint in place the hair that hangs behind neck and shoulders."""
     scalp = scalp_of(params, frame)
     style = scalp.style
-    if style.flow == "back" and params.gender == "Woman" and params.hair.length > 0.4:
+    if style.flow == "back" and style.end == 0 and params.gender == "Woman" and params.hair.length > 0.4:
         strands, outline = bun(scalp, rng)
         mass = filled([scalp.pixels(outline)], size=frame.size)
-        _lay(picture, scalp, strands, _blurred(mass, 0.015 * frame.unit), rng, dim=0.85)
+        _lay(picture, scalp, strands, _blurred(mass, 0.03 * frame.unit), rng, dim=0.85)
         return
     if style.end <= 0 or style.flow == "scarf":
         return
     if style.flow == "curls":
         outline = crown_outline(scalp)
-        inside = outline.mean(0) + 0.94 * (outline - outline.mean(0))  # curls, not the mass, make the edge
+        inside = outline.mean(0) + 0.92 * (outline - outline.mean(0))  # curls, not the mass, make the edge
         mass = filled([scalp.pixels(smooth_curve(inside, samples=160))], size=frame.size)
-        _lay(picture, scalp, curled(scalp, rng, 900), _blurred(mass, 0.02 * frame.unit), rng, dim=0.7)
+        _lay(picture, scalp, curled(scalp, rng, 900), _blurred(mass, 0.05 * frame.unit), rng, dim=0.7)
         return
+    _hanging(picture, scalp, rng)
+
+
+def _hanging(picture: Array, scalp: Scalp, rng: np.random.Generator) -> None:
+    """Paint in place loose hair behind the neck, or a ponytail over one shoulder."""
+    style, hair, frame = scalp.style, scalp.params.hair, scalp.frame
     end = loose_end(scalp) - 0.05
-    wide = 1.02 + style.swell * 0.8 + 0.12 * params.hair.volume
-    half = [
-        (0.80, -0.7),
-        (0.98, 0.1),
-        (wide, min(0.9, end * 0.6)),
-        (wide * 0.97, end * 0.85),
-        (wide * 0.80, end),
-    ]
+    wide = 1.02 + style.swell * 0.8 + 0.12 * hair.volume
+    half = [(0.80, -0.7), (0.98, 0.1), (wide, min(0.9, end * 0.6)), (wide * 0.97, end * 0.8), (wide * 0.70, end * 0.96)]
     right = smooth_curve(np.array(half, np.float32), samples=24)
-    mass = filled([scalp.pixels(np.concatenate([right, right[::-1] * (-1, 1)]))], size=frame.size)
+    outline = np.concatenate([right, right[::-1] * (-1, 1)])
+    squeeze, lean = (0.20, 0.72 * np.sign(hair.parting + 0.01)) if style.flow == "back" else (1.0, 0.0)
+    mass = filled([scalp.pixels(outline * (squeeze, 1) + (lean, 0))], size=frame.size)
     x = rng.uniform(-wide, wide, (320, 1))
     t = np.linspace(0, 1, 17)[None]
-    y = 0.2 + (end * rng.uniform(0.9, 1.05, (320, 1)) - 0.2) * t
+    y = 0.2 + (end * rng.uniform(0.88, 1.06, (320, 1)) - 0.2) * t
     sway = style.wave * 0.07 * np.sin(5.2 * y + 1.7 * np.round(4 * x))
-    strands = np.stack([x * (0.95 + 0.06 * np.sin(2.6 * t)) + sway, y + 0 * x], -1).astype(np.float32)
-    _lay(picture, scalp, strands, _blurred(mass, 0.03 * frame.unit), rng, dim=0.72)
+    strands = np.stack([x * (0.95 + 0.06 * np.sin(2.6 * t)) * squeeze + lean + sway, y + 0 * x], -1)
+    _lay(picture, scalp, strands.astype(np.float32), _blurred(mass, 0.04 * frame.unit), rng, dim=0.70)
 
 
 def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
@@ -181,11 +211,38 @@ def paint_hair(picture: Array, params: FaceParameters, frame: Frame, rng: np.ran
         return
     make, count = FLOWS[scalp.style.flow]
     strands, mass = make(scalp, rng, count), _mass(scalp)
-    shadow = cv2.GaussianBlur(cv2.resize(mass, None, fx=0.25, fy=0.25), (0, 0), 0.035 * frame.unit)
-    shade = cv2.resize(shadow, (frame.size, frame.size)).astype(np.float32) / 255
-    tint(picture, shade * 0.75, (0.72, 0.64, 0.62))
+    _cast(picture, scalp, mass)
     _lay(picture, scalp, strands, mass, rng, dim=1.0)
+    if scalp.style.flow == "parted" and params.hair.parting:
+        _part(picture, scalp)
     if scalp.style.flow == "fringe":
         over = fringe(scalp, rng, 420)
-        blank = np.zeros_like(mass)
-        _lay(picture, scalp, over, blank, rng, dim=1.0)
+        _lay(picture, scalp, over, np.zeros_like(mass), rng, dim=1.0)
+
+
+def _part(picture: Array, scalp: Scalp) -> None:
+    """Let the skin show softly along the parting, in place."""
+    along = parting_of(scalp.params)
+    unit = scalp.frame.unit
+    way = scalp.pixels(scalp.between(np.full(9, along), np.linspace(0.02, 0.85, 9)))
+    window = Window.around(way, 0.12 * unit, size=scalp.frame.size)
+    line = np.zeros(window.shape, np.uint8)
+    cv2.polylines(line, [fixed(way - window.origin)], False, 255, max(1, round(0.02 * unit)), cv2.LINE_AA, 4)
+    tint(window.of(picture), softened(line, 0.05 * unit) * 0.8, (0.55, 0.52, 0.50))
+    skin = np.sqrt(tone_colour(scalp.params.skin)) * 0.72
+    blend(window.of(picture), softened(line, 0.012 * unit) * 0.42, skin)
+
+
+def _cast(picture: Array, scalp: Scalp, mass: np.ndarray) -> None:
+    """Darken in place the skin beside hair: a close soft contact, and a shadow away from the light."""
+    frame, light = scalp.frame, light_of(scalp.params.scene).direction
+    small = cv2.resize(mass, None, fx=0.25, fy=0.25)
+    depth = (0.04 if scalp.style.flow in ("buzz", "shaved", "sides") else 0.10) * frame.unit / 4
+    move = np.array([[1, 0, -light[0] * depth], [0, 1, -light[1] * depth]], np.float32)
+    away = cv2.GaussianBlur(cv2.warpAffine(small, move, small.shape[::-1]), (0, 0), 0.05 * frame.unit / 4)
+    close = cv2.GaussianBlur(small, (0, 0), 0.16 * frame.unit / 4)
+    shade = cv2.resize(cv2.addWeighted(away, 0.65, close, 0.35, 0), (frame.size, frame.size))
+    window = Window.around(frame.points(OVAL), 0.4 * frame.unit, size=frame.size)
+    tint(
+        window.of(picture), softened(window.of(shade), 0) * (0.85 * HABITS[scalp.style.flow].cover), (0.66, 0.56, 0.54)
+    )

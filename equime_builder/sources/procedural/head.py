@@ -21,6 +21,7 @@ from equime_builder.sources.procedural.geometry import (
     SIDES,
     Array,
     Pose,
+    ramp,
     smooth_curve,
     template,
 )
@@ -204,7 +205,8 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (1 - lip_top)
     jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.16, soft=0.075)
     cheek_beard = p.blob(0.60, 1.30, 0.22, 0.18) * 0.9
-    cheek = np.clip(np.maximum(jaw_line, cheek_beard), 0, 1) * (p.y > 0.2)
+    sideburn = 0.30 * ramp(p.y, 0.05, 0.3) + 0.70 * ramp(p.y, 0.45, 0.95)
+    cheek = np.clip(np.maximum(jaw_line, cheek_beard), 0, 1) * sideburn
     bare = 1 - p.area(np.concatenate([upper[:-1], lower[:-1][::-1]]), soft=0.025)
     maps = {
         "red": red, "shade": shade, "oil": oil, "relief": relief, "bag": bag,

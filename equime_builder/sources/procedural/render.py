@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equime_builder.sources.procedural.beard import paint_beard
 from equime_builder.sources.procedural.body import backdrop, paint_body, paint_ears
-from equime_builder.sources.procedural.canvas import Frame, blend, filled, softened
+from equime_builder.sources.procedural.canvas import Frame, blend, developed, filled, softened
 from equime_builder.sources.procedural.eyes import paint_eyes
 from equime_builder.sources.procedural.features import paint_brows, paint_mouth, paint_nose
 from equime_builder.sources.procedural.flows import skull_polygon
@@ -40,6 +40,7 @@ def render_face(params: FaceParameters, *, size: int) -> tuple[NDArray[np.uint8]
     frame = Frame(posed(face, params.pose, size=large), params.pose, large)
     picture = _painted(params, frame)
     small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    small = developed(small)
     noise = _streams(params, "sensor").standard_normal((size, size, 1), dtype=np.float32)
     pixels = np.clip(small * 255 + 0.9 * noise + 0.5, 0, 255).astype(np.uint8)
     return pixels, (frame.landmarks / SUPERSAMPLING).astype(np.float32)

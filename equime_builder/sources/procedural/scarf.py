@@ -12,7 +12,7 @@ from equime_builder.sources.procedural.hair import volume_light
 from equime_builder.sources.procedural.parameters import FaceParameters
 
 DRAPE = ((1.27, 0.75), (1.20, 1.45), (1.75, 2.15), (2.3, 2.6))  # image right, from the ear down; face units
-FOLDS = 26
+FOLDS = 34
 LIGHT_GRID = 64
 
 
@@ -24,7 +24,7 @@ def paint_scarf(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     mask = filled([scalp.pixels(smooth_curve(outline, samples=200))], size=frame.size)
     hole = filled([scalp.pixels(_face_opening(scalp))], size=frame.size)
     alpha = softened(cv2.min(mask, 255 - hole), 0.7)
-    rim = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), 0.07 * unit)
+    rim = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), 0.045 * unit)
     value = _light(scalp) * (1 - 0.30 * _folds(scalp, rng)) * (1 - 0.35 * rim)
     value *= 1 + 0.012 * value_noise(rng, (120, 120), value.shape)
     scene = params.scene
@@ -59,4 +59,4 @@ def _folds(scalp: Scalp, rng: np.random.Generator) -> Array:
         lines.append(scalp.pixels(smooth_curve(way, samples=24)))
     mask = np.zeros((scalp.frame.size, scalp.frame.size), np.uint8)
     stroked(mask, lines, value=255, width=max(1, round(0.03 * scalp.frame.unit)))
-    return softened(mask, 0.03 * scalp.frame.unit)
+    return softened(mask, 0.02 * scalp.frame.unit)

@@ -14,7 +14,9 @@ from equime_builder.sources.procedural.tables import MONK_SCALE
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 # Linear luminance of a face of each Monk tone: the swatches', compressed at both ends as exposure does, and falling
 # throughout, which the published second and third swatches do not.
-FACE_LUMINANCE = (0.680, 0.650, 0.620, 0.570, 0.480, 0.235, 0.138, 0.080, 0.048, 0.034)
+FACE_LUMINANCE = (0.645, 0.630, 0.612, 0.545, 0.450, 0.230, 0.138, 0.080, 0.048, 0.034)
+SHADOW_REACH = (0.05, 0.11, 0.19, 0.30, 0.45)  # face units along the light at which something may stand in its way
+LOW_LIGHT = 0.80  # shadows fall as from a slightly lower light: the measured depth of a face is shallow
 FOREHEAD_ROW = (68, 104, 69, 108, 151, 337, 299, 333, 298)
 
 
@@ -95,10 +97,10 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     skin, maps = params.skin, head.maps
     size = head.height.shape[0]
     light = max(0.0, 1 - skin.tone / 9)
-    base = tone_colour(skin)
+    base = tone_colour(skin) * np.float32(1 - 0.17 * light**2)  # exposed so that pale skin keeps its form
     mottle = 0.5 * np.sum([value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110)], axis=0)
-    blood = (0.35 + 0.55 * skin.redness) * maps["red"] + 0.12 * mottle
-    dark = (0.16 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.022 * mottle
+    blood = (0.42 + 0.62 * skin.redness) * maps["red"] + 0.16 * mottle
+    dark = (0.22 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.022 * mottle
     blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.22
     dots = (
         np.clip(value_noise(rng, (150, 150), (size, size)) - 1.1, 0, 1)
@@ -111,17 +113,19 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
         out[..., channel] = (
             base[channel] * (1 - flush * blood * (0.45 + 0.55 * light)) * (1 - np.clip(shadow * dark, 0, 0.75))
         )
-    _beard_shadow(out, params, maps)
+    _beard_shadow(out, params, maps, rng)
     return out
 
 
-def _beard_shadow(colour: Array, params: FaceParameters, maps: dict[str, Array]) -> None:
+def _beard_shadow(colour: Array, params: FaceParameters, maps: dict[str, Array], rng: np.random.Generator) -> None:
     """Darken and cool, in place, the zones where shaved hair shows."""
     if params.gender != "Man" or params.age < 17:
         return
     zone = np.maximum(np.maximum(maps["moustache"], maps["chin_beard"]), maps["jaw_beard"])
     grown = {"none": 0.13, "stubble": 0.34}.get(params.hair.beard, 0.22)
-    amount = grown * (1.1 - 0.6 * min(1.0, float(np.mean(params.hair.colour)) * 2)) * zone
+    amount = grown * (1.1 - 0.6 * min(1.0, float(np.mean(params.hair.colour)) * 2)) * np.sqrt(zone) * zone**0.25
+    dots = np.clip(rng.standard_normal(zone.shape, dtype=np.float32) - 0.5, 0, 1.5)
+    amount = amount * (0.82 + (0.9 if params.hair.beard == "stubble" else 0.3) * dots)
     for channel, share in enumerate((1.05, 0.95, 0.80)):
         colour[..., channel] *= 1 - share * amount
 
@@ -135,12 +139,40 @@ def normals(head: HeadField, relief: Array) -> tuple[Array, Array, Array]:
     return -along_x * z, -along_y * z, z
 
 
-def shaded(colour: Array, normal: tuple[Array, Array, Array], light: Light, *, gloss: Array | float) -> Array:
-    """Return sRGB (H, W, 3) of linear albedo `colour`: wrapped diffuse, reddened terminator, soft highlight."""
+def cast_shadow(height: Array, light: Light, unit: float) -> Array:
+    """Return how much of the key light the head itself hides, float32 like `height` (pixels), 0..1, soft."""
+    size = height.shape[0]
+    small = cv2.resize(height, (size // 2, size // 2), interpolation=cv2.INTER_AREA)
+    level, hidden = small * 0.5, np.zeros_like(small)
+    for reach in SHADOW_REACH:
+        run = reach * unit / 2
+        move = np.array([[1, 0, -light.direction[0] * run], [0, 1, -light.direction[1] * run]], np.float32)
+        over = cv2.warpAffine(level, move, level.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        blocked = (over - level) * np.float32(2 / unit) - np.float32(reach * light.direction[2] * LOW_LIGHT)
+        hidden = np.maximum(hidden, blocked)
+    soft = cv2.GaussianBlur(np.clip(hidden / np.float32(0.035), 0, 1), (0, 0), 0.022 * unit)
+    return np.asarray(cv2.resize(soft, (size, size)), dtype=np.float32)
+
+
+def shaded(
+    colour: Array,
+    normal: tuple[Array, Array, Array],
+    light: Light,
+    *,
+    gloss: Array | float,
+    hidden: Array | None = None,
+) -> Array:
+    """Return sRGB (H, W, 3) of linear albedo `colour`: wrapped diffuse, reddened terminator, soft highlight.
+
+    `hidden` (H, W) is the share of the key light that does not arrive, 0..1.
+    """
     x, y, z = normal
     facing = x * light.direction[0] + y * light.direction[1] + z * light.direction[2]
-    wrapped = np.clip((facing + 0.30) / 1.30, 0, 1)
-    terminator = np.clip(wrapped * (0.8 - wrapped), 0, 1)
+    wrapped = np.clip((facing + 0.22) / 1.22, 0, 1)
+    wrapped *= 0.45 + 0.55 * wrapped
+    if hidden is not None:
+        wrapped *= 1 - 0.72 * hidden
+    terminator = np.clip(wrapped * (0.7 - wrapped), 0, 1)
     half = light.direction + np.array([0, 0, 1], np.float32)
     half /= np.linalg.norm(half)
     shine = np.clip(x * half[0] + y * half[1] + z * half[2], 0, 1)
@@ -148,9 +180,9 @@ def shaded(colour: Array, normal: tuple[Array, Array, Array], light: Light, *, g
     shine *= shine
     shine *= shine
     highlight = gloss * (0.35 * shine + 0.65 * shine * shine * shine * shine)
-    sky = 0.80 + 0.14 * z - 0.06 * y  # light from above, less from the sides
+    sky = 0.62 + 0.34 * z - 0.10 * y  # light from above, less from the sides
     out = np.empty_like(colour)
-    for channel, scatter in enumerate((0.30, 0.08, 0.02)):
+    for channel, scatter in enumerate((0.42, 0.11, 0.02)):
         lit = light.ambient[channel] * sky + light.key[channel] * (wrapped + scatter * terminator)
         out[..., channel] = colour[..., channel] * lit + light.key[channel] * highlight
     return np.sqrt(np.clip(out, 0, 1.2))
@@ -170,5 +202,7 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     occlusion = 1 - np.clip(hollow * (2.6 / unit), -0.08, 0.34) - 0.34 * wrinkles
     colour *= occlusion[..., None]
     dark = params.skin.tone / 9
-    gloss = maps["oil"] * (0.035 + 0.075 * params.skin.oil) * (0.75 + 0.45 * dark) * (1 - 0.3 * age)
-    return shaded(colour, normals(head, relief), light_of(params.scene), gloss=gloss)
+    gloss = maps["oil"] * (0.035 + 0.075 * params.skin.oil) * (0.75 + 0.5 * dark) * (1 - 0.3 * age)
+    light = light_of(params.scene)
+    hidden = cast_shadow(head.height, light, unit)
+    return shaded(colour, normals(head, relief), light, gloss=gloss, hidden=hidden)

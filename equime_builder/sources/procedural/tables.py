@@ -31,8 +31,8 @@ HAIR_COLOURS: dict[str, RGB] = {
     "light brown": _hex("#86633f"),
     "auburn": _hex("#6f3a26"),
     "ginger": _hex("#a3592c"),
-    "dark blond": _hex("#a5834f"),
-    "blond": _hex("#c9a871"),
+    "dark blond": _hex("#96794f"),
+    "blond": _hex("#b89a70"),
 }
 
 IRIS_COLOURS: dict[str, RGB] = {
@@ -74,7 +74,7 @@ CLOTHS: tuple[RGB, ...] = tuple(
 class HairStyle:
     """How a style is built: its flow, where loose hair ends (face units below the eyes), and who tends to wear it."""
 
-    flow: str  # "parted", "back", "short", "curls", "fringe", "none", "sides", "scarf"
+    flow: str  # of `flows.FLOWS`, or "scarf" or "none"
     end: float  # 0: does not fall below the ears
     wave: float
     swell: float  # added to the skull's radius, face units
@@ -87,24 +87,34 @@ class HairStyle:
 
 
 HAIR_STYLES: dict[str, HairStyle] = {
-    "cropped": HairStyle("short", 0.0, 0.05, 0.055, 0.05, 1.0),
-    "short": HairStyle("short", 0.0, 0.15, 0.14, 0.22, 1.3),
-    "side-swept": HairStyle("parted", 0.0, 0.15, 0.15, 0.25, 1.2),
-    "bob": HairStyle("parted", 1.30, 0.12, 0.17, 0.8, 0.05),
-    "long straight": HairStyle("parted", 2.3, 0.06, 0.14, 1.3, 0.08),
-    "long wavy": HairStyle("parted", 2.3, 1.0, 0.18, 1.3, 0.12),
-    "fringe": HairStyle("fringe", 2.2, 0.06, 0.15, 0.7, 0.02),
-    "pulled back": HairStyle("back", 0.0, 0.04, 0.075, 0.9, 0.10),
-    "short curls": HairStyle("curls", 0.0, 1.0, 0.16, 0.4, 0.9),
+    "cropped": HairStyle("short", 0.0, 0.05, 0.06, 0.05, 0.7),
+    "buzz cut": HairStyle("buzz", 0.0, 0.0, 0.03, 0.04, 0.6),
+    "short": HairStyle("short", 0.0, 0.15, 0.17, 0.15, 1.0),
+    "textured crop": HairStyle("tousled", 0.0, 0.3, 0.15, 0.10, 1.2),
+    "pixie": HairStyle("tousled", 0.0, 0.3, 0.19, 0.30, 0.1),
+    "side-swept": HairStyle("parted", 0.0, 0.3, 0.20, 0.25, 1.2),
+    "bob": HairStyle("parted", 1.30, 0.15, 0.19, 0.7, 0.03),
+    "layered": HairStyle("parted", 1.75, 0.50, 0.21, 1.1, 0.12),
+    "long straight": HairStyle("parted", 2.3, 0.08, 0.16, 1.0, 0.08),
+    "long wavy": HairStyle("parted", 2.3, 1.0, 0.21, 1.3, 0.12),
+    "fringe": HairStyle("fringe", 2.2, 0.08, 0.17, 0.6, 0.02),
+    "pulled back": HairStyle("back", 0.0, 0.04, 0.085, 0.7, 0.10),
+    "ponytail": HairStyle("back", 2.0, 0.3, 0.10, 0.6, 0.02),
+    "short curls": HairStyle("curls", 0.0, 1.0, 0.17, 0.4, 0.9),
     "long curls": HairStyle("curls", 1.7, 1.0, 0.30, 0.9, 0.05),
     "afro": HairStyle("curls", 0.55, 1.0, 0.34, 0.7, 0.5),
+    "locs": HairStyle("locs", 1.9, 0.2, 0.16, 0.8, 0.4),
     "headscarf": HairStyle("scarf", 2.3, 0.0, 0.12, 1.0, 0.0),
-    "bald": HairStyle("none", 0.0, 0.0, 0.0, 0.0, 0.25),
+    "shaved": HairStyle("shaved", 0.0, 0.0, 0.0, 0.02, 0.35),
+    "bald": HairStyle("none", 0.0, 0.0, 0.0, 0.0, 0.1),
     "balding": HairStyle("sides", 0.0, 0.1, 0.06, 0.0, 0.0),
 }
 
-_STRAIGHT = {"cropped": 0.7, "short": 1.2, "side-swept": 1.0, "bob": 1, "long straight": 1.2, "long wavy": 0.7,
-             "fringe": 0.7, "pulled back": 0.9, "short curls": 0.25, "long curls": 0.25, "bald": 0.6}  # fmt: skip
+_STRAIGHT = {
+    "buzz cut": 0.7, "cropped": 0.6, "short": 1.0, "textured crop": 1.0, "pixie": 0.7, "side-swept": 1.0, "bob": 1.0,
+    "layered": 1.0, "long straight": 1.0, "long wavy": 0.7, "fringe": 0.7, "pulled back": 0.7, "ponytail": 0.8,
+    "short curls": 0.25, "long curls": 0.25, "shaved": 0.5, "bald": 0.5,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,8 +154,9 @@ LOOKS: dict[str, Look] = {
     "black": Look(
         6.7, 1.1, (4.6, 9.0), 0.1, 0.75, {"darkest brown": 0.7, "brown": 0.28, "light brown": 0.02},
         {"black": 0.85, "darkest brown": 0.15},
-        {"cropped": 1.6, "short curls": 1.2, "long curls": 1.0, "afro": 1.3, "pulled back": 1.0, "bald": 1.0,
-         "long straight": 0.35, "long wavy": 0.3, "bob": 0.3, "headscarf": 0.15},
+        {"buzz cut": 1.4, "cropped": 0.8, "short curls": 1.2, "locs": 0.9, "ponytail": 0.6, "long curls": 1.0,
+         "afro": 1.3, "pulled back": 1.0, "shaved": 1.0, "long straight": 0.35, "long wavy": 0.3, "bob": 0.3,
+         "headscarf": 0.15},
         {**_BEARDS, "goatee": 0.14, "short": 0.16},
         {"nose_width": 0.9, "nose_depth": -0.3, "upper_lip": 0.8, "lower_lip": 0.8, "mouth_width": 0.2,
          "cheekbones": 0.2, "eye_size": 0.2},

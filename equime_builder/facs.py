@@ -2,8 +2,10 @@
 
 Muscles and directions follow the FACS manual (Ekman, Friesen & Hager, 2002) in the summary of py-feat's AU reference.
 `full_scale` is the displacement of an AU at intensity 5 as a fraction of the inter-ocular distance (IOD, between the
-eye centers): Candide-3 unit vectors where they exist, an engineering estimate where they do not. Intensity is linear
-in displacement, so an intensity means the same thing in a label, in a curve and in the picture.
+eye centers), of the point that it moves furthest. It starts from Candide-3's unit vectors, or an estimate where there is
+none, and is larger where no observer could tell the AU at the intensities of micro-expressions; the reasons stand at
+each AU in `generators/warp/actions.py`. Intensity is linear in displacement, so an intensity means the same thing in a
+label, in a curve and in the picture.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class ActionUnit:
 ACTION_UNITS: dict[int, ActionUnit] = {
     unit.au: unit
     for unit in (
-        ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "upper face", "up", 0.20),
+        ActionUnit(1, "inner brow raiser", "frontalis, pars medialis", "upper face", "up", 0.36),
         ActionUnit(2, "outer brow raiser", "frontalis, pars lateralis", "upper face", "up, slightly out", 0.29),
         ActionUnit(
             4,
@@ -43,9 +45,9 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             "down and together",
             0.31,
         ),
-        ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "upper face", "up", 0.09),
+        ActionUnit(5, "upper lid raiser", "levator palpebrae superioris", "upper face", "up", 0.12),
         ActionUnit(6, "cheek raiser", "orbicularis oculi, pars orbitalis", "upper face", "up", 0.12),
-        ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.12),
+        ActionUnit(7, "lid tightener", "orbicularis oculi, pars palpebralis", "upper face", "lids together", 0.08),
         ActionUnit(
             9,
             "nose wrinkler",
@@ -54,14 +56,14 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             "wings up, root down",
             0.145,
         ),
-        ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.145),
-        ActionUnit(12, "lip corner puller", "zygomaticus major", "lower face", "up and back", 0.23),
-        ActionUnit(14, "dimpler", "buccinator", "lower face", "corners tight and back", 0.12),
-        ActionUnit(15, "lip corner depressor", "depressor anguli oris", "lower face", "down", 0.23),
-        ActionUnit(17, "chin raiser", "mentalis", "lower face", "up", 0.18, lateral=False),
-        ActionUnit(20, "lip stretcher", "risorius with platysma", "lower face", "back", 0.20),
-        ActionUnit(23, "lip tightener", "orbicularis oris", "lower face", "lips narrow", 0.12, lateral=False),
-        ActionUnit(24, "lip pressor", "orbicularis oris", "lower face", "lips press", 0.12, lateral=False),
+        ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.25),
+        ActionUnit(12, "lip corner puller", "zygomaticus major", "lower face", "up and back", 0.34),
+        ActionUnit(14, "dimpler", "buccinator", "lower face", "corners tight and back", 0.18),
+        ActionUnit(15, "lip corner depressor", "depressor anguli oris", "lower face", "down", 0.36),
+        ActionUnit(17, "chin raiser", "mentalis", "lower face", "up", 0.25, lateral=False),
+        ActionUnit(20, "lip stretcher", "risorius with platysma", "lower face", "back", 0.30),
+        ActionUnit(23, "lip tightener", "orbicularis oris", "lower face", "lips narrow", 0.14, lateral=False),
+        ActionUnit(24, "lip pressor", "orbicularis oris", "lower face", "lips press", 0.16, lateral=False),
         ActionUnit(
             25,
             "lips part",

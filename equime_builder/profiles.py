@@ -132,9 +132,9 @@ class Profile:
     au_table: str = "corpora"
     subjects: int = 48
     sequences: int = 1
-    intensity: tuple[float, float] = (1.0, 1.8)
+    intensity: tuple[float, float] = (1.2, 1.8)
     label_noise: float = 0.0
-    sway_px: float = 0.15
+    sway_px: float = 0.12
     blink_probability: float = 0.1
     noise_sigma: float = 0.5
     shared_program_subjects: int = 4

@@ -179,17 +179,18 @@ ACTIONS: dict[int, Action] = {
         furrows=(_line((25, 228, 0.2), (23, 230, 0.2), (26, 232, 0.2), depth=0.14, width=0.02),),
         reach=0.4,
     ),
-    # Candide: 0.145. The nose wing is the leader; the lip's outer half follows, where the muscle inserts.
+    # Candide: 0.145. The nose wing is the leader, the lip's outer half follows, where the muscle inserts, and procerus
+    # draws the inner brows down (FACS manual), which is what an observer sees best.
     9: Action(
         pulls=_pulls(
-            brow_inner=(-0.04, -0.05), brow_medial=(-0.03, -0.05), brow_mid=(-0.01, -0.05),
-            brow_lateral=(0, -0.05), glabella=(0, -0.05), glabella_low=(0, -0.05), nose_side=(0, 0.07),
+            brow_inner=(-0.09, -0.18), brow_medial=(-0.08, -0.17), brow_mid=(-0.05, -0.13),
+            brow_lateral=(-0.02, -0.08), glabella=(0, -0.13), glabella_low=(0, -0.08), nose_side=(0, 0.07),
             nose_wing=(0.02, 0.16), cheek_inner=(0, 0.12), cheek_top_inner=(0, 0.06),
-            fold_top=(0.02, 0.16), fold=(0.02, 0.12), philtrum_side=(0.02, 0.2), philtrum=(0, 0.1),
-            corner_above=(0.02, 0.14),
-        ) + _lips(corner=(0.04, 0), upper=(0.09, 0.18), seam=(0.08, 0.14)),
+            fold_top=(0.02, 0.16), fold=(0.02, 0.12), philtrum_side=(0.01, 0.1), philtrum=(0, 0.05),
+            corner_above=(0.01, 0.07),
+        ) + _lips(corner=(0.02, 0), upper=(0.045, 0.09), seam=(0.04, 0.07)),
         hold=("eye_corners", "lid_upper", "lid_lower", "nasion", "bridge", "hairline"),
-        parts=(Part("mouth", 0.04, 0.0),),
+        parts=(Part("mouth", 0.02, 0.0),),
         furrows=(
             _line((168, 6, 0.1), (193, 122, 0.2), depth=0.18, width=0.02),
             _line((6, 168, 0.2), (122, 188, 0.2), (188, 245, 0.3), depth=0.18, width=0.02),
@@ -197,7 +198,8 @@ ACTIONS: dict[int, Action] = {
         ),
         reach=0.6,
     ),
-    # Candide: 0.145. The muscle inserts beside the middle, so the lip rises most half way to the corner.
+    # Candide: 0.145. The muscle inserts beside the middle, so the lip rises most half way to the corner, and leaves the
+    # lower lip: against closed lips a raise reads as a shrug.
     10: Action(
         pulls=_pulls(
             philtrum=(0, 0.12), philtrum_side=(0.02, 0.21), fold_top=(0.02, 0.16), fold=(0.02, 0.14),
@@ -205,7 +207,7 @@ ACTIONS: dict[int, Action] = {
         ) + _lips(corner=(0.07, 0.02), upper=(0.16, 0.22), seam=(0.11, 0.20), lower=(-0.04, -0.04)),
         hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
-        parts=(Part("mouth", 0.10, 0.0),),
+        parts=(Part("mouth", 0.25, 0.0),),
         reach=0.6,
     ),
     # Candide: 0.23 up. The pull is up and back, so as much again to the side is seen from the front.

@@ -1,0 +1,130 @@
+"""What a build costs beside encoding, what a second worker brings, and whether memory grows.
+
+Per round, on the same plan: the whole build by one worker, encoding the very same frames alone in one process, and the
+whole build by two workers, each in a process of its own that starts cold. The work is checked to be equal: all folders
+are byte-identical, and the encoded bytes are those in the folder. usage: benchmark_build.py [SUBJECTS] [ROUNDS]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CHILD_BUILD = """
+import resource, sys, time
+from pathlib import Path
+start = time.monotonic()
+from equime_builder.build import Request, build
+from equime_builder.profiles import load_profile
+from equime_builder.sources.drawn import ProceduralSource
+if __name__ == "__main__":
+    request = Request(load_profile("micro", subjects=int(sys.argv[2]), shard_samples=21), ProceduralSource())
+    assert build(Path(sys.argv[1]), request, workers=int(sys.argv[3]))
+    print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+CHILD_ENCODE = """
+import hashlib, sys, time
+from pathlib import Path
+import cv2
+from equime_builder import manifest
+from equime_builder.encode import encode
+from equime_builder.generators import GENERATORS
+from equime_builder.plan import subject_from_row
+from equime_builder.samples import program_of
+from equime_builder.scm import sample_nuisance
+from equime_builder.sources.drawn import ProceduralSource
+cv2.setNumThreads(1)
+root = Path(sys.argv[1])
+header, source, generator = manifest.read_header(root), ProceduralSource(), GENERATORS["warp"]()
+profile, seconds, digest, current = manifest.read_plan(root).profile, 0.0, hashlib.sha256(), None
+for shard in manifest.shards_in(header, None):
+    clips, subjects = manifest.read_shard_plan(root, shard)
+    for clip in clips:
+        if clip.subject != current:
+            current = clip.subject
+            portrait = generator.prepare(source.portrait(subjects[current], profile.size))
+        program, _ = program_of(profile, clip)
+        frames = portrait.render(program, sample_nuisance(profile, program.timing, clip.nuisance_seed))
+        start = time.monotonic()
+        data = encode(frames, fps=profile.fps, keyframe=program.timing.onset, video=profile.video).data
+        seconds += time.monotonic() - start
+        digest.update(data)
+print(seconds, digest.hexdigest())
+"""
+
+
+def child(code: str, *arguments: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def build_in(root: Path, subjects: int, workers: int) -> tuple[float, float]:
+    """Seconds and peak MiB (of the parent) of a build; a file, since workers import it."""
+    script = root.parent / "child.py"
+    script.write_text(CHILD_BUILD)
+    command = [sys.executable, str(script), str(root), str(subjects), str(workers)]
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return time.monotonic() - start, float(done.stdout.split()[1])
+
+
+def digest(root: Path) -> str:
+    """One hash over all files of a folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def videos(root: Path) -> str:
+    """Hash over the videos of a folder, in the plan's order."""
+    import pyarrow.parquet as pq
+
+    total = hashlib.sha256()
+    for row in pq.read_table(root / "index.parquet").to_pylist():
+        with open(root / row["shard"], "rb") as shard:
+            shard.seek(row["mp4_offset"])
+            total.update(shard.read(row["mp4_length"]))
+    return total.hexdigest()
+
+
+def main(subjects: int, rounds: int) -> None:
+    figures: dict[str, list[float]] = {"build / encode": [], "one worker / two": [], "ms per clip": []}
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as work:
+            one, two = Path(work) / "one", Path(work) / "two"
+            alone, _ = build_in(one, subjects, 1)
+            encoding, hashed = child(CHILD_ENCODE, str(one))
+            pair, _ = build_in(two, subjects, 2)
+            assert digest(one) == digest(two), "two workers made other bytes"
+            assert videos(one) == hashed, "the frames that were encoded alone are not those of the build"
+        figures["build / encode"].append(alone / float(encoding))
+        figures["one worker / two"].append(alone / pair)
+        figures["ms per clip"].append(1000 * alone / (7 * subjects))
+        print(
+            f"round {number + 1}: {alone:.1f} s, encoding {float(encoding):.1f} s, two workers {pair:.1f} s", flush=True
+        )
+    memory = {}
+    for clips in (105, 2002) if rounds > 1 else ():
+        with tempfile.TemporaryDirectory() as work:
+            memory[clips] = build_in(Path(work) / "equime", clips // 7, 1)[1]
+            shutil.rmtree(Path(work) / "equime")
+    print(f"\n{platform.machine()}, {7 * subjects} clips, {rounds} rounds")
+    print("| figure | median | least | most |\n| --- | ---: | ---: | ---: |")
+    for name, values in figures.items():
+        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    print(json.dumps({f"peak MiB at {clips} clips": round(peak, 1) for clips, peak in memory.items()}))
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    main(*(numbers + [30, 5][len(numbers) :]))

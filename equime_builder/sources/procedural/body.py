@@ -137,10 +137,10 @@ def _clothes(
 
 def _weave(scene: Scene, shape: tuple[int, int], rng: np.random.Generator) -> Array:
     small = shape[0] // 4 + 1, shape[1] // 4 + 1
-    drape = value_noise(rng, (5, 12), small) + 0.6 * value_noise(rng, (9, 26), small)
+    drape = value_noise(rng, (3, 14), small) + 0.6 * value_noise(rng, (5, 30), small)
     slant = np.array([[1, 0.55, 0], [0, 1, 0]], np.float32)
     lean = cv2.warpAffine(drape, slant, small[::-1], borderMode=cv2.BORDER_WRAP)
-    folds = 0.09 * lean + value_noise(rng, (60, 90), small) * 0.012
+    folds = 0.06 * lean + value_noise(rng, (60, 90), small) * 0.012
     across = np.linspace(-0.3, 0.3, small[1], dtype=np.float32) * np.float32(np.sin(np.radians(scene.azimuth)))
     cloth = (0.80 + folds + across)[..., None] * np.array(scene.cloth, np.float32)
     return np.asarray(cv2.resize(cloth, shape[::-1], interpolation=cv2.INTER_LINEAR))

@@ -98,7 +98,8 @@ def _unevenness(rng: np.random.Generator, params: FaceParameters) -> Array:
     parting = parting_of(params)
     fuller = 0.035 * np.sign(params.hair.parting) * np.tanh((parting - t) / 0.12)
     dent = -0.018 * np.exp(-(((t - parting) / 0.05) ** 2)) * (params.hair.parting != 0)
-    return np.asarray(waves + fuller + dent, dtype=np.float32)
+    parted = HAIR_STYLES[params.hair.style].flow in ("parted", "locs", "tousled")
+    return np.asarray(waves + (fuller + dent) * parted, dtype=np.float32)
 
 
 def skull_polygon(frame: Frame) -> Array:
@@ -176,7 +177,9 @@ def drawn_back(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     along = rng.random(count)[:, None]
     start = np.where(rng.random((count, 1)) < 0.6, rng.uniform(-0.03, 0.14, (count, 1)), rng.random((count, 1)) * 0.7)
     t = np.linspace(0, 1, 9)[None]
-    bow = (0.5 - along) * (0.22 * t + 0.40 * t * t) + 0.05 * scalp.params.hair.parting * t * (1 - t)
+    bow = (0.5 - along) * (0.22 * t + 0.40 * t * t) * rng.uniform(
+        0.1, 1.0, (count, 1)
+    ) + 0.05 * scalp.params.hair.parting * t * (1 - t)
     return scalp.between(along + bow, start + (1.0 - start) * t**0.85)
 
 
@@ -202,7 +205,7 @@ def curled(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     else:
         centre = scalp.between(rng.random(count), rng.random(count) ** 0.8 * 1.03 - 0.01)
     turn = np.linspace(0, 1.35, 9)[None] * np.pi * rng.choice((-1, 1), (count, 1)) + rng.uniform(0, 6.28, (count, 1))
-    size = 0.014 + 0.022 * scalp.params.hair.length * (1.5 if style.end > 1 else 1.0)
+    size = 0.019 + 0.020 * scalp.params.hair.length * (1.5 if style.end > 1 else 1.0)
     radius = size * rng.uniform(0.7, 1.4, (count, 1)) * np.linspace(1, 0.5, 9)[None]
     loops = np.stack([radius * np.cos(turn), radius * 0.9 * np.sin(turn)], -1)
     return np.asarray(centre[:, None] + loops, dtype=np.float32)
@@ -240,11 +243,11 @@ def _crown(scalp: Scalp, rng: np.random.Generator, count: int) -> Array:
 
 def sides_only(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """What remains above the ears of a bald crown."""
-    along = rng.random(count)[:, None] ** 0.8 * 0.19
+    along = rng.random(count)[:, None] ** 1.4 * 0.24
     along = np.where(rng.random((count, 1)) < 0.5, along, 1 - along)
     start = rng.uniform(-1.1, 0.75, (count, 1))  # from the temple's skin to the silhouette
     t = np.linspace(0, 1, 5)[None]
-    return scalp.between(along + (along - 0.5) * 0.10 * t, start + 0.45 * t)
+    return scalp.between(along + (along - 0.5) * 0.12 * t, np.minimum(start + 0.30 * t, 1.0))
 
 
 def tousled(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
@@ -273,14 +276,14 @@ def locs(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
 
 
 FLOWS: dict[str, tuple[Callable[[Scalp, np.random.Generator, int], Strands], int]] = {
-    "parted": (swept, 1050),
+    "parted": (swept, 950),
     "fringe": (swept, 800),
-    "short": (cropped, 1700),
-    "tousled": (tousled, 1500),
-    "buzz": (buzzed, 2200),
+    "short": (cropped, 1400),
+    "tousled": (tousled, 1250),
+    "buzz": (buzzed, 1700),
     "shaved": (buzzed, 1000),
     "back": (drawn_back, 1100),
-    "curls": (curled, 1800),
+    "curls": (curled, 1650),
     "locs": (locs, 84),
     "sides": (sides_only, 900),
 }

@@ -34,13 +34,14 @@ from equime_builder.sources.procedural.locks import HABITS, Locks, gathered, str
 from equime_builder.sources.procedural.parameters import FaceParameters
 from equime_builder.sources.procedural.skin import tone_colour
 
-LEVELS = 14  # shades that strands are drawn in
+LEVELS = 12  # shades that strands are drawn in
 REST, SPREAD = 128, 190  # a strand's own shade as uint8: neutral, and per unit of relative brightness
 BRIGHTEST = 1.7
 COATS = 3
 SHORT = 9  # points of strands that stay on the head
 GREY = np.array([0.60, 0.59, 0.58])
 LIGHT_GRID = 64
+SOFT_EDGE = {"curls": 0.04, "buzz": 0.03, "shaved": 0.03, "short": 0.03, "tousled": 0.03}  # face units
 
 
 def volume_light(scalp: Scalp, points: Array) -> tuple[Array, Array]:
@@ -83,7 +84,7 @@ def _palette(scalp: Scalp, dim: float) -> np.ndarray:
     shade = np.linspace(0, BRIGHTEST, 256)[:, None] * dim
     grey = np.clip(hair.grey + 0.16 * (0 < hair.grey < 1) * (shade - 0.8), 0, 1)
     pigment = np.array(hair.colour) * (1 - grey) + GREY * grey
-    warm = 1 + 0.16 * np.clip(0.7 - shade, -0.4, 0.5) * np.array([0.6, -0.1, -0.5]) * (1 - grey)
+    warm = 1 + 0.16 * np.clip(0.8 - shade, 0, 0.6) * np.array([0.6, -0.3, -0.4]) * (1 - grey)
     shine = 0.20 * np.clip(shade - 0.75, 0, 1) ** 1.3 * light.key / max(float(light.key.mean()), 0.1)
     colour = pigment * warm * shade**0.9 + shine
     bright = colour.max(axis=1, keepdims=True)
@@ -135,10 +136,8 @@ def _lay(
         cover = _blurred(cover, 0.012 * scalp.frame.unit)
     cover = cv2.max(cover, cv2.convertScaleAbs(mass, alpha=habit.cover))
     veil = np.zeros_like(cover)
-    cv2.polylines(
-        veil, list(lines[::2, :4]), False, round(110 * habit.cover), width, cv2.LINE_AA, 4
-    )  # fine at the hairline
-    cv2.polylines(veil, list(lines[::2, 2:]), False, round(215 * habit.cover), width, cv2.LINE_AA, 4)
+    for part, amount in ((lines[::2, :4], 110), (lines[::2, 2:], 215)):  # finer at the hairline
+        cv2.polylines(veil, list(part), False, round(amount * habit.cover), width, cv2.LINE_AA, 4)
     if habit.stray:
         loose = strays(locks.strands, habit.stray, rng)
         cv2.polylines(veil, list(fixed(scalp.pixels(loose))), False, 120, width, cv2.LINE_AA, 4)
@@ -149,21 +148,25 @@ def _lay(
 
 
 def _mass(scalp: Scalp) -> np.ndarray:
-    """Return the uint8 mask of the hair on the head, soft towards skin and air."""
-    along = np.linspace(0, 1, ARC)
+    """Return the uint8 mask of the hair on the head: soft towards skin, crisper against the air."""
+    along, unit, size = np.linspace(0, 1, ARC), scalp.frame.unit, scalp.frame.size
     crowned = scalp.style.flow == "curls" and scalp.style.end > 0  # big curls make their own edge
-    inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.13, 0.60 if crowned else 0.95))
+    inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.13, 0.60 if crowned else 0.97))
     if scalp.style.flow == "sides":
         temple = scalp.between(along, np.full(ARC, -0.6))
         parts = [np.concatenate([temple[a], outset[a][::-1]]) for a in (slice(0, 13), slice(ARC - 13, ARC))]
-    else:
-        parts = [np.concatenate([inset, outset[::-1]])]
-    mask = filled([scalp.pixels(p) for p in parts], size=scalp.frame.size)
-    return _blurred(mask, 0.036 * scalp.frame.unit)
+        return _blurred(filled([scalp.pixels(p) for p in parts], size=size), 0.036 * unit)
+    ends = inset[[-1, -1, 0, 0]] * (1.6, 1) + np.array([(0, 0), (0, 1), (0, 1), (0, 0)])
+    bare = filled([scalp.pixels(np.concatenate([inset, ends]))], size=size)  # all below the hairline
+    whole = _blurred(filled([scalp.pixels(outset)], size=size), SOFT_EDGE.get(scalp.style.flow, 0.014) * unit)
+    return np.asarray(cv2.min(whole, 255 - _blurred(bare, 0.036 * unit)))
 
 
 def _blurred(mask: np.ndarray, sigma: float) -> np.ndarray:
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma))
+    if sigma < 3:
+        return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma))
+    half = cv2.GaussianBlur(cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), (0, 0), sigma / 2)
+    return np.asarray(cv2.resize(half, mask.shape[::-1]))
 
 
 def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
@@ -173,7 +176,7 @@ def paint_hair_behind(picture: Array, params: FaceParameters, frame: Frame, rng:
     if style.flow == "back" and style.end == 0 and params.gender == "Woman" and params.hair.length > 0.4:
         strands, outline = bun(scalp, rng)
         mass = filled([scalp.pixels(outline)], size=frame.size)
-        _lay(picture, scalp, strands, _blurred(mass, 0.03 * frame.unit), rng, dim=0.85)
+        _lay(picture, scalp, strands, _blurred(mass, 0.015 * frame.unit), rng, dim=0.85)
         return
     if style.end <= 0 or style.flow == "scarf":
         return

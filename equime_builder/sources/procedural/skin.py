@@ -100,7 +100,7 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     base = tone_colour(skin) * np.float32(1 - 0.17 * light**2)  # exposed so that pale skin keeps its form
     mottle = 0.5 * np.sum([value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110)], axis=0)
     blood = (0.42 + 0.62 * skin.redness) * maps["red"] + 0.16 * mottle
-    dark = (0.22 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.022 * mottle
+    dark = (0.22 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.030 * mottle
     blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.22
     dots = (
         np.clip(value_noise(rng, (150, 150), (size, size)) - 1.1, 0, 1)

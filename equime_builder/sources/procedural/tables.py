@@ -31,7 +31,7 @@ HAIR_COLOURS: dict[str, RGB] = {
     "light brown": _hex("#86633f"),
     "auburn": _hex("#6f3a26"),
     "ginger": _hex("#a3592c"),
-    "dark blond": _hex("#96794f"),
+    "dark blond": _hex("#967a58"),
     "blond": _hex("#b89a70"),
 }
 
@@ -98,7 +98,7 @@ HAIR_STYLES: dict[str, HairStyle] = {
     "long straight": HairStyle("parted", 2.3, 0.08, 0.16, 1.0, 0.08),
     "long wavy": HairStyle("parted", 2.3, 1.0, 0.21, 1.3, 0.12),
     "fringe": HairStyle("fringe", 2.2, 0.08, 0.17, 0.6, 0.02),
-    "pulled back": HairStyle("back", 0.0, 0.04, 0.085, 0.7, 0.10),
+    "pulled back": HairStyle("back", 0.0, 0.04, 0.085, 0.7, 0.04),
     "ponytail": HairStyle("back", 2.0, 0.3, 0.10, 0.6, 0.02),
     "short curls": HairStyle("curls", 0.0, 1.0, 0.17, 0.4, 0.9),
     "long curls": HairStyle("curls", 1.7, 1.0, 0.30, 0.9, 0.05),

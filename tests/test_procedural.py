@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equime_builder.sources.procedural import GENDERS, MAX_AGE, MIN_AGE, RACES, draw_face, render_face
-from equime_builder.sources.procedural.geometry import LANDMARKS, landmarks_of
+from equime_builder.sources.procedural.geometry import LANDMARKS, landmarks_of, smooth_curve
 from equime_builder.sources.procedural.parameters import Skin
 from equime_builder.sources.procedural.skin import tone_colour
-from equime_builder.sources.procedural.tables import MONK_SCALE
+from equime_builder.sources.procedural.tables import HAIR_STYLES, MONK_SCALE
 
 SIZE = 256
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "models" / "face_landmarker.task"
@@ -86,6 +86,19 @@ def test_landmarks_scale_with_the_picture() -> None:
 def test_every_attribute_word_is_painted(gender: str, race: str) -> None:
     pixels, _ = render_face(draw_face(seed=1, gender=gender, race=race, age=35), size=96)
     assert float(pixels.std()) > 10
+
+
+@pytest.mark.parametrize("style", HAIR_STYLES)
+def test_every_hair_style_changes_the_picture_above_the_face(style: str) -> None:
+    params = draw_face(seed=4, gender="Woman", race="latino hispanic", age=30)
+    bare = render_face(replace(params, hair=replace(params.hair, style="bald")), size=96)[0]
+    worn = render_face(replace(params, hair=replace(params.hair, style=style)), size=96)[0]
+    assert (style == "bald") == np.array_equal(worn, bare)
+
+
+def test_curves_pass_through_their_points() -> None:
+    points = np.random.default_rng(0).normal(size=(7, 2))
+    np.testing.assert_allclose(smooth_curve(points, samples=25)[::4], points, atol=1e-6)
 
 
 @pytest.mark.parametrize(

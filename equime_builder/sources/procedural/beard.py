@@ -51,8 +51,8 @@ def paint_beard(
     lines = fixed(np.stack([at, at + 0.5 * way + curl, at + way], axis=1))
     base = cv2.resize(cv2.GaussianBlur(zone, (0, 0), 0.020 * frame.unit), (frame.size, frame.size))
     bare = float(np.sqrt(tone_colour(params.skin).mean()))
-    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    lit = cv2.resize(cv2.GaussianBlur(grey / np.float32(bare), (0, 0), 0.01 * frame.unit), (frame.size, frame.size))
+    tones = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    lit = cv2.resize(cv2.GaussianBlur(tones / np.float32(bare), (0, 0), 0.01 * frame.unit), (frame.size, frame.size))
     tufts = value_noise(rng, (70, 60), zone.shape) * 0.5 + value_noise(rng, (130, 130), zone.shape) * 0.5
     tufts = cv2.resize(tufts, (frame.size, frame.size))
     ground = colour.astype(np.float32) * np.clip((0.25 + 0.52 * lit) * (1 + 0.22 * tufts), 0.15, 1.1)[..., None]

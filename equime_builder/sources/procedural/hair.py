@@ -51,7 +51,7 @@ def volume_light(scalp: Scalp, points: Array) -> tuple[Array, Array]:
     nx, ny = np.clip(x / 1.40, -1, 1), np.clip((y + 0.30) / 1.45, -1, 0.12)
     nz = np.sqrt(np.clip(1 - nx * nx - ny * ny, 0.03, 1))
     facing = nx * light.direction[0] + ny * light.direction[1] + nz * light.direction[2]
-    bright = 0.44 + 0.72 * np.clip((facing + 0.20) / 1.20, 0, 1)
+    bright = 0.52 + 0.60 * np.clip((facing + 0.20) / 1.20, 0, 1)
     beside = 1 / (1 + np.exp((np.abs(x) - 1.12) / 0.07))  # hair next to face and neck lies in their shade
     bright = bright * (1 - 0.40 * np.clip((y + 0.3) / 1.3, 0, 1) * beside)
     band = np.exp(-(((y + 1.14 - 0.62 * x * x - 0.45 * x * light.direction[0]) / 0.16) ** 2))
@@ -70,7 +70,7 @@ def _own_shades(scalp: Scalp, locks: Locks, rng: np.random.Generator) -> Array:
     rim = np.clip((locks.place**2).sum(1), 0, 1.6)
     own = 0.13 * per_lock + 0.20 * side - 0.12 * rim + 0.10 * rng.standard_normal(len(strands))
     light_hair = 1 - 0.45 * float(_pigment(scalp).mean())  # light hair lets light through: less contrast
-    return np.asarray(light_hair * habit.contrast * own + 0.12 * (across - 0.6), dtype=np.float32)
+    return np.asarray(light_hair * habit.contrast * own + 0.06 * (across - 0.6), dtype=np.float32)
 
 
 def _pigment(scalp: Scalp) -> Array:

@@ -12,7 +12,7 @@ from equime_builder.sources.procedural.hair import volume_light
 from equime_builder.sources.procedural.parameters import FaceParameters
 
 DRAPE = ((1.27, 0.75), (1.20, 1.45), (1.75, 2.15), (2.3, 2.6))  # image right, from the ear down; face units
-FOLDS = 34
+FOLDS = 24
 LIGHT_GRID = 64
 
 
@@ -25,7 +25,7 @@ def paint_scarf(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     hole = filled([scalp.pixels(_face_opening(scalp))], size=frame.size)
     alpha = softened(cv2.min(mask, 255 - hole), 0.7)
     rim = cv2.GaussianBlur(hole.astype(np.float32) / 255, (0, 0), 0.045 * unit)
-    value = _light(scalp) * (1 - 0.30 * _folds(scalp, rng)) * (1 - 0.35 * rim)
+    value = _light(scalp) * (1 - 0.36 * _folds(scalp, rng)) * (1 - 0.35 * rim)
     value *= 1 + 0.012 * value_noise(rng, (120, 120), value.shape)
     scene = params.scene
     cloth = 0.5 * np.array(scene.backdrop_colours[1][::-1]) + 0.5 * np.array(scene.cloth) + 0.06
@@ -54,9 +54,9 @@ def _folds(scalp: Scalp, rng: np.random.Generator) -> Array:
     for k in range(FOLDS):
         side, out = (1 if k % 2 else -1), rng.uniform(0.1, 1.0)
         crown = scalp.between(np.array(0.5 + side * rng.uniform(0.1, 0.4)), np.array(out))
-        below = [(1.0 + 0.15 * out, 0.4), (0.85 + 0.2 * out, 1.3), (rng.uniform(-0.8, 0.4), 1.8 + 0.4 * out)]
+        below = [(1.0 + 0.15 * out, 0.4), (0.85 + 0.2 * out, 1.3), (rng.uniform(-0.35, 0.6), 1.75 + 0.5 * out)]
         way = np.concatenate([crown[None], np.array(below) * (side, 1)])
         lines.append(scalp.pixels(smooth_curve(way, samples=24)))
     mask = np.zeros((scalp.frame.size, scalp.frame.size), np.uint8)
-    stroked(mask, lines, value=255, width=max(1, round(0.03 * scalp.frame.unit)))
-    return softened(mask, 0.02 * scalp.frame.unit)
+    stroked(mask, lines, value=255, width=max(1, round(0.045 * scalp.frame.unit)))
+    return softened(mask, 0.035 * scalp.frame.unit)

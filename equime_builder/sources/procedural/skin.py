@@ -196,7 +196,10 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     age = params.skin.wrinkles
     pores = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 0.6)
     relief = unit * (maps["relief"] - 0.010 * wrinkles - (0.004 + 0.016 * age) * maps["sag"])
-    relief += unit * (0.012 * params.skin.bags) * maps["bag"] + (0.09 + 0.07 * age) * pores
+    relief += (
+        unit * (0.012 * params.skin.bags) * maps["bag"]
+        + (0.09 + 0.07 * age) * (1 - 0.45 * params.skin.tone / 9) * pores
+    )
     small = cv2.resize(head.height, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     hollow = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.13 * unit / 4) - small, (size, size))
     occlusion = 1 - np.clip(hollow * (2.6 / unit), -0.08, 0.34) - 0.34 * wrinkles

@@ -139,7 +139,7 @@ def _weave(scene: Scene, shape: tuple[int, int], rng: np.random.Generator) -> Ar
     small = shape[0] // 4 + 1, shape[1] // 4 + 1
     drape = value_noise(rng, (3, 14), small) + 0.6 * value_noise(rng, (5, 30), small)
     slant = np.array([[1, 0.55, 0], [0, 1, 0]], np.float32)
-    lean = cv2.warpAffine(drape, slant, small[::-1], borderMode=cv2.BORDER_WRAP)
+    lean = cv2.warpAffine(drape, slant, small[::-1], borderMode=cv2.BORDER_REFLECT)
     folds = 0.06 * lean + value_noise(rng, (60, 90), small) * 0.012
     across = np.linspace(-0.3, 0.3, small[1], dtype=np.float32) * np.float32(np.sin(np.radians(scene.azimuth)))
     cloth = (0.80 + folds + across)[..., None] * np.array(scene.cloth, np.float32)

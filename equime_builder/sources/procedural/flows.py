@@ -73,8 +73,8 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
     stretch = (half / SKULL_HALF_WIDTH, 1.0)
     rim = skull_arc(grow=swell, count=ARC) * stretch
     crown = np.sin(np.linspace(0, np.pi, ARC))[:, None]
-    if style.end == 0 and style.flow in ("parted", "short", "tousled"):  # cut short at the sides, fuller on top
-        tight = skull_arc(grow=0.02, count=ARC) * stretch
+    if style.flow == "back" or (style.end == 0 and style.flow in ("parted", "short", "tousled")):
+        tight = skull_arc(grow=-0.03 if style.flow == "back" else 0.02, count=ARC) * stretch  # close at the sides
         rim = tight + (skull_arc(grow=swell * 1.25, count=ARC) * stretch - tight) * crown**1.2
     if style.end > 1 and style.flow != "curls":  # loose hair does not taper towards the ears
         rim[:, 0] += 0.10 * swell / 0.15 * np.sign(rim[:, 0]) * np.abs(np.cos(np.linspace(0, np.pi, ARC))) ** 3
@@ -245,7 +245,7 @@ def sides_only(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """What remains above the ears of a bald crown."""
     along = rng.random(count)[:, None] ** 1.4 * 0.24
     along = np.where(rng.random((count, 1)) < 0.5, along, 1 - along)
-    start = rng.uniform(-1.1, 0.75, (count, 1))  # from the temple's skin to the silhouette
+    start = rng.uniform(-0.7, 0.75, (count, 1))  # from the temple's skin to the silhouette
     t = np.linspace(0, 1, 5)[None]
     return scalp.between(along + (along - 0.5) * 0.12 * t, np.minimum(start + 0.30 * t, 1.0))
 

@@ -28,6 +28,7 @@ from equime_builder.sources.procedural.flows import (
     loose_end,
     parting_of,
     scalp_of,
+    skull_polygon,
 )
 from equime_builder.sources.procedural.geometry import OVAL, Array, smooth_curve
 from equime_builder.sources.procedural.locks import HABITS, Locks, gathered, strays
@@ -41,7 +42,7 @@ COATS = 3
 SHORT = 9  # points of strands that stay on the head
 GREY = np.array([0.60, 0.59, 0.58])
 LIGHT_GRID = 64
-SOFT_EDGE = {"curls": 0.04, "buzz": 0.03, "shaved": 0.03, "short": 0.03, "tousled": 0.03}  # face units
+SOFT_EDGE = {"curls": 0.04, "back": 0.022, "buzz": 0.03, "shaved": 0.03, "short": 0.03, "tousled": 0.03}  # face units
 
 
 def volume_light(scalp: Scalp, points: Array) -> tuple[Array, Array]:
@@ -140,7 +141,7 @@ def _lay(
         cv2.polylines(veil, list(part), False, round(amount * habit.cover), width, cv2.LINE_AA, 4)
     if habit.stray:
         loose = strays(locks.strands, habit.stray, rng)
-        cv2.polylines(veil, list(fixed(scalp.pixels(loose))), False, 120, width, cv2.LINE_AA, 4)
+        cv2.polylines(veil, list(fixed(scalp.pixels(loose))), False, 95, width, cv2.LINE_AA, 4)
     cover = cv2.max(cover, veil)
     window = Window.around(np.argwhere(cover[::8, ::8])[:, ::-1] * 8.0, 9, size=size)
     soft = cv2.GaussianBlur(window.of(tone), (0, 0), 0.75)
@@ -239,12 +240,13 @@ def _part(picture: Array, scalp: Scalp) -> None:
 def _cast(picture: Array, scalp: Scalp, mass: np.ndarray) -> None:
     """Darken in place the skin beside hair: a close soft contact, and a shadow away from the light."""
     frame, light = scalp.frame, light_of(scalp.params.scene).direction
-    small = cv2.resize(mass, None, fx=0.25, fy=0.25)
+    small = cv2.resize(mass, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     depth = (0.04 if scalp.style.flow in ("buzz", "shaved", "sides") else 0.10) * frame.unit / 4
     move = np.array([[1, 0, -light[0] * depth], [0, 1, -light[1] * depth]], np.float32)
     away = cv2.GaussianBlur(cv2.warpAffine(small, move, small.shape[::-1]), (0, 0), 0.05 * frame.unit / 4)
     close = cv2.GaussianBlur(small, (0, 0), 0.16 * frame.unit / 4)
-    shade = cv2.resize(cv2.addWeighted(away, 0.65, close, 0.35, 0), (frame.size, frame.size))
+    skin = filled([frame.points(OVAL) / 4, skull_polygon(frame) / 4], size=len(small))  # never on the backdrop
+    shade = cv2.resize(cv2.min(cv2.addWeighted(away, 0.65, close, 0.35, 0), skin), (frame.size, frame.size))
     window = Window.around(frame.points(OVAL), 0.4 * frame.unit, size=frame.size)
     tint(
         window.of(picture), softened(window.of(shade), 0) * (0.85 * HABITS[scalp.style.flow].cover), (0.66, 0.56, 0.54)

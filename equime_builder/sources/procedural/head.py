@@ -200,7 +200,7 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     relief = 0.030 * lips + 0.014 * lid - 0.022 * wing - 0.010 * fold - 0.012 * philtrum + 0.006 * ridges
     relief += 0.012 * p.blob(0.205, 0.64, 0.055, 0.06) - 0.018 * under_lip - 0.010 * corners
     chin_zone = np.exp(-0.5 * ((p.x / 0.27) ** 2 + ((p.y - 1.52) / 0.15) ** 2) ** 2)
-    goatee = np.maximum(p.blob(0.42, 1.22, 0.07, 0.18), 0.75 * p.blob(0.0, 1.33, 0.07, 0.06))
+    goatee = np.maximum(0.6 * p.blob(0.42, 1.22, 0.07, 0.18), 0.75 * p.blob(0.0, 1.33, 0.07, 0.06))
     lip_top = p.area(upper, soft=0.02)
     moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (1 - lip_top)
     jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.16, soft=0.075)

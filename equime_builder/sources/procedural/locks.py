@@ -31,7 +31,7 @@ class Habit:
 
 
 HABITS: dict[str, Habit] = {
-    "parted": Habit(48, 0.50, 0.022, 1.0, 0.34, 46),
+    "parted": Habit(48, 0.50, 0.014, 1.0, 0.34, 34),
     "fringe": Habit(44, 0.55, 0.018, 0.8, 0.26, 40),
     "short": Habit(80, 0.55, 0.030, 1.0, 0.20, 40, 0.95),
     "tousled": Habit(70, 0.80, 0.034, 1.1, 0.24, 26, 0.95),

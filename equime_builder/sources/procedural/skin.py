@@ -205,7 +205,7 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     occlusion = 1 - np.clip(hollow * (2.6 / unit), -0.08, 0.34) - 0.34 * wrinkles
     colour *= occlusion[..., None]
     dark = params.skin.tone / 9
-    gloss = maps["oil"] * (0.035 + 0.075 * params.skin.oil) * (0.75 + 0.5 * dark) * (1 - 0.3 * age)
+    gloss = maps["oil"] * (0.035 + 0.075 * params.skin.oil) * (0.75 + 0.4 * dark) * (1 - 0.3 * age)
     light = light_of(params.scene)
     hidden = cast_shadow(head.height, light, unit)
     return shaded(colour, normals(head, relief), light, gloss=gloss, hidden=hidden)

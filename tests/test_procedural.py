@@ -150,6 +150,12 @@ def test_rendered_faces_are_lighter_for_lighter_tones() -> None:
     assert brightness("white") > brightness("indian") > brightness("black")
 
 
+def test_a_face_grows_darker_along_the_tone_scale() -> None:
+    params = draw_face(seed=5, gender="Man", race="latino hispanic", age=28)
+    drawn = [render_face(replace(params, skin=replace(params.skin, tone=tone)), size=64)[0] for tone in range(10)]
+    assert all(lighter > darker for lighter, darker in pairwise(float(p[20:44, 22:42].mean()) for p in drawn))
+
+
 def test_a_face_landmarker_finds_the_faces_where_they_are_drawn() -> None:
     mediapipe = pytest.importorskip("mediapipe")
     if not MODEL.is_file():

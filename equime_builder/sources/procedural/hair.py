@@ -70,7 +70,7 @@ def _own_shades(scalp: Scalp, locks: Locks, rng: np.random.Generator) -> Array:
     side = locks.place @ (light[:2] / max(float(np.hypot(light[0], light[1])), 1e-3))
     rim = np.clip((locks.place**2).sum(1), 0, 1.6)
     own = 0.13 * per_lock + 0.20 * side - 0.12 * rim + 0.10 * rng.standard_normal(len(strands))
-    light_hair = 1 - 0.45 * float(_pigment(scalp).mean())  # light hair lets light through: less contrast
+    light_hair = 1 - 0.25 * float(_pigment(scalp).mean())  # light hair lets light through: less contrast
     return np.asarray(light_hair * habit.contrast * own + 0.06 * (across - 0.6), dtype=np.float32)
 
 

@@ -14,7 +14,7 @@ from equime_builder.sources.procedural.tables import MONK_SCALE
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 # Linear luminance of a face of each Monk tone: the swatches', compressed at both ends as exposure does, and falling
 # throughout, which the published second and third swatches do not.
-FACE_LUMINANCE = (0.645, 0.630, 0.612, 0.545, 0.450, 0.230, 0.138, 0.080, 0.048, 0.034)
+FACE_LUMINANCE = (0.690, 0.650, 0.612, 0.530, 0.415, 0.235, 0.138, 0.080, 0.048, 0.034)
 SHADOW_REACH = (0.05, 0.11, 0.19, 0.30, 0.45)  # face units along the light at which something may stand in its way
 LOW_LIGHT = 0.80  # shadows fall as from a slightly lower light: the measured depth of a face is shallow
 FOREHEAD_ROW = (68, 104, 69, 108, 151, 337, 299, 333, 298)
@@ -97,9 +97,10 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     skin, maps = params.skin, head.maps
     size = head.height.shape[0]
     light = max(0.0, 1 - skin.tone / 9)
-    base = tone_colour(skin) * np.float32(1 - 0.17 * light**2)  # exposed so that pale skin keeps its form
+    exposure = np.interp(skin.tone, (0, 4, 9), (0.80, 0.86, 1.0))  # so that pale skin keeps its form in full light
+    base = tone_colour(skin) * np.float32(exposure)
     mottle = 0.5 * np.sum([value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110)], axis=0)
-    blood = (0.42 + 0.62 * skin.redness) * maps["red"] + 0.16 * mottle
+    blood = (0.46 + 0.66 * skin.redness) * maps["red"] + 0.16 * mottle
     dark = (0.22 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.030 * mottle
     blotch = np.clip(value_noise(rng, (48, 48), (size, size)) - 1.5, 0, 1) * skin.spots * 0.22
     dots = (

@@ -55,7 +55,7 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframe: int, video: Video
             "preset": video.preset,
             "crf": str(video.crf),
             "tune": "fastdecode",
-            "x264-params": "threads=1:keyint=infinite:scenecut=0:open-gop=0:force-cfr=1",
+            "x264-params": "threads=1:aq-mode=0:keyint=infinite:scenecut=0:open-gop=0:force-cfr=1",
             "forced-idr": "1",
         }
         for index, planes in enumerate(frames):

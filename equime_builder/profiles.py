@@ -58,7 +58,7 @@ class Event:
 class Video:
     """H.264 settings: constant rate factor (lower is better) and x264 preset."""
 
-    crf: int = 12
+    crf: int = 10
     preset: str = "medium"
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -78,7 +79,10 @@ def cropped(values: Floats, least: float) -> Patch | None:
     return Patch(box, np.ascontiguousarray(kept, np.float32))
 
 
+@lru_cache(maxsize=32)
 def grid(box: Box) -> Floats:
-    """Pixel positions (h, w, 2) of a box as (x, y) float32."""
+    """Pixel positions (h, w, 2) of a box as (x, y) float32; read-only, since frames share it."""
     xs, ys = np.arange(box.x0, box.x1, dtype=np.float32), np.arange(box.y0, box.y1, dtype=np.float32)
-    return np.dstack(np.meshgrid(xs, ys))
+    positions = np.dstack(np.meshgrid(xs, ys))
+    positions.flags.writeable = False
+    return positions

@@ -230,6 +230,7 @@ def render_clip(
     frames = np.empty((len(weights), *rig.neutral.shape), np.uint8)
     grounds: dict[bytes, Bytes] = {}
     seen: dict[bytes, int] = {}
+    boxes: dict[bytes, list[Box]] = {}
     for t, (weight, move) in enumerate(zip(weights, motion, strict=True)):
         rest, state = move.tobytes(), weight.tobytes() + move.tobytes()
         if state in seen:
@@ -240,8 +241,11 @@ def render_clip(
         if rest not in grounds:
             grounds[rest] = _swayed(rig, matrix) if move.any() else rig.neutral
         frames[t] = grounds[rest]
-        movers = [(float(weight[k]), rig.field(*keys[k])) for k in np.flatnonzero(weight)]
-        for box in _boxes(movers):
+        active = np.flatnonzero(weight)
+        movers = [(float(weight[k]), rig.field(*keys[k])) for k in active]
+        if active.tobytes() not in boxes:
+            boxes[active.tobytes()] = _boxes(movers)
+        for box in boxes[active.tobytes()]:
             _render_box(rig, frames[t], box, movers, matrix)
     if noise_sigma > 0:
         _add_noise(rig, frames, noise_seed, noise_sigma)

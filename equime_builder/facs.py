@@ -2,10 +2,10 @@
 
 Muscles and directions follow the FACS manual (Ekman, Friesen & Hager, 2002) in the summary of py-feat's AU reference.
 `full_scale` is the displacement of an AU at intensity 5 as a fraction of the inter-ocular distance (IOD, between the
-eye centers), of the point that it moves furthest. It starts from Candide-3's unit vectors, or an estimate where there is
-none, and is larger where no observer could tell the AU at the intensities of micro-expressions; the reasons stand at
-each AU in `generators/warp/actions.py`. Intensity is linear in displacement, so an intensity means the same thing in a
-label, in a curve and in the picture.
+eye centers), of the point that it moves furthest. It starts from Candide-3's unit vectors, or an estimate where there
+is none, and is larger where no observer could tell the AU at the intensities of micro-expressions; the reasons stand
+at each AU in `generators/warp/actions.py`. Intensity is linear in displacement, so an intensity means the same thing in
+a label, in a curve and in the picture.
 """
 
 from __future__ import annotations

@@ -97,7 +97,10 @@ class Survey:
 class PortraitSource(Protocol):
     """Where portraits come from."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The source as labels, plans and the command line name it."""
+        ...
 
     def fingerprint(self) -> str:
         """Changes when, and only when, the source's portraits or attributes change."""

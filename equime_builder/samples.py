@@ -157,7 +157,7 @@ def _probabilities(name: str, attributes: Attributes) -> dict[str, float | None]
     if given is None:
         return None
     words = next(field.kind.names for field in FIELDS if field.name == name)
-    return {word: given[word] if word in given else None for word in words}
+    return {word: given.get(word) for word in words}
 
 
 def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import io
 import json
 import os
 import shutil
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from equime_builder.finish import (
     dataset_bytes,
     finish,
     index_table,
-    member_places,
     recorded_hashes,
     texts,
 )
@@ -39,9 +38,8 @@ from equime_builder.manifest import FolderError
 from equime_builder.plan import CLIP_SCHEMA, PORTRAIT_SCHEMA, Plan, Shard
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
-from equime_builder.samples import Sample
-from equime_builder.shards import tar_members
-from equime_loader.schema import AUS, CURVES, MEMBERS, VIDEO, arrow_schema, check_labels, index_schema
+from equime_builder.readers import READ_ERRORS, READERS, Members
+from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
 PLAN, FINISH, STRAY = "plan", "finish", "stray"
 
@@ -121,7 +119,7 @@ def _repair_plan(root: Path, source: PortraitSource) -> None:
     """
     try:
         stored = manifest.read_plan(root)
-        # Tables that were read may differ from tables that were made in what no comparison shows, as names of list items.
+        # Tables that were read may differ from tables that were made in what no comparison shows: names of list items.
         clips, portraits = (
             pa.Table.from_pylist(table.to_pylist(), schema=schema)
             for table, schema in ((stored.clips, CLIP_SCHEMA), (stored.portraits, PORTRAIT_SCHEMA))
@@ -198,52 +196,46 @@ def _content_faults(
     if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
         found = f"{commit.samples} samples {commit.first_key}..{commit.last_key}"
         yield line, f"{found}, {len(planned)} {ends[0]}..{ends[1]} planned"
-    readers: dict[str, Any] = {}
-    for name, path in files.items():
-        try:
-            readers[name] = READERS[name](root / path)
-        except READ_ERRORS as error:
-            yield path, f"cannot be read: {error}"
-    if len(readers) < len(files):
-        _close(readers)
-        return
-    try:
-        rows = [iter(reader) for reader in readers.values()]
-        for place, key in enumerate(planned):
-            samples = {}
-            for (name, path), row in zip(files.items(), rows, strict=True):
-                try:
-                    samples[name] = next(row)
-                except StopIteration:
-                    yield path, f"ends after {place} of {len(planned)} samples"
-                    return
-                except READ_ERRORS as error:
-                    yield path, f"sample {place} ({key}) cannot be read: {error}"
-                    return
-            yield from _sample_faults(key, shard, files, samples)
-            if key in seen:
-                yield files[next(iter(files))], f"key {key} is also in {seen[key]}"
-            seen[key] = shard.name
-        for (_, path), row in zip(files.items(), rows, strict=True):
+    with ExitStack() as opened:
+        rows: dict[str, Iterator[Members]] = {}
+        for name, path in files.items():
             try:
-                if next(row, None) is not None:
-                    yield path, f"holds more than the {len(planned)} planned samples"
+                rows[name] = opened.enter_context(READERS[name](root / path))
             except READ_ERRORS as error:
-                yield path, f"cannot be read after its last sample: {error}"
-    finally:
-        _close(readers)
+                yield path, f"cannot be read: {error}"
+        if len(rows) == len(files):
+            yield from _row_faults(planned, shard, files, rows, seen)
 
 
-def _close(readers: dict[str, Any]) -> None:
-    for reader in readers.values():
-        reader.close()
-
-
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, StopIteration, tarfile.TarError, pa.ArrowException)
+def _row_faults(
+    planned: list[str], shard: Shard, files: dict[str, str], rows: dict[str, Iterator[Members]], seen: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The samples of all formats side by side: those that are planned, in order, and no more."""
+    for place, key in enumerate(planned):
+        samples: dict[str, Members] = {}
+        for name, row in rows.items():
+            try:
+                samples[name] = next(row)
+            except StopIteration:
+                yield files[name], f"ends after {place} of {len(planned)} samples"
+                return
+            except READ_ERRORS as error:
+                yield files[name], f"sample {place} ({key}) cannot be read: {error}"
+                return
+        yield from _sample_faults(key, shard, files, samples)
+        if key in seen:
+            yield files[next(iter(files))], f"key {key} is also in {seen[key]}"
+        seen[key] = shard.name
+    for name, row in rows.items():
+        try:
+            if next(row, None) is not None:
+                yield files[name], f"holds more than the {len(planned)} planned samples"
+        except READ_ERRORS as error:
+            yield files[name], f"cannot be read after its last sample: {error}"
 
 
 def _sample_faults(
-    key: str, shard: Shard, files: dict[str, str], samples: dict[str, tuple[bytes, ...]]
+    key: str, shard: Shard, files: dict[str, str], samples: dict[str, Members]
 ) -> Iterator[tuple[str, str]]:
     first = next(iter(samples))
     for name, members in samples.items():
@@ -279,7 +271,7 @@ def _check_curves(data: bytes, labels: dict[str, Any]) -> None:
 
 def _check_video(data: bytes, labels: dict[str, Any]) -> None:
     """Decode the whole clip: every frame is there, in the size that the labels say."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), mode="r") as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         frames = 0
@@ -289,62 +281,6 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
             frames += 1
     if frames != labels["frames"]:
         raise ValueError(f"{frames} frames decode, {labels['frames']} labelled")
-
-
-class _TarReader:
-    """Samples of a tar as the contents of their members."""
-
-    def __init__(self, path: Path) -> None:
-        self._places = member_places(path)
-        self._file = open(path, "rb")  # noqa: SIM115 - closed by `close`
-
-    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
-        for place in self._places.values():
-            members = []
-            for member in MEMBERS:
-                stem = member.replace(".", "_")
-                self._file.seek(place[f"{stem}_offset"])
-                members.append(self._file.read(place[f"{stem}_length"]))
-            yield tuple(members)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _TableReader:
-    """Samples of record batches, as the members that a tar would hold."""
-
-    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], close: Callable[[], None]) -> None:
-        self._batches, self.close = batches, close
-
-    def __iter__(self) -> Iterator[tuple[bytes, ...]]:
-        for batch in self._batches():
-            for row in batch.to_pylist():
-                video = row.pop(VIDEO)["bytes"]
-                curves = np.asarray(row.pop(CURVES), np.float16)
-                yield tar_members(Sample(row, video, curves))
-
-
-def _parquet_reader(path: Path) -> _TableReader:
-    file = pq.ParquetFile(path)
-    if not file.schema_arrow.equals(arrow_schema()):
-        raise ValueError("has other columns than the schema")
-    return _TableReader(lambda: file.iter_batches(batch_size=16), file.close)
-
-
-def _arrow_reader(path: Path) -> _TableReader:
-    source = pa.memory_map(str(path))
-    file = pa.ipc.open_file(source)
-    if not file.schema.equals(arrow_schema()):
-        raise ValueError("has other columns than the schema")
-    return _TableReader(lambda: (file.get_batch(i) for i in range(file.num_record_batches)), source.close)
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    "webdataset": _TarReader,
-    "parquet": _parquet_reader,
-    "arrow": _arrow_reader,
-}
 
 
 def _expected_files(shards: Sequence[Shard], formats: Sequence[str]) -> set[str]:

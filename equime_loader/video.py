@@ -37,7 +37,8 @@ def read_video(video: Any) -> NDArray[np.uint8]:
     import av
 
     try:
-        with av.open(io.BytesIO(video)) as container:
-            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        with av.open(io.BytesIO(video), mode="r") as container:
+            frames = container.decode(video=0)
+            return np.stack([np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames])
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{len(video)} bytes do not decode as video: {error}") from error

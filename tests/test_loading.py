@@ -19,7 +19,6 @@ import equime_loader
 from equime_loader import read_video, registration
 from equime_loader.schema import LABELS, LOCATION, SPLITS
 
-
 # webdataset leaves the closing of its tar files to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -134,7 +133,7 @@ def test_what_is_no_video_is_refused() -> None:
 
 
 def test_a_folder_that_is_no_dataset_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is no complete EquiME dataset: .*index.parquet is missing"):
+    with pytest.raises(FileNotFoundError, match=r"is no complete EquiME dataset: .*index\.parquet is missing"):
         load_dataset("equime", data_dir=str(tmp_path))
     with pytest.raises(ValueError, match="takes data_dir=, not data_files="):
         load_dataset("equime", data_files="x.parquet")

@@ -27,9 +27,20 @@ class PreparedPortrait(Protocol):
 class Generator(Protocol):
     """What draws the frames of clips."""
 
-    name: str
-    model: str | None
-    revision: str | None
+    @property
+    def name(self) -> str:
+        """The generator as labels and plans name it."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """The generative model, None where there is none."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """The model's revision, None where there is none."""
+        ...
 
     def prepare(self, portrait: Portrait) -> PreparedPortrait: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equime_builder.facs import LETTERS, describe, letter
+from equime_builder.facs import LETTERS, SIDE_PREFIX, describe, letter
 from equime_builder.portraits import Attributes
 from equime_builder.scm import Activation, Program
 
@@ -24,8 +24,7 @@ NEGATIVE_PROMPT = (
 
 def au_text(program: Program) -> str:
     """The AUs in FACS notation: ``4A+L12B``; ``0`` for none."""
-    prefix = {"both": "", "left": "L", "right": "R"}
-    return "+".join(f"{prefix[a.side]}{a.au}{letter(a.intensity)}" for a in program.activations) or "0"
+    return "+".join(f"{SIDE_PREFIX[a.side]}{a.au}{letter(a.intensity)}" for a in program.activations) or "0"
 
 
 def _person(attributes: Attributes) -> str:

@@ -10,11 +10,15 @@ a label, in a curve and in the picture.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Side = Literal["both", "left", "right"]
 SIDES: tuple[Side, ...] = ("both", "left", "right")
+SIDE_PREFIX: dict[Side, str] = {"both": "", "left": "L", "right": "R"}
 MAX_INTENSITY = 5.0
 LETTERS = "ABCDE"
 
@@ -98,8 +102,7 @@ def letter(intensity: float) -> str:
 
 def describe(au: int, side: Side, intensity: float) -> str:
     """FACS notation with the name: ``L12A lip corner puller``."""
-    prefix = {"both": "", "left": "L", "right": "R"}[side]
-    return f"{prefix}{au}{letter(intensity)} {ACTION_UNITS[au].name}"
+    return f"{SIDE_PREFIX[side]}{au}{letter(intensity)} {ACTION_UNITS[au].name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,3 +196,19 @@ EMOTION_TABLES: dict[str, EmotionTable] = {
         EmotionTable("paper", "figure 3 of the EquiME paper; contempt from EMFACS", _certain(_PAPER), _EVEN),
     )
 }
+
+
+@lru_cache(maxsize=64)
+def au_sets(table: str, emotion: str) -> tuple[tuple[tuple[int, ...], float], ...]:
+    """All AU sets that a table allows in an emotion, with their weights (above 0; their sum is not 1).
+
+    AUs are independent given the emotion; empty sets and those with AUs that exclude each other are left out.
+    """
+    probabilities = EMOTION_TABLES[table].probabilities[emotion]
+    sets = []
+    for chosen in itertools.product((False, True), repeat=len(probabilities)):
+        aus = tuple(sorted(au for au, on in zip(probabilities, chosen, strict=True) if on))
+        weight = math.prod(p if on else 1 - p for p, on in zip(probabilities.values(), chosen, strict=True))
+        if aus and weight > 0 and not any(pair <= set(aus) for pair in EXCLUSIVE):
+            sets.append((aus, weight))
+    return tuple(sets)

@@ -14,12 +14,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from equime_builder.facs import EMOTION_TABLES, MAX_INTENSITY
+from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, MAX_INTENSITY, au_sets
 from equime_builder.typed import construct
 from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, RACES, SPLITS
 
 LONGEST_ME_MS = 500.0  # Yan et al. 2013: an ME lasts at most half a second
 MAX_WEIGHT = 1e12  # of a marginal: far above any table of shares or counts, far below what overflows
+LEAST_INTENSITY = 0.01  # intensities are given to three decimals
+LEAST_RANGE = 0.1  # of intensity, where AUs are moved inside it: less is less than the scale tells
 NEUTRAL_SHARE = 0.32  # of the clip, before onset and after offset together, with room to place the event
 
 
@@ -118,7 +120,7 @@ class Profile:
         intensity: range of peak AU intensity on the 0-5 scale.
         label_noise: scale of e_Y. sway_px: head sway at 256 px. noise_sigma: sensor noise in grey levels.
         shared_program_subjects: that many subjects perform the same programs (1: nobody shares).
-        ablations: extra clips per subject and emotion with one AU changed by `do`.
+        ablations: extra clips per sequence with one AU changed by `do`, each in its own way.
         split: shares of subjects for train, validation, test.
         shard_samples: samples per shard.
     """
@@ -149,6 +151,7 @@ class Profile:
         _check_vocabulary(self)
         _check_numbers(self)
         _check_room(self)
+        _check_ablations(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `profile_from_dict` reads them back."""
@@ -185,10 +188,10 @@ def _check_numbers(profile: Profile) -> None:
         (1 <= profile.subjects <= 1_000_000, "subjects", profile.subjects, "within 1..1000000"),
         (1 <= profile.sequences <= 999, "sequences", profile.sequences, "within 1..999"),
         (
-            0 < low <= high <= MAX_INTENSITY,
+            LEAST_INTENSITY <= low <= high <= MAX_INTENSITY,
             "intensity",
             profile.intensity,
-            f"0 < low <= high <= {MAX_INTENSITY}",
+            f"{LEAST_INTENSITY} <= low <= high <= {MAX_INTENSITY}",
         ),
         (0 <= profile.label_noise <= 10, "label_noise", profile.label_noise, "within 0..10"),
         (0 <= profile.sway_px <= 2, "sway_px", profile.sway_px, "within 0..2: more reads as head motion"),
@@ -200,7 +203,7 @@ def _check_numbers(profile: Profile) -> None:
             profile.shared_program_subjects,
             "within 1..10000",
         ),
-        (0 <= profile.ablations <= 99, "ablations", profile.ablations, "within 0..99"),
+        (profile.ablations >= 0, "ablations", profile.ablations, "0 or more"),
         (
             profile.sequences * (1 + profile.ablations) <= 1000,
             "sequences * (1 + ablations)",
@@ -208,10 +211,10 @@ def _check_numbers(profile: Profile) -> None:
             "at most 1000: keys number the clips of a subject and emotion with three digits",
         ),
         (
-            low < high or not profile.ablations,
+            high - low >= LEAST_RANGE or not profile.ablations,
             "intensity",
             profile.intensity,
-            "low < high where there are ablations: a lone AU is moved to the other end of the range",
+            f"a range of at least {LEAST_RANGE} where there are ablations, which move AUs inside it",
         ),
         (1 <= profile.shard_samples <= 5000, "shard_samples", profile.shard_samples, "within 1..5000"),
         (
@@ -238,6 +241,30 @@ def _check_room(profile: Profile) -> None:
             f"frames={profile.frames} must be at least {least} at {profile.fps:g} fps: an event of up to "
             f"{profile.event.longest_ms:g} ms needs neutral frames before and after it"
         )
+
+
+def _check_ablations(profile: Profile) -> None:
+    most, emotion, aus = min(
+        (_fewest_changes(aus), emotion, aus)
+        for emotion in profile.emotions
+        for aus, _ in au_sets(profile.au_table, emotion)
+    )
+    if profile.ablations > most:
+        acts = " and ".join(f"AU{au}" for au in aus)
+        raise ValueError(
+            f"ablations={profile.ablations} must lie within 0..{most}: a program of {emotion} may be just {acts}, "
+            f"which can be changed in {most} ways (AU table {profile.au_table!r})"
+        )
+
+
+def _fewest_changes(aus: tuple[int, ...]) -> int:
+    """How many single changes `scm.interventions` finds for these AUs at least, at whatever intensities.
+
+    Of the low, middle and high point of the range an intensity can be near one only; each of several AUs can be
+    removed; a lateral AU has two other sides.
+    """
+    removals = len(aus) if len(aus) > 1 else 0
+    return removals + sum(4 if ACTION_UNITS[au].lateral else 2 for au in aus)
 
 
 def profile_from_dict(table: Mapping[str, Any], *, where: str) -> Profile:

@@ -19,13 +19,11 @@ from equime_builder.scm import (
     Nuisance,
     Program,
     derive_label,
-    do,
     intervention,
     sample_nuisance,
     sample_program,
     sided_curves,
 )
-from equime_builder.seeds import derive_seed
 from equime_loader.schema import FIELDS, LABELS, THREE_CLASS_OF, age_group, check_labels
 
 # An event that the encoder erased is no label: the apex must differ from the onset in the moved region at least this
@@ -64,8 +62,8 @@ def program_of(profile: Profile, clip: PlannedClip) -> tuple[Program, str | None
     program = sample_program(profile, clip.emotion, clip.program_seed)
     if not clip.ablation:
         return program, None
-    au, intensity = intervention(program, profile, derive_seed(clip.program_seed, "ablation", clip.ablation))
-    return do(program, au, intensity), f"do(AU{au}={intensity:g})"
+    change = intervention(program, profile, clip.ablation, clip.program_seed)
+    return change.apply(program), str(change)
 
 
 def make_sample(

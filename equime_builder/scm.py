@@ -9,10 +9,8 @@ Every exogenous draw has a seed of its own, so `do` changes what it names and wh
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -26,8 +24,10 @@ from equime_builder.facs import (
     EXCLUSIVE,
     EXPRESSIVE_AUS,
     MAX_INTENSITY,
+    SIDE_PREFIX,
     SIDES,
     Side,
+    au_sets,
 )
 from equime_builder.profiles import Event, Profile
 from equime_builder.seeds import generator
@@ -38,6 +38,9 @@ LEAD, TAIL = 0.18, 0.12
 # P(AU | emotion) is bounded away from 0 and 1: a coder's table is a sample, so no AU is impossible in an emotion.
 PROBABILITY_FLOOR = 0.02
 BLINK_CLOSE_S, BLINK_OPEN_S, BLINK_GAP_S = 0.07, 0.13, 0.05
+
+# An ablation sets an intensity only where the change is at least this share of the profile's intensity range.
+NOTICEABLE = 0.15
 
 # Intensity of MEs. SAMM codes A27 B26 C16 D5 E4 by rank among its own clips, while measured ME motion is 0.10-0.35 of
 # an AU's full scale (CASME II flow, MiE-X's draw). The ranks are therefore spread over the profile's intensity range.
@@ -58,8 +61,14 @@ class Activation:
             raise ValueError(f"au={self.au} is not an expressive AU; known: {', '.join(map(str, EXPRESSIVE_AUS))}")
         if not 0 < self.intensity <= MAX_INTENSITY:
             raise ValueError(f"AU{self.au}: intensity={self.intensity} must be above 0 and at most {MAX_INTENSITY}")
-        if self.side not in SIDES:
-            raise ValueError(f"AU{self.au}: side={self.side!r} must be one of {', '.join(SIDES)}")
+        _check_side(self.au, self.side)
+
+
+def _check_side(au: int, side: Side) -> None:
+    if side not in SIDES:
+        raise ValueError(f"AU{au}: side={side!r} must be one of {', '.join(SIDES)}")
+    if side != "both" and not ACTION_UNITS[au].lateral:
+        raise ValueError(f"AU{au} acts on both sides; side={side!r} must be 'both'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +116,12 @@ class Nuisance:
     noise_sigma: float
 
 
-@lru_cache(maxsize=64)
-def _au_sets(table: str, emotion: str) -> tuple[tuple[tuple[int, ...], ...], NDArray[np.float64]]:
-    """All non-empty AU sets of an emotion and their cumulative probability, conditioned on being scorable."""
-    probabilities = EMOTION_TABLES[table].probabilities[emotion]
-    sets, weights = [], []
-    for chosen in itertools.product((False, True), repeat=len(probabilities)):
-        aus = tuple(sorted(au for au, on in zip(probabilities, chosen, strict=True) if on))
-        if aus and not any(pair <= set(aus) for pair in EXCLUSIVE):
-            sets.append(aus)
-            weights.append(math.prod(p if on else 1 - p for p, on in zip(probabilities.values(), chosen, strict=True)))
-    return tuple(sets), np.cumsum(weights) / math.fsum(weights)
-
-
 def sample_aus(table: str, emotion: str, u: float) -> tuple[int, ...]:
     """AU set at quantile `u` in [0, 1) of the emotion's table."""
-    sets, cumulative = _au_sets(table, emotion)
-    return sets[min(int(np.searchsorted(cumulative, u, side="right")), len(sets) - 1)]
+    sets, weights = zip(*au_sets(table, emotion), strict=True)
+    cumulative = np.cumsum(weights) / math.fsum(weights)
+    aus: tuple[int, ...] = sets[min(int(np.searchsorted(cumulative, u, side="right")), len(sets) - 1)]
+    return aus
 
 
 def sample_timing(profile: Profile, seed: int) -> Timing:
@@ -182,10 +180,13 @@ def do(program: Program, au: int, intensity: float, *, side: Side | None = None)
         side: the side for an AU that is set; by default the side it had, or both.
 
     Raises:
-        ValueError: unknown AU, intensity outside 0..5, or an AU that excludes one which acts.
+        ValueError: unknown AU, intensity outside 0..5, a side for an AU that has none, or an AU that excludes one
+            which acts.
     """
     if au not in EXPRESSIVE_AUS:
         raise ValueError(f"{au=} is not an expressive AU; known: {', '.join(map(str, EXPRESSIVE_AUS))}")
+    if side is not None:
+        _check_side(au, side)
     old = next((activation for activation in program.activations if activation.au == au), None)
     others = [activation for activation in program.activations if activation.au != au]
     if intensity != 0:
@@ -193,14 +194,54 @@ def do(program: Program, au: int, intensity: float, *, side: Side | None = None)
     return replace(program, activations=tuple(sorted(others, key=lambda activation: activation.au)))
 
 
-def intervention(program: Program, profile: Profile, seed: int) -> tuple[int, float]:
-    """The one change of an ablated clip: remove one of several AUs, or move a lone AU to the other end of its range."""
-    rng = generator(seed, "intervention")
-    chosen = program.activations[int(rng.integers(len(program.activations)))]
-    if len(program.activations) > 1:
-        return chosen.au, 0.0
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What `do` is told of one AU; intensity 0 removes it.
+
+    Reads as ``do(AU12=0)``, ``do(AU12=1.8)`` or, where the subject's left side alone acts, ``do(AU12=L1.8)``.
+    """
+
+    au: int
+    intensity: float
+    side: Side = "both"
+
+    def __str__(self) -> str:
+        return f"do(AU{self.au}={SIDE_PREFIX[self.side]}{self.intensity:g})"
+
+    def apply(self, program: Program) -> Program:
+        """The program after the intervention; `ValueError` as `do` raises it."""
+        return do(program, self.au, self.intensity, side=self.side)
+
+
+def interventions(program: Program, profile: Profile) -> tuple[Intervention, ...]:
+    """All distinct changes of one acting AU: without it, at another point of the intensity range, on other sides.
+
+    The last AU is never removed. The points are the ends and the middle of the range, where they differ from the AU's
+    own intensity by `NOTICEABLE` of it.
+    """
     low, high = profile.intensity
-    return chosen.au, high if chosen.intensity < (low + high) / 2 else low
+    points = [round(point, 3) for point in (low, (low + high) / 2, high)]
+    found: list[Intervention] = []
+    for activation in program.activations:
+        au, own, side = activation.au, activation.intensity, activation.side
+        if len(program.activations) > 1:
+            found.append(Intervention(au, 0.0))
+        found += [Intervention(au, point, side) for point in points if abs(point - own) >= NOTICEABLE * (high - low)]
+        if ACTION_UNITS[au].lateral:
+            found += [Intervention(au, own, other) for other in SIDES if other != side]
+    return tuple(found)
+
+
+def intervention(program: Program, profile: Profile, number: int, seed: int) -> Intervention:
+    """The change of the `number`-th ablated clip, from 1: `interventions` in an order drawn from the seed.
+
+    Raises:
+        ValueError: the program has fewer changes than that.
+    """
+    possible = interventions(program, profile)
+    if not 1 <= number <= len(possible):
+        raise ValueError(f"{number=} must lie within 1..{len(possible)}, the changes that the program has")
+    return possible[int(generator(seed, "intervention").permutation(len(possible))[number - 1])]
 
 
 def evidence(program: Program, table: str) -> NDArray[np.float64]:

@@ -118,7 +118,13 @@ FIELDS: tuple[Field, ...] = (
     Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
     Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
     Field("counterfactual_group", pa.string(), "clips that differ in one cause only", nullable=True),
-    Field("intervention", pa.string(), "the intervention that made the clip, e.g. `do(AU12=0)`", nullable=True),
+    Field(
+        "intervention",
+        pa.string(),
+        "the one AU changed in this clip of its group: its new intensity, after `L` or `R` where only the subject's "
+        "left or right side acts, 0 without it; e.g. `do(AU12=0)`, `do(AU12=1.8)`, `do(AU12=L1.4)`",
+        nullable=True,
+    ),
     Field("source", pa.string(), "portrait source"),
     Field("licence", pa.string(), "licence of the portrait and the clip"),
     Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from equime_builder.facs import ACTION_UNITS, AU_COLUMN, AUS, EMOTION_TABLES, EXCLUSIVE, EXPRESSIVE_AUS, SIDES
-from equime_builder.profiles import NEUTRAL_SHARE, Event, Profile, load_profile
+from equime_builder.profiles import LEAST_RANGE, NEUTRAL_SHARE, Event, Profile, load_profile
 from equime_builder.scm import (
     LEAD,
     TAIL,
@@ -27,6 +27,7 @@ from equime_builder.scm import (
     envelope,
     evidence,
     intervention,
+    interventions,
     sample_aus,
     sample_nuisance,
     sample_program,
@@ -225,6 +226,7 @@ def test_do_changes_the_named_unit_and_nothing_else(
 ) -> None:
     program = program_of(case)
     assume(intensity == 0 or allowed(program, au))
+    assume(side in (None, "both") or ACTION_UNITS[au].lateral)
     changed = do(program, au, intensity, side=side)
     assert changed.timing == program.timing
     assert [a for a in changed.activations if a.au != au] == [a for a in program.activations if a.au != au]
@@ -270,15 +272,82 @@ def test_do_refuses_what_cannot_be() -> None:
 
 @given(cases, seeds)
 @few
-def test_ablations_change_one_unit_that_acts(case: tuple[Profile, str, int], seed: int) -> None:
+def test_ablations_differ_and_change_one_unit_each(case: tuple[Profile, str, int], seed: int) -> None:
     profile, program = case[0], program_of(case)
-    assume(profile.intensity[1] - profile.intensity[0] > 0.01)
-    au, intensity = intervention(program, profile, seed)
-    assert au in acting(program)
-    assert (intensity == 0) == (len(program.activations) > 1), "what remains is never an empty face"
-    ablated = do(program, au, intensity)
-    assert ablated != program
-    assert ablated.activations
+    low, high = profile.intensity
+    assume(high - low >= LEAST_RANGE)
+    possible = interventions(program, profile)
+    changes = [intervention(program, profile, number, seed) for number in range(1, len(possible) + 1)]
+    assert set(changes) == set(possible), "an order of all"
+    assert len({str(change) for change in changes}) == len(changes)
+    ablated = [change.apply(program) for change in changes]
+    assert len(set(ablated)) == len(changes)
+    nuisance = sample_nuisance(profile, program.timing, case[2])
+    before = {activation.au: activation for activation in program.activations}
+    for change, other in zip(changes, ablated, strict=True):
+        after = {activation.au: activation for activation in other.activations}
+        assert {au for au in before if before[au] != after.get(au)} == {change.au}
+        assert after.keys() <= before.keys() and after, "what remains is never an empty face"
+        assert other.timing == program.timing
+        again = sample_nuisance(profile, other.timing, case[2])
+        assert np.array_equal(again.sway, nuisance.sway)
+        assert (again.blink, again.noise_seed) == (nuisance.blink, nuisance.noise_seed)
+        if change.intensity == 0:
+            continue
+        one, two = before[change.au], after[change.au]
+        assert (one.side == two.side) != (one.intensity == two.intensity), "a side or an intensity, not both"
+        assert low - 5e-4 <= two.intensity <= high + 5e-4
+        assert one.side != two.side or abs(one.intensity - two.intensity) >= 0.15 * (high - low)
+    with pytest.raises(
+        ValueError, match=rf"^number={len(changes) + 1} must lie within 1\.\.{len(changes)}, the changes"
+    ):
+        intervention(program, profile, len(changes) + 1, seed)
+
+
+@given(drawn_profiles(), emotions, seeds)
+@few
+def test_every_program_has_the_ablations_that_its_profile_may_ask_for(
+    profile: Profile, emotion: str, seed: int
+) -> None:
+    assume(profile.intensity[1] - profile.intensity[0] >= LEAST_RANGE)
+    profile = replace(profile, emotions=(emotion,))
+    most = max(count for count in range(40) if accepts(profile, count))
+    assert most >= 2
+    assert len(interventions(sample_program(profile, emotion, seed), profile)) >= most
+
+
+def accepts(profile: Profile, ablations: int) -> bool:
+    try:
+        replace(profile, ablations=ablations)
+    except ValueError:
+        return False
+    return True
+
+
+def test_the_poorest_program_has_just_the_ablations_that_a_profile_may_ask_for() -> None:
+    program = Program((Activation(24, 1.5),), sample_timing(MICRO, 0))
+    assert {str(change) for change in interventions(program, MICRO)} == {"do(AU24=1.2)", "do(AU24=1.8)"}
+    with pytest.raises(ValueError, match=r"^ablations=3 must lie within 0\.\.2: a program of anger may be just AU24, "):
+        replace(MICRO, ablations=3, emotions=("anger", "happiness"))
+
+
+def test_ablations_read_as_what_is_done() -> None:
+    program = Program((Activation(12, 1.2, "left"), Activation(17, 1.4)), sample_timing(MICRO, 0))
+    assert {str(change) for change in interventions(program, MICRO)} == {
+        "do(AU12=0)", "do(AU12=L1.5)", "do(AU12=L1.8)", "do(AU12=1.2)", "do(AU12=R1.2)",
+        "do(AU17=0)", "do(AU17=1.2)", "do(AU17=1.5)", "do(AU17=1.8)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("au", [au for au in EXPRESSIVE_AUS if not ACTION_UNITS[au].lateral])
+def test_units_of_the_midline_take_no_side(au: int) -> None:
+    text = rf"^AU{au} acts on both sides; side='left' must be 'both'$"
+    program = Program((Activation(4, 1.0),), sample_timing(MICRO, 1))
+    with pytest.raises(ValueError, match=text):
+        Activation(au, 1.0, "left")
+    for intensity in (0, 1):
+        with pytest.raises(ValueError, match=text):
+            do(program, au, intensity, side="left")
 
 
 def test_programs_timings_and_activations_that_cannot_be() -> None:

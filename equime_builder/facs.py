@@ -60,7 +60,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             "wings up, root down",
             0.145,
         ),
-        ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.25),
+        ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.20),
         ActionUnit(12, "lip corner puller", "zygomaticus major", "lower face", "up and back", 0.34),
         ActionUnit(14, "dimpler", "buccinator", "lower face", "corners tight and back", 0.18),
         ActionUnit(15, "lip corner depressor", "depressor anguli oris", "lower face", "down", 0.36),

@@ -202,12 +202,12 @@ ACTIONS: dict[int, Action] = {
     # lower lip: against closed lips a raise reads as a shrug.
     10: Action(
         pulls=_pulls(
-            philtrum=(0, 0.12), philtrum_side=(0.02, 0.21), fold_top=(0.02, 0.16), fold=(0.02, 0.14),
-            corner_above=(0.03, 0.15), nose_wing=(0.01, 0.06), cheek_inner=(0, 0.11), cheek=(0, 0.06),
-        ) + _lips(corner=(0.07, 0.02), upper=(0.16, 0.22), seam=(0.11, 0.20), lower=(-0.04, -0.04)),
+            philtrum=(0, 0.10), philtrum_side=(0.02, 0.17), fold_top=(0.02, 0.13), fold=(0.02, 0.11),
+            corner_above=(0.02, 0.12), nose_wing=(0.01, 0.05), cheek_inner=(0, 0.09), cheek=(0, 0.05),
+        ) + _lips(corner=(0.06, 0.02), upper=(0.13, 0.18), seam=(0.09, 0.16), lower=(-0.03, -0.03)),
         hold=("lid_lower", "pouch", "bridge", "under_lip", "chin", "jaw"),
         furrows=(_line(*NASOLABIAL[:4], depth=0.25, width=0.035),),
-        parts=(Part("mouth", 0.25, 0.0),),
+        parts=(Part("mouth", 0.20, 0.0),),
         reach=0.6,
     ),
     # Candide: 0.23 up. The pull is up and back, so as much again to the side is seen from the front.

@@ -60,6 +60,7 @@ def asked(request: Request) -> dict[str, Any]:
         request.profile,
         seed=request.seed,
         source=request.source.name,
+        options=request.source.options(),
         fingerprint=request.source.fingerprint(),
         generator=request.generator,
         formats=request.formats,

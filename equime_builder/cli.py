@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from equime_builder.requests import make_profile, make_request, make_source, parse_shards, words
+from equime_builder.requests import make_profile, make_request, make_source, parse_shards, source_of, words
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -141,6 +141,7 @@ def verify(
     folder: Folder,
     repair: Annotated[bool, typer.Option("--repair", help="rebuild what is broken")] = False,
     portraits: Portraits = None,
+    attributes: AttributesFile = None,
     face_model: FaceModel = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -151,8 +152,9 @@ def verify(
     from equime_builder.verify import verify as check
 
     if repair:
-        name = manifest.read_header(folder)["source"]
-        source = make_source(name, portraits=portraits, face_model=face_model)
+        header = manifest.read_header(folder)
+        where = {"portraits": portraits, "attributes": attributes, "face_model": face_model}
+        source = source_of(header["source"], header["source_options"], **where)
         faults = mend(folder, source, workers=_cores(workers))
     else:
         with _bar(as_json) as bar:
@@ -239,6 +241,7 @@ def _request(options: dict[str, Any]) -> Any:
     """Request from the options that `build` and `plan` share."""
     names = ("subjects", "size", "frames", "fps", "sequences", "ablations")
     overrides = {name: options[name] for name in names} | {"emotions": words(options["emotions"])}
+    profile = make_profile(options["profile"], overrides)
     source = make_source(
         options["source"],
         portraits=options["portraits"],
@@ -247,7 +250,6 @@ def _request(options: dict[str, Any]) -> Any:
         face_model=options["face_model"],
         limit=options["subjects"],
     )
-    profile = make_profile(options["profile"], overrides)
     return make_request(profile, source, seed=options["seed"], formats=options["formats"])
 
 

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.plan import (
+    ASKED,
     CLIP_SCHEMA,
     PORTRAIT_SCHEMA,
     Plan,
@@ -154,8 +155,7 @@ def read_header(root: Path) -> dict[str, Any]:
         FolderError: there is none, or it lacks what a plan says.
     """
     header = read_json(root / HEADER)
-    missing = [name for name in ("profile", "seed", "source", "shards", "formats", "plan_sha256") if name not in header]
-    if missing:
+    if missing := [name for name in (*ASKED, "shards", "plan_sha256") if name not in header]:
         raise FolderError(f"{root / HEADER}: lacks {missing[0]!r}; it is not a plan")
     return header
 

@@ -156,6 +156,7 @@ ASKED = (
     "profile",
     "seed",
     "source",
+    "source_options",
     "source_fingerprint",
     "generator",
     "formats",
@@ -163,7 +164,14 @@ ASKED = (
 
 
 def ask(
-    profile: Profile, *, seed: int, source: str, fingerprint: str, generator: str, formats: Sequence[str]
+    profile: Profile,
+    *,
+    seed: int,
+    source: str,
+    options: Mapping[str, Any],
+    fingerprint: str,
+    generator: str,
+    formats: Sequence[str],
 ) -> dict[str, Any]:
     """The part of a plan's header that says what is asked for; two plans are the same if it is.
 
@@ -173,7 +181,7 @@ def ask(
     if unknown := [name for name in formats if name not in FORMATS]:
         raise ValueError(f"format {unknown[0]!r} must be one of {', '.join(FORMATS)}")
     kept = [name for name in FORMATS if name in formats]
-    values = (FORMAT_VERSION, VERSION, profile.to_dict(), seed, source, fingerprint, generator, kept)
+    values = (FORMAT_VERSION, VERSION, profile.to_dict(), seed, source, dict(options), fingerprint, generator, kept)
     return dict(zip(ASKED, values, strict=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,10 @@ class PortraitSource(Protocol):
     @property
     def name(self) -> str:
         """The source as labels, plans and the command line name it."""
+        ...
+
+    def options(self) -> dict[str, Any]:
+        """What was chosen of the source, as plain JSON values: a plan keeps it, `requests.source_of` reads it back."""
         ...
 
     def fingerprint(self) -> str:

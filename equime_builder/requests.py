@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from equime_builder.build import Request
 from equime_builder.models import find_model
@@ -13,7 +14,7 @@ from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
 from equime_builder.sources.celeba_hq import NEUTRAL_SELECTION, CelebAHQSource
 from equime_builder.sources.drawn import ProceduralSource
-from equime_builder.sources.folder import FolderSource
+from equime_builder.sources.folder import LICENCE, FolderSource
 
 SOURCES = ("procedural", "folder", "celeba-hq")
 
@@ -42,6 +43,33 @@ def make_source(
     for option, given, owner in (("--select", select, "celeba-hq"), ("--attributes", attributes, "folder")):
         if given and name != owner:
             raise ValueError(f"{option} goes with source {owner}, not {name}")
+    chosen: dict[str, dict[str, Any]] = {
+        "procedural": {},
+        "folder": {"limit": limit, "licence": LICENCE, "attributes": attributes.name if attributes else None},
+        "celeba-hq": {"select": parse_selection(select) or dict(NEUTRAL_SELECTION), "limit": limit},
+    }
+    return source_of(name, chosen[name], portraits=portraits, attributes=attributes, face_model=face_model)
+
+
+def source_of(
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    portraits: Path | None = None,
+    attributes: Path | None = None,
+    face_model: Path | None = None,
+) -> PortraitSource:
+    """The source that a plan was made with, by its name and `PortraitSource.options`.
+
+    Args:
+        portraits: where the photographs lie on this machine, if the source has any.
+        attributes: where the table of attributes lies that the options name; by default in the folder of portraits.
+
+    Raises:
+        ValueError: as `make_source`, or options that are not those of such a source.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"source {name!r} must be one of {', '.join(SOURCES)}")
     if name == "procedural":
         if portraits is not None:
             raise ValueError(
@@ -53,11 +81,28 @@ def make_source(
     if not portraits.is_dir():
         raise ValueError(f"--portraits {portraits}: no such folder")
     model = partial(find_model, "face-landmarker", face_model)
-    if name == "celeba-hq":
-        return CelebAHQSource(portraits, model, parse_selection(select) or dict(NEUTRAL_SELECTION), limit)
-    if attributes is not None and not attributes.is_file():
-        raise ValueError(f"--attributes {attributes}: no such file")
-    return FolderSource(portraits, model, attributes, limit)
+    try:
+        if name == "celeba-hq":
+            return CelebAHQSource(portraits, model, options["select"], options["limit"])
+        table = _table(options["attributes"], attributes, portraits)
+        return FolderSource(portraits, model, table, options["limit"], options["licence"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"source_options={dict(options)} are not those of source {name} ({error!r})") from error
+
+
+def _table(name: str | None, given: Path | None, portraits: Path) -> Path | None:
+    """Path of the table that the options name. Only the name is known: who judged the attributes is told by it."""
+    if name is None:
+        if given is not None:
+            raise ValueError(f"--attributes {given}: the plan was made without it")
+        return None
+    path = given or portraits / Path(name).name
+    if not path.is_file():
+        hint = "" if given else f"; the plan was made with a table {name!r}, give it by --attributes"
+        raise ValueError(f"--attributes {path}: no such file{hint}")
+    if path.name != name:
+        raise ValueError(f"--attributes {path}: the plan was made with a table named {name!r}")
+    return path
 
 
 def parse_selection(select: Sequence[str]) -> dict[str, int]:

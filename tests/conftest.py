@@ -17,6 +17,23 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
 
+# Photographs and the landmark model are no part of the project; tests that need them skip where they are absent.
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+FACES = SHARED / "data" / "portraits"
+MODEL = Path(os.environ.get("EQUIME_FACE_MODEL", SHARED / "models" / "face_landmarker.task"))
+
+
+@pytest.fixture(scope="session")
+def face_model() -> Path:
+    """The landmark model, where tests with photographs can run."""
+    if not MODEL.is_file():
+        pytest.skip(f"no face landmark model at {MODEL}; set EQUIME_FACE_MODEL")
+    if not FACES.is_dir():
+        pytest.skip(f"no test portraits at {FACES}")
+    pytest.importorskip("mediapipe", reason="photographs need the extra `faces`")
+    return MODEL
+
+
 def small_profile(**changes: object) -> Profile:
     """A profile whose clips are made in a tenth of a second: half the size, just enough frames."""
     values: dict[str, object] = {

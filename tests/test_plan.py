@@ -75,7 +75,14 @@ def requests(draw: st.DrawFn) -> Profile:
 
 
 def request(profile: Profile = MICRO, **changes: object) -> dict:
-    options = {"seed": 0, "source": "folder", "fingerprint": "abc", "generator": "warp", "formats": FORMATS[:2]}
+    options = {
+        "seed": 0,
+        "source": "folder",
+        "options": {"limit": None},
+        "fingerprint": "abc",
+        "generator": "warp",
+        "formats": FORMATS[:2],
+    }
     return ask(profile, **options | changes)
 
 
@@ -267,6 +274,7 @@ def test_any_change_of_the_profile_is_another_plan_and_is_named(name: str) -> No
     [
         ({"seed": 1}, "seed: 1 asked, 0 planned"),
         ({"source": "celeba-hq"}, "source: celeba-hq asked, folder planned"),
+        ({"options": {"limit": 3}}, "source_options.limit: 3 asked, None planned"),
         ({"fingerprint": "x"}, "source_fingerprint: x asked, abc planned"),
         ({"generator": "ltx"}, "generator: ltx asked, warp planned"),
         ({"formats": ("parquet",)}, "formats: ['parquet'] asked, ['webdataset', 'parquet'] planned"),

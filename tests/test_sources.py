@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import FACES, MODEL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -36,7 +38,7 @@ from equime_builder.models import ModelMissing
 from equime_builder.pictures import MAX_BYTES, decode_picture, read_bytes, sha256
 from equime_builder.portraits import Attributes, PortraitError, Rejection
 from equime_builder.profiles import load_profile
-from equime_builder.requests import make_source, parse_selection
+from equime_builder.requests import make_source, parse_selection, source_of
 from equime_builder.sources.celeba_hq import (
     ANNOTATIONS,
     IDENTITIES,
@@ -47,12 +49,10 @@ from equime_builder.sources.celeba_hq import (
     read_annotation,
     read_people,
 )
+from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.sources.folder import FolderSource, read_attributes
 from equime_builder.sources.photographs import locate, pictures_in
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-FACES = SHARED / "data" / "portraits"
-MODEL = Path(os.environ.get("EQUIME_FACE_MODEL", SHARED / "models" / "face_landmarker.task"))
 MICRO = load_profile("micro")
 NEUTRAL, OPEN = (3, 4, 10), (0, 1, 2, 5, 6, 7, 8, 11)
 
@@ -60,14 +60,9 @@ Picture = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def landmarker() -> Iterator[Landmarker]:
-    if not MODEL.is_file():
-        pytest.skip(f"no face landmark model at {MODEL}; set EQUIME_FACE_MODEL")
-    if not FACES.is_dir():
-        pytest.skip(f"no test portraits at {FACES}")
-    pytest.importorskip("mediapipe", reason="photographs need the extra `faces`")
+def landmarker(face_model: Path) -> Iterator[Landmarker]:
     cv2.setNumThreads(1)
-    with open_landmarker(MODEL) as opened:
+    with open_landmarker(face_model) as opened:
         yield opened
 
 
@@ -507,7 +502,7 @@ def test_fingerprint_changes_with_pictures_names_and_attributes(tmp_path: Path) 
     (root / "notes.txt").write_text("no portrait", encoding="utf-8")
     (root / ".DS_Store").write_text("no portrait", encoding="utf-8")
     assert not changed()
-    assert FolderSource(root, lambda: MODEL, limit=1).fingerprint() != source.fingerprint()
+    assert FolderSource(root, lambda: MODEL, limit=1).fingerprint() == source.fingerprint(), "an option, no picture"
 
 
 @pytest.mark.parametrize("reference", ["../a.png", "b/../../a.png", "/etc/hostname", "out/a.png"])
@@ -750,11 +745,12 @@ def test_who_is_who_is_not_guessed(tmp_path: Path, name: str, content: bytes, me
         read_people(tmp_path)
 
 
-def test_fingerprint_changes_with_annotation_pictures_selection_and_people(tmp_path: Path) -> None:
+def test_fingerprint_changes_with_annotation_pictures_and_people(tmp_path: Path) -> None:
     root = tmp_path / "celeba"
     annotation(root, {"0.jpg": CALM})
     source = CelebAHQSource(root, lambda: MODEL)
-    seen = [source.fingerprint(), CelebAHQSource(root, lambda: MODEL, {"Male": 1}).fingerprint()]
+    seen = [source.fingerprint()]
+    assert CelebAHQSource(root, lambda: MODEL, {"Male": 1}).fingerprint() == seen[0], "an option, no picture"
     (root / IMAGES / "0.jpg").write_bytes(b"1")
     seen.append(source.fingerprint())
     annotation(root, {"0.jpg": MAN})
@@ -804,6 +800,63 @@ def test_sources_are_made_by_name(tmp_path: Path) -> None:
 def test_options_that_do_not_go_together(name: str, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_source(name, **options)
+
+
+def test_a_source_comes_back_from_what_its_plan_says_of_it(tmp_path: Path) -> None:
+    root, tables = tmp_path / "portraits", tmp_path / "tables"
+    for folder in (root, tables):
+        folder.mkdir()
+        (folder / "mine.csv").write_text("file,apparent_age\n")
+    for source in (
+        ProceduralSource(),
+        CelebAHQSource(root, lambda: MODEL, {"Male": 1, "Smiling": -1}, limit=3),
+        CelebAHQSource(root, lambda: MODEL, {}),
+        FolderSource(root, lambda: MODEL, limit=2, licence="CC0"),
+        FolderSource(root, lambda: MODEL, root / "mine.csv"),
+        FolderSource(root, lambda: MODEL, tables / "mine.csv"),
+    ):
+        text = json.dumps(source.options())
+        assert str(tmp_path) not in text
+        given = {} if source.name == "procedural" else {"portraits": root}
+        table = getattr(source, "attributes", None)
+        back = source_of(source.name, json.loads(text), attributes=table, **given)
+        assert type(back) is type(source)
+        assert back.options() == source.options()
+        for name in ("root", "select", "limit", "licence", "attributes"):
+            assert getattr(back, name, None) == getattr(source, name, None)
+    beside = source_of("folder", {"limit": None, "licence": "CC0", "attributes": "mine.csv"}, portraits=root)
+    assert isinstance(beside, FolderSource) and beside.attributes == root / "mine.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "table", "message"),
+    [
+        ("folder", {}, None, r"^source_options=\{\} are not those of source folder \(KeyError"),
+        ("folder", {"limit": "3"}, None, "are not those of source folder"),
+        ("folder", {"limit": 0}, None, r"^limit=0 must be at least 1$"),
+        (
+            "folder",
+            {"attributes": "gone.csv"},
+            None,
+            r"gone\.csv: no such file; the plan was made with a table 'gone\.",
+        ),
+        (
+            "folder",
+            {"attributes": "gone.csv"},
+            "mine.csv",
+            r"mine\.csv: the plan was made with a table named 'gone\.csv'",
+        ),
+        ("folder", {"attributes": "../mine.csv"}, None, r"photographs/mine\.csv: the plan was made with a table named"),
+        ("folder", {}, "mine.csv", r"mine\.csv: the plan was made without it$"),
+        ("celeba-hq", {"select": {"Male": 2}, "limit": None}, None, r"^select: Male = 2 must be 1 or -1$"),
+        ("celeba-hq", {"select": [1], "limit": None}, None, "are not those of source celeba-hq"),
+    ],
+)
+def test_options_that_no_source_has(tmp_path: Path, name: str, options: dict, table: str | None, message: str) -> None:
+    root = folder_of(tmp_path, {"mine.csv": b"file,apparent_age\n"})
+    usual = {"limit": None, "licence": "CC0", "attributes": None} if (options and name == "folder") or table else {}
+    with pytest.raises(ValueError, match=message):
+        source_of(name, usual | options, portraits=root, attributes=root / table if table else None)
 
 
 def test_selection_is_read() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tree
+from conftest import FACES, small_profile, tree
 from faults import FAULTS
 
+from equime_builder.build import Request, build
+from equime_builder.cli import app
 from equime_builder.manifest import FolderError
+from equime_builder.requests import make_source
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import repair, verify
 
@@ -58,6 +62,25 @@ def test_a_plan_that_was_edited_is_not_taken_for_the_truth(built: Path, copy_of:
     with pytest.raises(FolderError, match=r"plan\.json was edited, and what it asks for is not what the shards"):
         repair(root, ProceduralSource())
     assert tree(root).keys() - {"__manifest__/locks/build.lock"} == tree(built).keys()
+
+
+def test_a_dataset_of_photographs_is_repaired_with_its_portraits_alone(face_model: Path, tmp_path: Path) -> None:
+    """What was asked of the source stands in the plan; only where the photographs lie does not."""
+    portraits, root = tmp_path / "portraits", tmp_path / "equime"
+    portraits.mkdir()
+    for number in (3, 4, 10):
+        shutil.copy(FACES / f"synthetic_{number:02d}.png", portraits)
+    source = make_source("folder", portraits=portraits, face_model=face_model, limit=2)
+    assert build(root, Request(small_profile(emotions=("surprise",)), source))
+    before = tree(root)
+    header = json.loads(before["__manifest__/plan.json"])
+    assert header["source_options"]["limit"] == 2
+    assert str(tmp_path).encode() not in before["__manifest__/plan.json"]
+    (root / "__manifest__/clips.parquet").unlink()
+    next(root.glob("wds/*.tar")).unlink()
+    options = ["--repair", "--portraits", str(portraits), "--face-model", str(face_model), "--workers", "1"]
+    app(["verify", str(root), *options], standalone_mode=False)
+    assert tree(root) == before
 
 
 def test_a_folder_without_a_plan_is_named(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
 from equime_builder.profiles import Profile
 from equime_builder.seeds import derive_seed
-from equime_builder.sources.photographs import Candidate, fingerprint, load_portrait, survey
+from equime_builder.sources.photographs import Candidate, check_limit, fingerprint, load_portrait, survey
 
 IMAGES = "CelebA-HQ-img"
 ANNOTATIONS = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-attribute-anno.csv")
@@ -35,6 +36,15 @@ class CelebAHQSource:
     limit: int | None = None
     name: str = "celeba-hq"
 
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+        for name, value in self.select.items():
+            if value not in (1, -1):
+                raise ValueError(f"select: {name} = {value!r} must be 1 or -1")
+
+    def options(self) -> dict[str, Any]:
+        return {"select": dict(self.select), "limit": self.limit}
+
     def _annotation(self) -> Path:
         for name in ANNOTATIONS:
             if (self.root / IMAGES).is_dir() and (self.root / name).is_file():
@@ -45,8 +55,7 @@ class CelebAHQSource:
         annotation = self._annotation()
         files = sorted(f"{IMAGES}/{path.name}" for path in (self.root / IMAGES).glob("*.jpg"))
         people = sorted(read_people(self.root).items())
-        extra = f"{annotation.read_bytes().hex()}|{sorted(self.select.items())}|{self.limit}|{people}"
-        return fingerprint(self.root, files, extra)
+        return fingerprint(self.root, files, f"{annotation.read_bytes().hex()}|{people}")
 
     def survey(self, profile: Profile, seed: int) -> Survey:
         annotation = self._annotation()

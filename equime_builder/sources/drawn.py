@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from equime_builder.portraits import Attributes, Portrait, Subject, Survey
 from equime_builder.profiles import Marginals, Profile
@@ -23,6 +24,9 @@ class ProceduralSource:
     """Faces drawn from seeds; apparent gender, race and age follow the profile's marginals exactly."""
 
     name: str = "procedural"
+
+    def options(self) -> dict[str, Any]:
+        return {}
 
     def fingerprint(self) -> str:
         """Digest of the code and data that draw: another drawing is another source."""

@@ -7,15 +7,25 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from equime_builder.pictures import SUFFIXES
 from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
 from equime_builder.profiles import Profile
-from equime_builder.sources.photographs import Candidate, files_in, fingerprint, load_portrait, pictures_in, survey
+from equime_builder.sources.photographs import (
+    Candidate,
+    check_limit,
+    files_in,
+    fingerprint,
+    load_portrait,
+    pictures_in,
+    survey,
+)
 
 ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
 MAX_TABLE_BYTES = 200 * 2**20
+LICENCE = "unknown: as the photographs' owner says"
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,16 @@ class FolderSource:
     model: Callable[[], Path]
     attributes: Path | None = None
     limit: int | None = None
-    licence: str = "unknown: as the photographs' owner says"
+    licence: str = LICENCE
     name: str = "folder"
+
+    def __post_init__(self) -> None:
+        check_limit(self.limit)
+
+    def options(self) -> dict[str, Any]:
+        """`attributes` is the name of a table that was given, without its folder."""
+        table = self.attributes.name if self.attributes else None
+        return {"limit": self.limit, "licence": self.licence, "attributes": table}
 
     def _table(self) -> Path | None:
         default = self.root / ATTRIBUTES_FILE
@@ -44,7 +62,7 @@ class FolderSource:
     def fingerprint(self) -> str:
         table = self._table()
         text = table.read_bytes().hex() if table else ""
-        return fingerprint(self.root, pictures_in(self.root, SUFFIXES), f"{text}|{self.limit}|{self.licence}")
+        return fingerprint(self.root, pictures_in(self.root, SUFFIXES), text)
 
     def survey(self, profile: Profile, seed: int) -> Survey:
         references = list(pictures_in(self.root, SUFFIXES))

@@ -23,6 +23,16 @@ class Candidate:
     person: str | None = None
 
 
+def check_limit(limit: int | None) -> None:
+    """Check how many subjects are wanted at most; None is all.
+
+    Raises:
+        ValueError: less than one.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"{limit=} must be at least 1")
+
+
 def locate(root: Path, reference: str) -> Path:
     """Path of a reference inside a source folder.
 

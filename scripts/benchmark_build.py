@@ -1,4 +1,4 @@
-"""What a build costs beside encoding, what a second worker brings, and whether memory grows.
+"""What a build costs beside encoding, and what a second worker brings.
 
 Per round, on the same plan: the whole build by one worker, encoding the very same frames alone in one process, and the
 whole build by two workers, each in a process of its own that starts cold. The work is checked to be equal: all folders
@@ -8,9 +8,7 @@ are byte-identical, and the encoded bytes are those in the folder. usage: benchm
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,22 +17,21 @@ import time
 from pathlib import Path
 
 CHILD_BUILD = """
-import resource, sys, time
+import sys
 from pathlib import Path
-start = time.monotonic()
 from equime_builder.build import Request, build
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
 if __name__ == "__main__":
     request = Request(load_profile("micro", subjects=int(sys.argv[2]), shard_samples=21), ProceduralSource())
     assert build(Path(sys.argv[1]), request, workers=int(sys.argv[3]))
-    print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 CHILD_ENCODE = """
 import hashlib, sys, time
 from pathlib import Path
 import cv2
+from threadpoolctl import threadpool_limits
 from equime_builder import manifest
 from equime_builder.encode import encode
 from equime_builder.generators import GENERATORS
@@ -43,6 +40,7 @@ from equime_builder.samples import program_of
 from equime_builder.scm import sample_nuisance
 from equime_builder.sources.drawn import ProceduralSource
 cv2.setNumThreads(1)
+threadpool_limits(1)
 root = Path(sys.argv[1])
 header, source, generator = manifest.read_header(root), ProceduralSource(), GENERATORS["warp"]()
 profile, seconds, digest, current = manifest.read_plan(root).profile, 0.0, hashlib.sha256(), None
@@ -67,14 +65,14 @@ def child(code: str, *arguments: str) -> list[str]:
     return done.stdout.split()
 
 
-def build_in(root: Path, subjects: int, workers: int) -> tuple[float, float]:
-    """Seconds and peak MiB (of the parent) of a build; a file, since workers import it."""
+def build_in(root: Path, subjects: int, workers: int) -> float:
+    """Seconds of a build. Its program is a file, since workers import it."""
     script = root.parent / "child.py"
     script.write_text(CHILD_BUILD)
     command = [sys.executable, str(script), str(root), str(subjects), str(workers)]
     start = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return time.monotonic() - start, float(done.stdout.split()[1])
+    subprocess.run(command, check=True)
+    return time.monotonic() - start
 
 
 def digest(root: Path) -> str:
@@ -102,9 +100,9 @@ def main(subjects: int, rounds: int) -> None:
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as work:
             one, two = Path(work) / "one", Path(work) / "two"
-            alone, _ = build_in(one, subjects, 1)
+            alone = build_in(one, subjects, 1)
             encoding, hashed = child(CHILD_ENCODE, str(one))
-            pair, _ = build_in(two, subjects, 2)
+            pair = build_in(two, subjects, 2)
             assert digest(one) == digest(two), "two workers made other bytes"
             assert videos(one) == hashed, "the frames that were encoded alone are not those of the build"
         figures["build / encode"].append(alone / float(encoding))
@@ -113,16 +111,10 @@ def main(subjects: int, rounds: int) -> None:
         print(
             f"round {number + 1}: {alone:.1f} s, encoding {float(encoding):.1f} s, two workers {pair:.1f} s", flush=True
         )
-    memory = {}
-    for clips in (105, 2002) if rounds > 1 else ():
-        with tempfile.TemporaryDirectory() as work:
-            memory[clips] = build_in(Path(work) / "equime", clips // 7, 1)[1]
-            shutil.rmtree(Path(work) / "equime")
     print(f"\n{platform.machine()}, {7 * subjects} clips, {rounds} rounds")
     print("| figure | median | least | most |\n| --- | ---: | ---: | ---: |")
     for name, values in figures.items():
         print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
-    print(json.dumps({f"peak MiB at {clips} clips": round(peak, 1) for clips, peak in memory.items()}))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,7 @@ def frames_of(folder: Path, row: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.
 
 def face(frame: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
     rows, columns = (
-        slice(round(part.start * side), round(part.stop * side))
-        for part, side in zip(CROP, frame.shape, strict=False)
+        slice(round(part.start * side), round(part.stop * side)) for part, side in zip(CROP, frame.shape, strict=False)
     )
     return frame[rows, columns]
 

@@ -58,7 +58,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             "levator labii superioris alaeque nasi",
             "lower face",
             "wings up, root down",
-            0.145,
+            0.20,
         ),
         ActionUnit(10, "upper lip raiser", "levator labii superioris", "lower face", "up", 0.20),
         ActionUnit(12, "lip corner puller", "zygomaticus major", "lower face", "up and back", 0.34),

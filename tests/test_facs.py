@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from equime_builder.facs import (
     describe,
     letter,
 )
+from equime_builder.generators.warp.actions import ACTIONS, BLINK
 from equime_loader import schema
 
 TABLES = tuple(EMOTION_TABLES.values())
@@ -38,6 +41,17 @@ def test_units_say_what_they_are(unit) -> None:
     assert unit.name and unit.muscle and unit.direction
     assert unit.region in ("upper face", "lower face")
     assert 0 < unit.full_scale < 0.5, "an AU moves less than half the distance between the eyes"
+
+
+@pytest.mark.parametrize(
+    "unit", [unit for unit in ACTION_UNITS.values() if unit.au != BLINK], ids=lambda unit: f"AU{unit.au}"
+)
+def test_full_scale_is_the_largest_displacement_that_the_generator_makes(unit) -> None:
+    """AU45 aside: it closes an opening, whatever its height."""
+    action = ACTIONS[unit.au]
+    pulls = [math.hypot(pull.out, pull.up) for pull in action.pulls]
+    parts = [max(abs(part.upper), abs(part.lower)) for part in action.parts]
+    assert max(pulls + parts) == pytest.approx(unit.full_scale, abs=0.006)
 
 
 def test_units_of_the_midline_have_no_side() -> None:

@@ -397,6 +397,8 @@ def test_folder_of_everything(landmarker: Landmarker, tmp_path: Path) -> None:
     outside = tmp_path / "secret.png"
     shutil.copy(FACES / "synthetic_10.png", outside)
     (root / "link.png").symlink_to(outside)
+    (root / "broken.png").symlink_to(root / "deleted.png")
+    (root / "circle.png").symlink_to("circle.png")
     table = root / "attributes.csv"
     table.write_text(
         "file,apparent_gender,apparent_race,apparent_age\n"
@@ -421,6 +423,8 @@ def test_folder_of_everything(landmarker: Landmarker, tmp_path: Path) -> None:
 
     why = reasons(survey.rejections)
     assert why.pop("лицо/顔.PNG") == f"same picture as {first}"
+    broken = "a broken link: the file that it names does not exist"
+    assert why.pop("broken.png") == why.pop("circle.png") == broken
     assert why.pop("link.png") == "leads out of the portrait folder"
     assert why.pop("../secret.png") == "named in attributes.csv, but not in the folder"
     assert why.pop("gone.png") == "named in attributes.csv, but not in the folder"
@@ -511,6 +515,15 @@ def test_references_that_lead_out(tmp_path: Path, reference: str) -> None:
     (root / "out").symlink_to(tmp_path)
     with pytest.raises(PortraitError, match=r"^leads out of the portrait folder$"):
         locate(root, reference)
+
+
+def test_broken_links_are_found_and_rejected(tmp_path: Path) -> None:
+    root = folder_of(tmp_path, {"b.png": b""})
+    (root / "a.png").symlink_to(tmp_path / "deleted.png")
+    assert list(pictures_in(root, pictures.SUFFIXES)) == ["a.png", "b.png"]
+    with pytest.raises(PortraitError, match=r"^a broken link: the file that it names does not exist$"):
+        locate(root, "a.png")
+    assert FolderSource(root, lambda: MODEL).fingerprint()
 
 
 def test_pictures_are_found_in_order_below_the_folder(tmp_path: Path) -> None:
@@ -698,7 +711,7 @@ def test_celeba_survey(landmarker: Landmarker, tmp_path: Path) -> None:
     root = tmp_path / "celeba"
     rows = {"0.jpg": CALM, "1.jpg": MAN, "2.jpg": SMILING, "3.jpg": CALM, "4.jpg": CALM, "5.jpg": (1, 1)}
     annotation(root, rows)
-    for number, portrait in ((0, 3), (1, 4), (2, 10), (4, 0)):
+    for number, portrait in ((0, 3), (1, 4), (2, 10), (4, 0), (7, 3)):
         Image.fromarray(photograph(portrait)).save(root / IMAGES / f"{number}.jpg", quality=97)
     (root / MAPPING).write_text("idx orig_idx orig_file\n0 11 000012.jpg\n1 22 000023.jpg\n", encoding="utf-8")
     (root / IDENTITIES).write_text("000012.jpg 77\n000023.jpg 77\n", encoding="utf-8")
@@ -713,6 +726,7 @@ def test_celeba_survey(landmarker: Landmarker, tmp_path: Path) -> None:
     assert why.pop(f"{IMAGES}/2.jpg") == "not selected: Smiling = 1"
     assert why.pop(f"{IMAGES}/3.jpg") == "cannot be read: No such file or directory"
     assert why.pop(f"{IMAGES}/4.jpg").startswith("open mouth")
+    assert why.pop(f"{IMAGES}/7.jpg") == f"no row in {ANNOTATIONS[0]}"
     assert why.pop(f"{IMAGES}/5.jpg") == f"{ANNOTATIONS[0]} line 8: 2 values for 4 attributes"
     assert not why
     smiling = CelebAHQSource(root, lambda: MODEL, {"Smiling": 1}, limit=1).survey(MICRO, 0)

@@ -51,9 +51,12 @@ class CelebAHQSource:
                 return self.root / name
         raise PortraitError(f"{self.root}: needs {IMAGES}/ and one of {', '.join(ANNOTATIONS)}")
 
+    def _pictures(self) -> list[str]:
+        return sorted(path.name for path in (self.root / IMAGES).glob("*.jpg"))
+
     def fingerprint(self) -> str:
         annotation = self._annotation()
-        files = sorted(f"{IMAGES}/{path.name}" for path in (self.root / IMAGES).glob("*.jpg"))
+        files = [f"{IMAGES}/{name}" for name in self._pictures()]
         people = sorted(read_people(self.root).items())
         return fingerprint(self.root, files, f"{annotation.read_bytes().hex()}|{people}")
 
@@ -66,6 +69,11 @@ class CelebAHQSource:
                 raise PortraitError(f"{annotation.name} has no attribute {name!r}; it has: {', '.join(known)}")
         people = read_people(self.root)
         rejections = [Rejection(f"{IMAGES}/{file}", reason) for file, reason in faults.items()]
+        rejections += [
+            Rejection(f"{IMAGES}/{file}", f"no row in {annotation.name}")
+            for file in self._pictures()
+            if file not in table and file not in faults
+        ]
         candidates = []
         for file, values in table.items():
             unlike = [f"{name} = {values[name]}" for name, wanted in self.select.items() if values[name] != wanted]

@@ -37,13 +37,16 @@ def locate(root: Path, reference: str) -> Path:
     """Path of a reference inside a source folder.
 
     Raises:
-        PortraitError: the reference leads out of the folder, or is no Unicode, which no plan can hold.
+        PortraitError: the reference leads out of the folder or nowhere, or is no Unicode, which no plan can hold.
     """
     try:
         reference.encode()
     except UnicodeEncodeError as error:
         raise PortraitError("the file's name is not UTF-8; rename it") from error
-    path = (root / reference).resolve()
+    link = root / reference
+    if link.is_symlink() and not link.exists():
+        raise PortraitError("a broken link: the file that it names does not exist")
+    path = link.resolve()
     if not path.is_relative_to(root.resolve()):
         raise PortraitError("leads out of the portrait folder")
     return path
@@ -131,8 +134,9 @@ def pictures_in(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
 
 
 def files_in(root: Path) -> Iterator[str]:
-    """Relative paths of all files below a folder, sorted, without hidden ones and those in hidden folders."""
+    """Relative paths of all files and broken links below a folder, sorted; nothing hidden or in hidden folders."""
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+        broken = path.is_symlink() and not path.exists()
+        if (path.is_file() or broken) and not any(part.startswith(".") for part in relative.parts):
             yield relative.as_posix()

@@ -32,6 +32,7 @@ GATE_FIELDS = {
     "I will not attempt to re-identify anybody": "checkbox",
     "I will cite the paper": "checkbox",
 }
+MARKUP = frozenset("\\`*_~[]<>|#$&@")  # what begins something in Markdown, HTML or mathematics
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7))
 
 
@@ -46,7 +47,7 @@ def _portrait_licence(plan: Plan) -> str:
 
 def licence_text(plan: Plan) -> str:
     """The LICENSE file of a dataset folder."""
-    return _template("LICENSE.md").substitute(portrait_licence=_portrait_licence(plan))
+    return _template("LICENSE.md").substitute(portrait_licence=_printable(_portrait_licence(plan)))
 
 
 def card(plan: Plan, index: pa.Table, *, rejected: int) -> str:
@@ -54,15 +55,14 @@ def card(plan: Plan, index: pa.Table, *, rejected: int) -> str:
     profile, header = plan.profile, plan.header
     return _template("card.md").substitute(
         yaml=yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip(),
-        name=profile.name,
-        profile=profile.name,
+        name=_plain(profile.name),
         follows=_plain(profile.follows),
         subjects=f"{len(set(index['subject'].to_pylist())):,}",
         clips=f"{len(index):,}",
         size=profile.size,
         frames=profile.frames,
         fps=f"{profile.fps:g}",
-        source=header["source"],
+        source=_plain(header["source"]),
         portrait_licence=_plain(_portrait_licence(plan)),
         generator=header["generator"],
         seed=header["seed"],
@@ -71,7 +71,7 @@ def card(plan: Plan, index: pa.Table, *, rejected: int) -> str:
         composition=composition(index),
         au_table=profile.au_table,
         fields=documentation(),
-        licence=LICENCE,
+        license=LICENCE,
     )
 
 
@@ -87,7 +87,7 @@ def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
     infos = [{"config_name": "default", "features": features()._to_yaml_list()}] if "parquet" in formats else []
     infos.append({"config_name": "metadata", "features": features((*LABELS, *LOCATION))._to_yaml_list()})
     return {
-        "pretty_name": f"EquiME ({plan.profile.name})",
+        "pretty_name": f"EquiME ({_printable(plan.profile.name)})",
         "license": "cc-by-nc-sa-4.0",
         "task_categories": ["video-classification"],
         "tags": ["micro-expressions", "facial-action-units", "synthetic", "fairness", "video"],
@@ -127,7 +127,11 @@ def _in_order(words: set[str], vocabulary: Iterable[str]) -> list[str]:
     return known + sorted(words - set(known))
 
 
+def _printable(text: str) -> str:
+    """Text without line ends, control characters and characters that turn the direction of reading."""
+    return "".join(character for character in text if character.isprintable())
+
+
 def _plain(text: str) -> str:
-    """Text from a profile or a source, inert in Markdown, HTML and YAML."""
-    kept = "".join(character for character in text if character.isprintable())
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#$" else character for character in kept)
+    """Text from a profile or a source, inert in Markdown and HTML."""
+    return "".join(f"\\{character}" if character in MARKUP else character for character in _printable(text))

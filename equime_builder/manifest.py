@@ -85,13 +85,15 @@ def read_json(path: Path) -> dict[str, Any]:
         FolderError: missing, too large, not JSON, not an object.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise FolderError(f"{path}: over {MAX_JSON_BYTES / 2**20:.0f} MiB")
-        value = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            data = file.read(MAX_JSON_BYTES + 1)
+        value = json.loads(data) if len(data) <= MAX_JSON_BYTES else None
     except FileNotFoundError:
         raise FolderError(f"{path}: missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path}: cannot be read as JSON ({error})") from error
+    if len(data) > MAX_JSON_BYTES:
+        raise FolderError(f"{path}: over {MAX_JSON_BYTES / 2**20:.0f} MiB")
     if not isinstance(value, dict):
         raise FolderError(f"{path}: holds no JSON object")
     return value
@@ -116,8 +118,10 @@ def read_commit(root: Path, shard: Shard) -> Commit | None:
         if checksum != digest(content):
             raise FolderError(f"{path}: does not match its own checksum")
         rejected = tuple(Rejection(row["key"], row["reason"]) for row in content.pop("rejected"))
+        if not all(isinstance(file["path"], str) for file in content["files"].values()):
+            raise TypeError("files without a path")
         return Commit(**content, rejected=rejected)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise FolderError(f"{path}: not a shard's line ({error})") from error
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from equime_builder import manifest
-from equime_builder.finish import finish
+from equime_builder.finish import finish, is_finished
 from equime_builder.generators import GENERATORS, PreparedPortrait
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan, Shard, ask, differences, make_plan
@@ -30,6 +30,8 @@ from equime_builder.portraits import PortraitError, PortraitSource, Rejection
 from equime_builder.profiles import Profile, profile_from_dict
 from equime_builder.samples import ClipRejected, make_sample
 from equime_builder.shards import shard_writers
+
+PLANNING_PATIENCE_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -76,25 +78,26 @@ def plan_for(request: Request) -> Plan:
     return make_plan(asked(request), request.source.survey(request.profile, request.seed))
 
 
-def prepare(root: Path, request: Request) -> Mapping[str, Any]:
+def prepare(root: Path, request: Request, *, patience_s: float = 0.0) -> Mapping[str, Any]:
     """The folder's plan header: the one that lies there if it is the same plan, else a new one.
+
+    Args:
+        patience_s: how long to wait for another process that is planning the same folder.
 
     Raises:
         FolderError: the folder holds another plan or foreign files, is in use, or cannot be written.
     """
     wanted = asked(request)
     if (root / manifest.HEADER).exists():
-        header = manifest.read_header(root)
-        if found := differences(wanted, header):
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise FolderError(f"{root} was made by a different plan; {found[0]}{more}. Build into another folder")
-        return header
+        return _same_plan(root, wanted)
     try:
         root.mkdir(parents=True, exist_ok=True)
         strangers = [entry.name for entry in root.iterdir() if entry.name != manifest.FOLDER]
         if strangers:
             raise FolderError(f"{root} is not empty and holds no plan (it has {strangers[0]!r}); name a new folder")
-        with manifest.lock(root, "build"):
+        with manifest.lock(root, "build", patience_s=patience_s):
+            if (root / manifest.HEADER).exists():
+                return _same_plan(root, wanted)
             try:
                 plan = make_plan(wanted, request.source.survey(request.profile, request.seed))
                 manifest.write_plan(root, plan)
@@ -104,6 +107,14 @@ def prepare(root: Path, request: Request) -> Mapping[str, Any]:
     except OSError as error:
         raise FolderError(f"{root} cannot be written: {error.strerror}") from error
     return plan.header
+
+
+def _same_plan(root: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    header = manifest.read_header(root)
+    if found := differences(wanted, header):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise FolderError(f"{root} was made by a different plan; {found[0]}{more}. Build into another folder")
+    return header
 
 
 def _remove_empty(root: Path) -> None:
@@ -131,7 +142,8 @@ def build(
         FolderError: the folder is in use, holds another plan, or cannot be written.
         ValueError: no portrait can be used.
     """
-    header = prepare(root, request)
+    # The jobs of an array start together: one of them plans, the others wait for it.
+    header = prepare(root, request, patience_s=0.0 if shards is None else PLANNING_PATIENCE_S)
     everything = manifest.shards_in(header, None)
     chosen = manifest.shards_in(header, shards)
     # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
@@ -143,8 +155,9 @@ def build(
             progress(Progress(shard.name, clips, total, count, len(todo)))
         if manifest.pending(root, everything, str(header["plan_sha256"])):
             return False
-        with manifest.lock(root, "finish", patience_s=60.0):
-            finish(root)
+        with manifest.lock(root, "finish", patience_s=PLANNING_PATIENCE_S):
+            if not is_finished(root):  # of several jobs that end together, the first has done it
+                finish(root)
     shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
     return True
 

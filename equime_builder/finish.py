@@ -42,6 +42,14 @@ def finish(root: Path) -> None:
     write_atomic(root / manifest.DATASET, dataset_bytes(root))
 
 
+def is_finished(root: Path) -> bool:
+    """Whether all that `finish` writes lies there as it was recorded."""
+    recorded = recorded_hashes(root)
+    return set(recorded) == set(HASHED) and all(
+        (root / path).is_file() and file_sha256(root / path) == sha256 for path, sha256 in recorded.items()
+    )
+
+
 def write_index(root: Path, target: Path) -> None:
     """Write the index as Parquet, shard by shard, so that memory does not grow with the dataset."""
     with pq.ParquetWriter(target, index_schema(), compression="zstd") as writer:

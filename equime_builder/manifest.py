@@ -217,14 +217,16 @@ def lock(root: Path, name: str, *, patience_s: float = 0.0) -> AbstractContextMa
     Raises:
         FolderError: another process holds it.
     """
-    folder = root / LOCKS
-    folder.mkdir(parents=True, exist_ok=True)
-    held = FileLock(folder / f"{name}.lock", timeout=patience_s)
-    try:
-        return held.acquire()
-    except Timeout:
-        what = "this folder" if name == "build" else f"shard {name} of this folder"
-        raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere") from None
+    path = root / LOCKS / f"{name}.lock"
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return FileLock(path, timeout=patience_s).acquire()
+        except FileNotFoundError:
+            continue  # another process has just finished the folder and removed its locks
+        except Timeout:
+            what = "this folder" if name in ("build", "finish") else f"shard {name} of this folder"
+            raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere") from None
 
 
 def shards_in(header: Mapping[str, Any], numbers: Sequence[int] | None) -> list[Shard]:

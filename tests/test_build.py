@@ -42,6 +42,25 @@ def test_parts_in_any_order_make_the_bytes_of_the_whole(built: Path, tmp_path: P
     assert tree(root) == tree(built)
 
 
+def _part(root: str, number: int, start: multiprocessing.synchronize.Event) -> None:
+    start.wait()
+    build(Path(root), request(), shards=[number])
+
+
+def test_the_jobs_of_an_array_may_start_together(built: Path, tmp_path: Path) -> None:
+    root, context = tmp_path / "equime", multiprocessing.get_context("spawn")
+    start = context.Event()
+    shards = len(manifest.shards_in(manifest.read_header(built), None))
+    jobs = [context.Process(target=_part, args=(str(root), number, start)) for number in range(shards)]
+    for job in jobs:
+        job.start()
+    start.set()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * shards
+    assert tree(root) == tree(built)
+
+
 def test_building_again_changes_nothing(built: Path, copy_of: Callable[[Path], Path]) -> None:
     root = copy_of(built)
     times = {path: path.stat().st_mtime_ns for path in root.rglob("*.tar")}

@@ -60,7 +60,7 @@ class Event:
 class Video:
     """H.264 settings: constant rate factor (lower is better) and x264 preset."""
 
-    crf: int = 10
+    crf: int = 8
     preset: str = "medium"
 
     def __post_init__(self) -> None:
@@ -136,9 +136,9 @@ class Profile:
     sequences: int = 1
     intensity: tuple[float, float] = (1.2, 1.8)
     label_noise: float = 0.0
-    sway_px: float = 0.12
+    sway_px: float = 0.1
     blink_probability: float = 0.1
-    noise_sigma: float = 0.5
+    noise_sigma: float = 0.4
     shared_program_subjects: int = 4
     ablations: int = 0
     split: tuple[float, float, float] = (0.7, 0.15, 0.15)

@@ -18,7 +18,7 @@ from equime_builder.files import replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError, pending, read_commit, read_header, read_json, write_commit
 from equime_builder.plan import Plan, Shard, ask, make_plan
 from equime_builder.portraits import Rejection
-from equime_builder.profiles import Profile
+from equime_builder.profiles import Profile, Video
 from equime_builder.sources.drawn import ProceduralSource
 
 SHARD = Shard(0, "train", 0, 2, 3)
@@ -46,7 +46,8 @@ LINE = (
 
 def tiny_plan() -> Plan:
     """Two drawn subjects, one emotion, one clip each. The source's own digest changes with its code, so it is fixed."""
-    profile = Profile("tiny", "naïve", emotions=("anger",), subjects=2, split=(0.5, 0.5, 0.0))
+    tuned = {"sway_px": 0.12, "noise_sigma": 0.5, "video": Video(crf=10)}  # defaults may be tuned again
+    profile = Profile("tiny", "naïve", emotions=("anger",), subjects=2, split=(0.5, 0.5, 0.0), **tuned)
     options = {"source": "procedural", "options": {}, "fingerprint": "abc", "generator": "warp"}
     asked = ask(profile, seed=7, formats=("webdataset",), **options)
     return make_plan({**asked, "builder_version": "0"}, ProceduralSource().survey(profile, 7))

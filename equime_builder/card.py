@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import yaml
 
 from equime_builder.plan import UNKNOWN, Plan
-from equime_loader.schema import FIELDS, LABELS, LOCATION, SPLITS, documentation, features
+from equime_loader.schema import FIELDS, LABELS, LOCATION, SPLITS, documentation, features_yaml
 
 LICENCE = "CC BY-NC-SA 4.0"
 GATE_PROMPT = (
@@ -84,8 +84,8 @@ def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
         files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
         configs.append({"config_name": "default", "default": True, "data_files": files})
     configs.append({"config_name": "metadata", "data_files": [{"split": "clips", "path": "index.parquet"}]})
-    infos = [{"config_name": "default", "features": features()._to_yaml_list()}] if "parquet" in formats else []
-    infos.append({"config_name": "metadata", "features": features((*LABELS, *LOCATION))._to_yaml_list()})
+    infos = [{"config_name": "default", "features": features_yaml()}] if "parquet" in formats else []
+    infos.append({"config_name": "metadata", "features": features_yaml((*LABELS, *LOCATION))})
     return {
         "pretty_name": f"EquiME ({_printable(plan.profile.name)})",
         "license": "cc-by-nc-sa-4.0",

@@ -76,8 +76,8 @@ def _rate(fps: float) -> int:
     return int(fps)
 
 
-def decode_planes(data: bytes, *, first: int = 0, last: int | None = None) -> NDArray[np.uint8]:
-    """Decode frames `first`..`last` (inclusive, default the end) as (T, 3 * H // 2, W) uint8 I420.
+def decode_planes(data: bytes, *, first: int = 0, last: int | None = None, step: int = 1) -> NDArray[np.uint8]:
+    """Decode every `step`-th of frames `first`..`last` (inclusive, default the end): (T, 3 * H // 2, W) uint8 I420.
 
     Raises:
         ValueError: `first` or `last` do not lie in order, or the clip ends before `first`.
@@ -97,7 +97,7 @@ def decode_planes(data: bytes, *, first: int = 0, last: int | None = None) -> ND
             index = round(frame.pts / ticks)
             if last is not None and index > last:
                 break
-            if index >= first:
+            if index >= first and (index - first) % step == 0:
                 wanted.append(frame.to_ndarray(format="yuv420p"))
     if not wanted:
         raise ValueError(f"{first=}: the clip ends before it")

@@ -100,10 +100,11 @@ def measure(data: bytes, frames: NDArray[np.uint8], program: Program, moved: NDA
         ClipRejected: the clip does not decode, or its label's motion does not stand out.
     """
     timing, height = program.timing, moved.shape[0]
-    decoded = decode_planes(data, first=timing.onset, last=timing.apex)
-    if len(decoded) != timing.apex - timing.onset + 1:
-        raise ClipRejected(f"{len(decoded)} frames decode between onset {timing.onset} and apex {timing.apex}")
-    first, apex = (decoded[place][:height].astype(np.float32) for place in (0, -1))
+    rise = timing.apex - timing.onset
+    decoded = decode_planes(data, first=timing.onset, last=timing.apex, step=rise)
+    if len(decoded) != 2:
+        raise ClipRejected(f"onset {timing.onset} and apex {timing.apex} do not both decode")
+    first, apex = (planes[:height].astype(np.float32) for planes in decoded)
     error = float(np.mean((apex - frames[timing.apex][:height]) ** 2))
     change = np.abs(apex - first)
     inside = float(change[moved].mean()) if moved.any() else 0.0

@@ -217,6 +217,25 @@ def features(fields: tuple[Field, ...] = FIELDS) -> Features:
     return Features.from_dict(features_dict(fields))
 
 
+def features_yaml(fields: tuple[Field, ...] = FIELDS) -> list[dict[str, Any]]:
+    """Hugging Face features as the YAML head of a card has them; needs no import of `datasets`."""
+    return [
+        {"name": field.name, "dtype": "video"} if field.name == VIDEO else {"name": field.name, **_yaml(field.kind)}
+        for field in fields
+    ]
+
+
+def _yaml(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {"struct": [{"name": child.name, **_yaml(child.type)} for child in kind]}
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = _yaml(kind.value_type)
+        length = {"length": kind.list_size} if pa.types.is_fixed_size_list(kind) else {}
+        # A list of plain values names their type, a list of structs their fields, a list of lists the inner list.
+        return {"list": inner.get("dtype") or inner.get("struct") or inner, **length}
+    return {"dtype": _feature(kind)["dtype"]}
+
+
 def check_labels(labels: Mapping[str, Any]) -> None:
     """Check the labels of one sample against the schema.
 

@@ -23,7 +23,7 @@ from equime_builder.build import Request, build
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
 if __name__ == "__main__":
-    request = Request(load_profile("micro", subjects=int(sys.argv[2]), shard_samples=21), ProceduralSource())
+    request = Request(load_profile("micro", subjects=int(sys.argv[2])), ProceduralSource())
     assert build(Path(sys.argv[1]), request, workers=int(sys.argv[3]))
 """
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from equime_loader import schema
 from equime_loader.schema import (
     AGE_GROUPS,
     AUS,
@@ -287,3 +288,8 @@ def test_parquet_and_json_say_the_same() -> None:
 def test_json_has_no_numbers_that_json_has_not(value: float) -> None:
     with pytest.raises(ValueError, match=r"fps=(nan|inf|1e\+300) is no float32 number"):
         sample_json(labels(fps=value))
+
+
+def test_yaml_features_are_those_of_datasets() -> None:
+    for fields in (schema.FIELDS, (*schema.LABELS, *schema.LOCATION)):
+        assert schema.features_yaml(fields) == schema.features(fields)._to_yaml_list()

@@ -114,26 +114,42 @@ def _slid(opening: Opening, movers: Sequence[Mover], here: Floats, up: Floats, b
     return here
 
 
-def _apply_opening(
-    opening: Opening, movers: Sequence[Mover], box: Box, still: Floats, path: Floats, up: Floats
-) -> _Cover | None:
+@dataclass(frozen=True)
+class _Gap:
+    """An opening that a set of AUs may change in a box: whether they move its edges, and where it can show."""
+
+    opening: Opening
+    cut: bool
+    area: Box
+
+
+def _gaps(rig: WarpRig, movers: Sequence[Mover], box: Box) -> list[_Gap]:
+    """The openings that matter in a box while these AUs act, however strongly."""
+    gaps = []
+    for opening in rig.ground.openings.values():
+        cut = any(cut.opening == opening.name for _, mover in movers for cut in mover.cuts)
+        area = opening.box if cut else opening.core
+        if (cut or not opening.closed) and area.union(box) == box:
+            gaps.append(_Gap(opening, cut, area))
+    return gaps
+
+
+def _apply_gap(gap: _Gap, movers: Sequence[Mover], box: Box, still: Floats, path: Floats, up: Floats) -> _Cover | None:
     """Let skin follow the opening's edges: changes `path` (where each pixel of `box` samples), returns the gap."""
-    cut = any(cut.opening == opening.name for _, mover in movers for cut in mover.cuts)
-    area = opening.box if cut else opening.core
-    if (opening.closed and not cut) or area.union(box) != box:
+    opening, inner = gap.opening, gap.area.within(box)
+    here = path[inner]
+    if not gap.cut and np.abs(here - still[inner]).max() < _UNFELT:
         return None
-    here = path[area.within(box)]
-    if not cut and np.abs(here - still[area.within(box)]).max() < _UNFELT:
-        return None
-    above, below = (_slid(opening, movers, here, up, k) if cut else here for k in (0, 1))
+    above, below = (_slid(opening, movers, here, up, k) if gap.cut else here for k in (0, 1))
     offset = np.array([opening.box.x0, opening.box.y0], np.float32)
-    over, under = (
-        cv2.remap(opening.clear, side - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[..., k]
-        for k, side in enumerate((above, below))
-    )
-    if cut:  # Where both reach, the upper lid or lip lies over the lower one.
+    clear = [
+        cv2.remap(opening.clear, side - offset, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for side in ((above, below) if above is not below else (here,))
+    ]
+    over, under = clear[0][..., 0], clear[-1][..., 1]
+    if gap.cut:  # Where both reach, the upper lid or lip lies over the lower one.
         here[:] = np.where((over <= np.maximum(under, 0))[..., None], above, below)
-    return _Cover(area, np.clip(np.minimum(over, under) - INSET, 0, 1))
+    return _Cover(gap.area, np.clip(np.minimum(over, under) - INSET, 0, 1))
 
 
 def _blend(plane: Bytes, behind: Bytes, share: Floats) -> None:
@@ -159,7 +175,14 @@ def _least_of_four(share: Floats) -> Floats:
     return np.minimum(np.minimum(share[::2, ::2], share[1::2, ::2]), np.minimum(share[::2, 1::2], share[1::2, 1::2]))
 
 
-def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], matrix: NDArray[np.float64]) -> None:
+def _render_box(
+    rig: WarpRig,
+    frame: Bytes,
+    box: Box,
+    gaps: Sequence[_Gap],
+    movers: Sequence[Mover],
+    matrix: NDArray[np.float64],
+) -> None:
     """Sample one box of a frame through the active fields, in place."""
     y, u, v = frame_planes(frame, rig.size)
     still = cv2.transform(grid(box), matrix.astype(np.float32))
@@ -176,8 +199,8 @@ def _render_box(rig: WarpRig, frame: Bytes, box: Box, movers: Sequence[Mover], m
             gain[mover.gain.box.within(box)] += weight * mover.gain.values
     path = still.copy() if flow is None else still - _at_origin(flow)
     covers = []
-    for opening in rig.ground.openings.values():
-        cover = _apply_opening(opening, movers, box, still, path, rig.ground.frame.up)
+    for gap in gaps:
+        cover = _apply_gap(gap, movers, box, still, path, rig.ground.frame.up)
         if cover is not None and cover.share.any():
             covers.append(cover)
     luma = cv2.remap(rig.luma, path * LUMA_SCALE, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -230,7 +253,7 @@ def render_clip(
     frames = np.empty((len(weights), *rig.neutral.shape), np.uint8)
     grounds: dict[bytes, Bytes] = {}
     seen: dict[bytes, int] = {}
-    boxes: dict[bytes, list[Box]] = {}
+    boxes: dict[bytes, list[tuple[Box, list[_Gap]]]] = {}
     for t, (weight, move) in enumerate(zip(weights, motion, strict=True)):
         rest, state = move.tobytes(), weight.tobytes() + move.tobytes()
         if state in seen:
@@ -244,9 +267,9 @@ def render_clip(
         active = np.flatnonzero(weight)
         movers = [(float(weight[k]), rig.field(*keys[k])) for k in active]
         if active.tobytes() not in boxes:
-            boxes[active.tobytes()] = _boxes(movers)
-        for box in boxes[active.tobytes()]:
-            _render_box(rig, frames[t], box, movers, matrix)
+            boxes[active.tobytes()] = [(box, _gaps(rig, movers, box)) for box in _boxes(movers)]
+        for box, gaps in boxes[active.tobytes()]:
+            _render_box(rig, frames[t], box, gaps, movers, matrix)
     if noise_sigma > 0:
         _add_noise(rig, frames, noise_seed, noise_sigma)
     return frames

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ SWAY_STEPS = 16
 _DARKEST = 0.3
 # Skin that moves by fewer pixels than this leaves the layer behind an opening as it is.
 _UNFELT = 1 / 32
-_NOISE_SHIFTS = 64
+_NOISE_SHIFTS = 256
 _LINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 Mover = tuple[float, Field]
@@ -223,14 +224,20 @@ def _render_box(
     u[box.half_slices], v[box.half_slices] = chroma[..., 0], chroma[..., 1]
 
 
+@lru_cache(maxsize=4)
+def _noise_bank(height: int, width: int, sigma: float) -> tuple[Bytes, Bytes]:
+    """A field of Gaussian noise, split in what it adds and what it takes: what frames of every clip are cut from."""
+    rng = np.random.default_rng(0)
+    levels = np.rint(np.clip(rng.standard_normal((height, width), np.float32) * np.float32(sigma), -255, 255))
+    return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
+
+
 def _add_noise(rig: WarpRig, frames: Bytes, seed: int, sigma: float) -> None:
-    """Add sensor noise to luma in place: one field of noise per clip, shifted at random from frame to frame."""
-    rng = np.random.default_rng(seed)
+    """Add sensor noise to luma in place: for each frame a window of the noise field, at a place drawn from the seed."""
     height, width = rig.size
-    bank = rng.standard_normal((height + _NOISE_SHIFTS, width + _NOISE_SHIFTS), np.float32)
-    levels = np.rint(np.clip(bank * np.float32(sigma), -255, 255)).astype(np.int16)
-    brighter, darker = np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(np.uint8)
-    for frame, (dy, dx) in zip(frames, rng.integers(0, _NOISE_SHIFTS + 1, (len(frames), 2)), strict=True):
+    brighter, darker = _noise_bank(height + _NOISE_SHIFTS, width + _NOISE_SHIFTS, sigma)
+    places = np.random.default_rng(seed).integers(0, _NOISE_SHIFTS + 1, (len(frames), 2))
+    for frame, (dy, dx) in zip(frames, places, strict=True):
         y = frame_planes(frame, rig.size)[0]
         cv2.add(y, brighter[dy : dy + height, dx : dx + width], dst=y)
         cv2.subtract(y, darker[dy : dy + height, dx : dx + width], dst=y)

@@ -99,7 +99,7 @@ def _template_depth(positions: Array, values: Array) -> Array:
 def _sparse_nodes(points: Array) -> list[int]:
     chosen: list[int] = list(OVAL)
     for i in range(468):
-        if all(np.hypot(*(points[i] - points[j])) > NODE_SPACING for j in chosen):
+        if np.hypot(*(points[chosen] - points[i]).T).min() > NODE_SPACING:
             chosen.append(i)
     return chosen
 

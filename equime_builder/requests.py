@@ -18,9 +18,10 @@ from equime_builder.sources.folder import LICENCE, FolderSource
 
 SOURCES = ("procedural", "folder", "celeba-hq")
 
-# What encoding and writing cost, measured by `scripts/benchmark_build.py` on one core, per million pixels of video.
-SECONDS_PER_MEGAPIXEL = 0.030
-BYTES_PER_MEGAPIXEL = 4_500
+# What a clip costs per million pixels of video: seconds by `scripts/benchmark_build.py` on one core, bytes by
+# `scripts/measure_encoding.py` at the default settings, drawn faces. Photographs take up to twice the bytes.
+SECONDS_PER_MEGAPIXEL = 0.031
+BYTES_PER_MEGAPIXEL = 11_000
 
 
 def make_source(

@@ -7,7 +7,7 @@ Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displac
 Directions follow the muscles of the FACS manual (Ekman, Friesen & Hager 2002); lengths start from the action unit
 vectors of Candide-3 (Ahlberg 2001).
 
-Micro-expressions use intensities of about 0.8 to 1.8, a sixth to a third of these lengths. With 60 pixels between
+Micro-expressions use intensities of 1.2 to 1.8, a quarter to a third of these lengths. With 60 pixels between
 the eyes, points then move one to seven pixels. Candide's vectors are those of a coarse
 mesh, and several are missing. Where an observer (a face landmark detector) could not tell the AU at such
 intensities, the length was raised; each comment gives Candide's or the first estimate and the reason.

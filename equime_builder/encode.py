@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import av
@@ -23,27 +24,27 @@ class EncodedClip:
     bitrate_kbps: float
 
 
-def encode(frames: NDArray[np.uint8], *, fps: float, keyframe: int, video: Video) -> EncodedClip:
+def encode(frames: NDArray[np.uint8], *, fps: float, keyframes: Collection[int], video: Video) -> EncodedClip:
     """Encode planar 4:2:0 frames.
 
-    Besides the first frame, `keyframe` is a key frame, so that a reader of the event decodes nothing before it; no
-    frame refers across it. `tune=fastdecode` drops the loop filter and CABAC: a window decodes in half the time.
+    Besides the first frame, `keyframes` are key frames, so that a reader of the event decodes nothing before them;
+    no frame refers across one. `tune=fastdecode` drops the loop filter and CABAC: a window decodes in half the time.
     Adaptive quantization starves smooth skin of bits, so that a face does not quite return to neutral: it is off.
     One thread and bit-exact muxing make the bytes a function of the frames.
 
     Args:
         frames: (T, 3 * H // 2, W) uint8, I420.
-        keyframe: index of the frame where the event's window begins.
+        keyframes: indices of the frames where readers begin.
 
     Raises:
-        ValueError: frames of another form, `keyframe` outside the clip, or a fractional frame rate.
+        ValueError: frames of another form, a key frame outside the clip, or a fractional frame rate.
     """
     if frames.ndim != 3 or frames.dtype != np.uint8 or frames.shape[1] % 3 or frames.shape[2] % 2 or not frames.size:
         raise ValueError(
             f"frames.shape={frames.shape}, dtype={frames.dtype} must be (T, 3*H//2, W) uint8 I420, T > 0, H and W even"
         )
-    if not 0 <= keyframe < len(frames):
-        raise ValueError(f"{keyframe=} must lie within 0..{len(frames) - 1}")
+    if not all(0 <= keyframe < len(frames) for keyframe in keyframes):
+        raise ValueError(f"{keyframes=} must lie within 0..{len(frames) - 1}")
     count, rows, width = frames.shape
     rate = _rate(fps)
     target = io.BytesIO()
@@ -62,7 +63,7 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframe: int, video: Video
         for index, planes in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = index
-            if index == keyframe:
+            if index in keyframes:
                 frame.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -6,6 +6,7 @@ All of it is derived from the plan and the shards, so it can be written, compare
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import tarfile
@@ -25,6 +26,8 @@ from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 
 INDEX, CARD, LICENCE = "index.parquet", "README.md", "LICENSE"
 TEXTS = (CARD, LICENCE, manifest.REJECTED)
+# Rows of a row group of the index: many small ones make its footer slow to read.
+ROW_GROUP = 16_384
 HASHED = (*TEXTS, INDEX, manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS)
 
 
@@ -51,10 +54,16 @@ def is_finished(root: Path) -> bool:
 
 
 def write_index(root: Path, target: Path) -> None:
-    """Write the index as Parquet, shard by shard, so that memory does not grow with the dataset."""
+    """Write the index as Parquet, a few shards at a time, so that memory does not grow with the dataset."""
     with pq.ParquetWriter(target, index_schema(), compression="zstd") as writer:
+        waiting: list[pa.Table] = []
         for table in index_tables(root):
-            writer.write_table(table)
+            waiting.append(table)
+            if sum(map(len, waiting)) >= ROW_GROUP:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=2 * ROW_GROUP)
+                waiting.clear()
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting), row_group_size=2 * ROW_GROUP)
 
 
 def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
@@ -106,13 +115,13 @@ def read_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def member_places(path: Path) -> dict[str, dict[str, int]]:
-    """Offset and length of each sample's members in a tar, by key, in the tar's order.
+def member_places(path: Path) -> dict[str, dict[str, Any]]:
+    """Offset and length of each sample's members in a tar, and its video's SHA-256, by key, in the tar's order.
 
     Raises:
         ValueError: a sample without exactly the members of the schema, adjacent and in their order.
     """
-    places: dict[str, dict[str, int]] = {}
+    places: dict[str, dict[str, Any]] = {}
     with tarfile.open(path, "r:") as tar:
         entries = iter(tar)
         for first in entries:
@@ -124,6 +133,8 @@ def member_places(path: Path) -> dict[str, dict[str, int]]:
             for member, entry in zip(MEMBERS, group, strict=True):
                 stem = member.replace(".", "_")
                 places[key] |= {f"{stem}_offset": entry.offset_data, f"{stem}_length": entry.size}
+            video = tar.extractfile(group[0])
+            places[key]["mp4_sha256"] = hashlib.sha256(video.read() if video else b"").hexdigest()
     return places
 
 

@@ -73,6 +73,7 @@ FIELDS: tuple[Field, ...] = (
     Field(VIDEO, pa.struct([("bytes", pa.binary()), ("path", pa.string())]), "H.264 MP4, 4:2:0"),
     Field("split", pa.string(), "subject-disjoint split", words=SPLITS),
     Field("subject", pa.string(), "identity; all clips of one person share it"),
+    Field("portrait", pa.string(), "source portrait: 16 hex digits, from its file's bytes or a drawn face's seed"),
     Field("emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS),
     Field("derived_emotion", pa.string(), "label derived from the AUs alone", words=(*EMOTIONS, NEUTRAL)),
     Field("three_class", pa.string(), "MEGC class of the intended emotion", words=THREE_CLASSES),
@@ -156,6 +157,7 @@ LABELS: tuple[Field, ...] = tuple(field for field in FIELDS if field.name not in
 MEMBERS: tuple[str, ...] = ("mp4", "json", "txt", "au.npy")
 LOCATION: tuple[Field, ...] = (
     Field("shard", pa.string(), "tar file, relative to the dataset folder"),
+    Field("mp4_sha256", pa.string(), "SHA-256 of the mp4 member, hexadecimal"),
     *(
         Field(
             f"{member.replace('.', '_')}_{what}",

@@ -36,7 +36,7 @@ from equime_builder import manifest
 from equime_builder.encode import encode
 from equime_builder.generators import GENERATORS
 from equime_builder.plan import subject_from_row
-from equime_builder.samples import program_of
+from equime_builder.samples import keyframes, program_of
 from equime_builder.scm import sample_nuisance
 from equime_builder.sources.drawn import ProceduralSource
 cv2.setNumThreads(1)
@@ -53,7 +53,7 @@ for shard in manifest.shards_in(header, None):
         program, _ = program_of(profile, clip)
         frames = portrait.render(program, sample_nuisance(profile, program.timing, clip.nuisance_seed))
         start = time.monotonic()
-        data = encode(frames, fps=profile.fps, keyframe=program.timing.onset, video=profile.video).data
+        data = encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video).data
         seconds += time.monotonic() - start
         digest.update(data)
 print(seconds, digest.hexdigest())

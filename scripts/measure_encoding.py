@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from equime_builder.encode import decode_planes, encode
 from equime_builder.generators import GENERATORS
 from equime_builder.profiles import Profile, Video, load_profile
+from equime_builder.samples import keyframes
 from equime_builder.scm import Timing, sample_nuisance, sample_program
 from equime_builder.seeds import derive_seed
 from equime_builder.sources.drawn import ProceduralSource
@@ -51,10 +52,10 @@ def luma(frames: NDArray[np.uint8], place: int) -> NDArray[np.float64]:
 def measure(clip: Clip, video: Video, fps: float) -> tuple[float, float, float, float, float]:
     timing = clip.timing
     start = time.perf_counter()
-    data = encode(clip.frames, fps=fps, keyframe=timing.onset, video=video).data
+    data = encode(clip.frames, fps=fps, keyframes=keyframes(timing), video=video).data
     encoding = time.perf_counter() - start
     start = time.perf_counter()
-    decode_planes(data, first=timing.onset, last=timing.onset + 15)
+    decode_planes(data, first=max(0, timing.apex - 8), last=timing.apex + 7)
     window = time.perf_counter() - start
     decoded = decode_planes(data)
     meant = (luma(clip.frames, timing.apex) - luma(clip.frames, timing.onset))[clip.moved]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from equime_builder.encode import decode_planes, encode
 from equime_builder.generators import GENERATORS
 from equime_builder.profiles import load_profile
+from equime_builder.samples import keyframes
 from equime_builder.scm import sample_nuisance, sample_program
 from equime_builder.seeds import derive_seed
 from equime_builder.sources.drawn import ProceduralSource
@@ -44,7 +45,9 @@ def main(subjects: int) -> None:
             outside = ~portrait.moved(program)
             bare = portrait.render(program, sample_nuisance(quiet, program.timing, seed))
             frames = portrait.render(program, sample_nuisance(profile, program.timing, seed))
-            decoded = decode_planes(encode(frames, fps=profile.fps, keyframe=still, video=profile.video).data)
+            decoded = decode_planes(
+                encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video).data
+            )
             figures = [psnr(which, still, apex, outside) for which in (bare, frames, decoded)]
             rows.append((figures[0], figures[1], figures[2], float(outside.mean())))
     exact, swayed, encoded, share = zip(*rows, strict=True)

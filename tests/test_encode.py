@@ -51,7 +51,7 @@ def psnr(one: Frames, other: Frames) -> float:
 
 @pytest.mark.parametrize("video", [FAST, Video()], ids=["fast", "default"])
 def test_same_frames_same_bytes(video: Video) -> None:
-    one, other = (encode(textured().copy(), fps=100, keyframe=11, video=video) for _ in range(2))
+    one, other = (encode(textured().copy(), fps=100, keyframes=(11,), video=video) for _ in range(2))
     assert one == other
 
 
@@ -59,7 +59,7 @@ def test_bytes_depend_on_frames_keyframe_and_settings() -> None:
     changed = textured().copy()
     changed[20, 8:16, 8:16] ^= 255
     clips = {
-        encode(frames, fps=fps, keyframe=keyframe, video=video).data
+        encode(frames, fps=fps, keyframes=(keyframe,), video=video).data
         for frames, fps, keyframe, video in (
             (textured(), 100, 11, FAST), (changed, 100, 11, FAST), (textured(), 50, 11, FAST),
             (textured(), 100, 12, FAST), (textured(), 100, 11, Video(17, "veryfast")), (textured(), 100, 11, Video(16)),
@@ -71,13 +71,13 @@ def test_bytes_depend_on_frames_keyframe_and_settings() -> None:
 @pytest.mark.parametrize("keyframe", [0, 1, 7, 21, 39])
 def test_keyframes_stand_at_the_start_and_where_asked_and_nowhere_else(keyframe: int) -> None:
     """Not even at the cut in the middle of the clip."""
-    data = encode(textured(), fps=100, keyframe=keyframe, video=Video()).data
+    data = encode(textured(), fps=100, keyframes=(keyframe,), video=Video()).data
     assert keyframes(data) == sorted({0, keyframe})
 
 
 @pytest.mark.parametrize("fps", [24, 100, 200])
 def test_clip_says_what_it_is(fps: int) -> None:
-    clip = encode(textured(), fps=fps, keyframe=9, video=FAST)
+    clip = encode(textured(), fps=fps, keyframes=(9,), video=FAST)
     assert clip.duration_s == 40 / fps
     assert clip.bitrate_kbps == pytest.approx(len(clip.data) * 8 / 1000 / clip.duration_s)
     with av.open(io.BytesIO(clip.data)) as container:
@@ -90,7 +90,7 @@ def test_clip_says_what_it_is(fps: int) -> None:
 @pytest.mark.parametrize("fps", [24, 100])
 @pytest.mark.parametrize("keyframe", [0, 1, 13, 38])
 def test_every_window_is_the_slice_of_the_whole(fps: int, keyframe: int) -> None:
-    data = encode(textured(), fps=fps, keyframe=keyframe, video=Video()).data
+    data = encode(textured(), fps=fps, keyframes=(keyframe,), video=Video()).data
     whole = decode_planes(data)
     assert whole.shape == textured().shape
     assert whole.dtype == np.uint8
@@ -105,13 +105,13 @@ def test_every_window_is_the_slice_of_the_whole(fps: int, keyframe: int) -> None
 @settings(deadline=None, max_examples=25)
 def test_any_window_of_any_clip(keyframe: int, one: int, other: int) -> None:
     first, last = sorted((one, other))
-    data = encode(textured(), fps=100, keyframe=keyframe, video=FAST).data
+    data = encode(textured(), fps=100, keyframes=(keyframe,), video=FAST).data
     assert np.array_equal(decode_planes(data, first=first, last=last), decode_planes(data)[first : last + 1])
 
 
 def test_window_at_the_keyframe_decodes_nothing_before_it() -> None:
     """The first half of the stream may be destroyed: a window that begins at the keyframe does not need it."""
-    data = bytearray(encode(textured(), fps=100, keyframe=21, video=Video()).data)
+    data = bytearray(encode(textured(), fps=100, keyframes=(21,), video=Video()).data)
     whole = decode_planes(bytes(data))
     with av.open(io.BytesIO(bytes(data))) as container:
         packets = [(packet.pos, packet.size, packet.pts, packet.is_keyframe) for packet in container.demux(video=0)]
@@ -138,19 +138,19 @@ def test_frames_of_another_form_are_refused(frames: NDArray[np.generic]) -> None
     with pytest.raises(
         ValueError, match=r"^frames\.shape=.*dtype=.* must be \(T, 3\*H//2, W\) uint8 I420, T > 0, H and"
     ):
-        encode(frames, fps=100, keyframe=0, video=FAST)  # type: ignore[arg-type]
+        encode(frames, fps=100, keyframes=(0,), video=FAST)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("keyframe", [-1, 40])
 def test_keyframe_lies_in_the_clip(keyframe: int) -> None:
-    with pytest.raises(ValueError, match=rf"^keyframe={keyframe} must lie within 0\.\.39$"):
-        encode(textured(), fps=100, keyframe=keyframe, video=FAST)
+    with pytest.raises(ValueError, match=rf"^keyframes=\({keyframe},\) must lie within 0\.\.39$"):
+        encode(textured(), fps=100, keyframes=(keyframe,), video=FAST)
 
 
 @pytest.mark.parametrize("fps", [0, -5, 29.97, float("nan"), float("inf")])
 def test_frame_rates_are_whole(fps: float) -> None:
     with pytest.raises(ValueError, match=rf"^fps={fps} must be a whole number of frames per second$"):
-        encode(textured(), fps=fps, keyframe=0, video=FAST)
+        encode(textured(), fps=fps, keyframes=(0,), video=FAST)
 
 
 @pytest.mark.parametrize(
@@ -162,18 +162,18 @@ def test_frame_rates_are_whole(fps: float) -> None:
     ],
 )
 def test_windows_that_are_none(window: dict[str, int], message: str) -> None:
-    data = encode(textured(), fps=100, keyframe=9, video=FAST).data
+    data = encode(textured(), fps=100, keyframes=(9,), video=FAST).data
     with pytest.raises(ValueError, match=message):
         decode_planes(data, **window)
 
 
 def test_window_beyond_the_end_gives_what_there_is() -> None:
-    data = encode(textured(), fps=100, keyframe=9, video=FAST).data
+    data = encode(textured(), fps=100, keyframes=(9,), video=FAST).data
     assert len(decode_planes(data, first=30, last=99)) == 10
 
 
 def test_bytes_tell_neither_time_nor_muxer() -> None:
-    data = encode(textured(), fps=100, keyframe=9, video=Video()).data
+    data = encode(textured(), fps=100, keyframes=(9,), video=Video()).data
     for box in (b"mvhd", b"tkhd", b"mdhd"):
         place = data.index(box) + 4
         assert data[place] == 0, "version 0: 32-bit times"
@@ -213,7 +213,7 @@ def vertical_shift(one: NDArray[np.uint8], other: NDArray[np.uint8], place: tupl
 @pytest.mark.parametrize("shift", [0.5, 1.0, 1.5])
 def test_motion_of_a_pixel_survives(shift: float) -> None:
     frames, place = moved_patch(shift)
-    decoded = decode_planes(encode(frames, fps=100, keyframe=8, video=Video()).data)
+    decoded = decode_planes(encode(frames, fps=100, keyframes=(8,), video=Video()).data)
     meant, shown = (vertical_shift(clip[8], clip[15], place) for clip in (frames, decoded))
     assert meant > 0.4 * shift
     assert shown == pytest.approx(meant, rel=0.1)
@@ -226,5 +226,5 @@ def test_motion_of_a_pixel_survives(shift: float) -> None:
 
 def test_a_still_face_stays_still() -> None:
     frames, place = moved_patch(0.0)
-    decoded = decode_planes(encode(frames, fps=100, keyframe=8, video=Video()).data)
+    decoded = decode_planes(encode(frames, fps=100, keyframes=(8,), video=Video()).data)
     assert abs(vertical_shift(decoded[8], decoded[15], place)) < 0.05

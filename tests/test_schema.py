@@ -234,7 +234,7 @@ def test_ages_out_of_bounds(age: float) -> None:
 
 
 GOLDEN = (
-    b'{"key":"happiness_f_p00000_000","split":"train","subject":"word","emotion":"happiness",'
+    b'{"key":"happiness_f_p00000_000","split":"train","subject":"word","portrait":"word","emotion":"happiness",'
     b'"derived_emotion":"happiness","three_class":"negative",'
     b'"aus":[{"au":12,"side":"left","intensity":1.25}],"au_text":"word","onset_frame":7,"apex_frame":7,'
     b'"offset_frame":7,"onset_ms":0.1,"apex_ms":0.5,"offset_ms":24.0,"caption":"na\xc3\xafve \\"face\\"",'

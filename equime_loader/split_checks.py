@@ -1,0 +1,228 @@
+"""What is to be known of splits: that no subject is in two of them, and how even they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_loader.selection import Selection
+from equime_loader.stratify import joint
+from equime_loader.tables import percent, text_table
+
+STRATIFY: tuple[str, ...] = ("emotion", "apparent_gender", "apparent_race", "age_group")
+_EXAMPLES = 3
+
+
+class LeakageError(ValueError):
+    """Splits that share subjects or portraits.
+
+    Attributes:
+        shared: by field and word, the splits in which it stands.
+    """
+
+    def __init__(self, message: str, shared: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+        super().__init__(message)
+        self.shared = shared
+
+
+@dataclass(frozen=True, slots=True)
+class LeakageReport:
+    """What was found apart. `distinct`: by field, words in each split; `unknown`: by field, clips without a word."""
+
+    splits: tuple[str, ...]
+    distinct: Mapping[str, tuple[int, ...]]
+    unknown: Mapping[str, int]
+
+    def __str__(self) -> str:
+        rows = [(field, *(f"{count:,}" for count in counts)) for field, counts in self.distinct.items()]
+        notes = [
+            f"{count:,} clips have no {field}: nothing is known of them"
+            for field, count in self.unknown.items()
+            if count
+        ]
+        return "\n".join([text_table(("in one split only", *self.splits), rows), *notes])
+
+
+def check_leakage(
+    splits: Mapping[str, Selection] | Sequence[Selection], *, by: Sequence[str] = ("subject", "portrait")
+) -> LeakageReport:
+    """Check that no two splits share a word of the given fields, also where they are of different datasets.
+
+    A clip without a word (a drawn face has no portrait file) cannot be compared; the report counts those.
+
+    Raises:
+        LeakageError: naming what stands in which splits.
+    """
+    named = _named(splits)
+    shared, distinct, unknown = {}, {}, {}
+    for field in by:
+        columns, words = _common_codes(list(named.values()), field)
+        present = [np.unique(codes[codes >= 0]) for codes in columns]
+        distinct[field] = tuple(len(found) for found in present)
+        unknown[field] = sum(int((codes < 0).sum()) for codes in columns)
+        shared[field] = _shared(present, words, tuple(named))
+    found = {field: where for field, where in shared.items() if where}
+    if found:
+        told = "; ".join(_told(field, where) for field, where in found.items())
+        raise LeakageError(f"{told}; split them again, e.g. by holdout(selection, by={next(iter(found))!r})", found)
+    return LeakageReport(tuple(named), distinct, unknown)
+
+
+def _shared(
+    present: list[NDArray[np.int32]], words: tuple[str, ...], names: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    everything = np.concatenate(present)
+    splits = np.repeat(np.arange(len(present)), [len(found) for found in present])
+    order = np.argsort(everything, kind="stable")
+    twice, start, count = np.unique(everything[order], return_index=True, return_counts=True)
+    return {
+        words[twice[which]]: tuple(names[split] for split in splits[order[start[which] : start[which] + count[which]]])
+        for which in np.flatnonzero(count > 1)
+    }
+
+
+def _told(field: str, where: Mapping[str, tuple[str, ...]]) -> str:
+    examples = [f"{word} in {' and '.join(splits)}" for word, splits in list(where.items())[:_EXAMPLES]]
+    more = ", …" if len(where) > _EXAMPLES else ""
+    return f"{len(where)} {field}{'s' if len(where) > 1 else ''} in more than one split ({', '.join(examples)}{more})"
+
+
+def _named(splits: Mapping[str, Selection] | Sequence[Selection]) -> dict[str, Selection]:
+    named = dict(splits) if isinstance(splits, Mapping) else {f"split {n}": part for n, part in enumerate(splits)}
+    if not named:
+        raise ValueError("splits: there is none")
+    return named
+
+
+def _common_codes(selections: Sequence[Selection], field: str) -> tuple[list[NDArray[np.int32]], tuple[str, ...]]:
+    """Codes of each selection in one vocabulary, whatever their indices' vocabularies are."""
+    columns = [selection.codes(field) for selection in selections]
+    if all(column.words == columns[0].words for column in columns):
+        return [column.codes for column in columns], columns[0].words
+    place: dict[str, int] = {}
+    renumbered = []
+    for column in columns:
+        table = [place.setdefault(word, len(place)) for word in column.words]
+        renumbered.append(np.array([*table, -1], np.int32)[column.codes])  # -1, the code of null, picks the last
+    return renumbered, tuple(place)
+
+
+# --- the report
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSize:
+    """What a split holds, and the share or count of subjects that was asked for, where that is known."""
+
+    name: str
+    subjects: int
+    clips: int
+    asked: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """The word of a field whose share of a split's clips differs most from its share of all of them."""
+
+    field: str
+    word: str
+    split: str
+    share: float
+    overall: float
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """How even some splits are.
+
+    Attributes:
+        worst: for each field. strata: combinations of all fields that occur.
+        scarce: those among them with fewer subjects than there are splits, which cannot be in all of them.
+    """
+
+    by: str
+    sizes: tuple[SplitSize, ...]
+    worst: tuple[Deviation, ...]
+    strata: int
+    scarce: int
+
+    def __str__(self) -> str:
+        subjects, clips = sum(size.subjects for size in self.sizes), sum(size.clips for size in self.sizes)
+        rows = [
+            (
+                size.name,
+                f"{size.subjects:,}",
+                percent(size.subjects, subjects),
+                "–" if size.asked is None else f"{size.asked:,}" if size.asked >= 1 else percent(size.asked, 1),
+                f"{size.clips:,}",
+                percent(size.clips, clips),
+            )
+            for size in self.sizes
+        ]
+        lines = [text_table(("split", f"{self.by}s", "share", "asked", "clips", "share"), rows)]
+        if self.worst:
+            lines.append("share of a word that differs most between a split and all of them")
+            columns = ("field", "word", "split", "in the split", "in all")
+            lines.append(
+                text_table(
+                    columns,
+                    [(d.field, d.word, d.split, percent(d.share, 1), percent(d.overall, 1)) for d in self.worst],
+                )
+            )
+        lines.append(
+            f"{self.scarce:,} of {self.strata:,} strata have fewer {self.by}s than there are splits ({len(self.sizes)})"
+        )
+        return "\n".join(lines)
+
+
+def split_report(
+    splits: Mapping[str, Selection] | Sequence[Selection],
+    *,
+    sizes: Mapping[str, float] | None = None,
+    by: str = "subject",
+    stratify: Sequence[str] = STRATIFY,
+) -> SplitReport:
+    """Measure how even splits are: those made here, or any others, such as `split` of the dataset.
+
+    Args:
+        sizes: what was asked for, by name, to be told beside what was got.
+    """
+    named = _named(splits)
+    selections, names = list(named.values()), tuple(named)
+    which = np.repeat(np.arange(len(names)), [len(selection) for selection in selections])
+    groups = np.concatenate(_common_codes(selections, by)[0])
+    columns, worst = [], []
+    for field in stratify:
+        codes, words = _common_codes(selections, field)
+        columns.append(np.concatenate(codes))
+        worst.append(_deviation(field, words, columns[-1], which, names))
+    cells, strata = joint(columns, len(which))
+    pairs, _ = joint([cells, groups], len(which))
+    owners = np.zeros(int(pairs.max(initial=-1)) + 1, np.int64)
+    owners[pairs] = cells
+    scarce = int((np.bincount(owners, minlength=strata) < len(names)).sum())
+    return SplitReport(
+        by,
+        tuple(
+            SplitSize(name, len(np.unique(groups[which == number])), len(part), (sizes or {}).get(name))
+            for number, (name, part) in enumerate(named.items())
+        ),
+        tuple(worst),
+        strata,
+        scarce,
+    )
+
+
+def _deviation(
+    field: str, words: tuple[str, ...], codes: NDArray[np.int32], which: NDArray[np.int64], names: tuple[str, ...]
+) -> Deviation:
+    told = ("not labeled", *words)
+    cells = (codes.astype(np.int64) + 1) * len(names) + which
+    counts = np.bincount(cells, minlength=len(told) * len(names)).reshape(len(told), len(names))
+    shares = counts / np.maximum(counts.sum(axis=0), 1)
+    overall = counts.sum(axis=1) / max(counts.sum(), 1)
+    word, split = np.unravel_index(np.argmax(np.abs(shares - overall[:, None])), counts.shape)
+    return Deviation(field, told[word], names[split], float(shares[word, split]), float(overall[word]))

@@ -1,0 +1,200 @@
+"""Splits that keep subjects apart and strata together, and a check that they do.
+
+parts = holdout(index.clips)
+check_leakage(parts)
+print(split_report(parts))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from types import MappingProxyType
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_loader.selection import Selection
+from equime_loader.split_checks import STRATIFY, LeakageError, LeakageReport, SplitReport, check_leakage, split_report
+from equime_loader.stratify import apportion, dense, divide
+from equime_loader.tables import percent
+
+__all__ = [
+    "SIZES",
+    "STRATIFY",
+    "Fold",
+    "Folds",
+    "LeakageError",
+    "LeakageReport",
+    "SplitReport",
+    "check_leakage",
+    "holdout",
+    "k_fold",
+    "leave_one_dataset_out",
+    "leave_one_subject_out",
+    "split_report",
+]
+
+SIZES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One round of a cross-validation."""
+
+    train: Selection
+    test: Selection
+
+
+class Folds(Sequence[Fold]):
+    """The rounds of a cross-validation, each made when it is asked for.
+
+    Attributes:
+        held_out: what each fold tests on: a subject, a dataset, or `fold 1 of 5`.
+    """
+
+    def __init__(self, selection: Selection, fold_of: NDArray[np.integer], held_out: tuple[str, ...], how: str) -> None:
+        self.held_out = held_out
+        self._selection, self._how = selection, how
+        self._order = np.argsort(fold_of, kind="stable")
+        self._start = np.searchsorted(fold_of[self._order], np.arange(len(held_out) + 1))
+
+    def __len__(self) -> int:
+        return len(self.held_out)
+
+    @overload
+    def __getitem__(self, which: int) -> Fold: ...
+    @overload
+    def __getitem__(self, which: slice) -> list[Fold]: ...
+    def __getitem__(self, which: int | slice) -> Fold | list[Fold]:
+        if isinstance(which, slice):
+            return [self[number] for number in range(*which.indices(len(self)))]
+        number = range(len(self))[which]
+        test = np.zeros(len(self._selection), np.bool_)
+        test[self._order[self._start[number] : self._start[number + 1]]] = True
+        name = self.held_out[number]
+        return Fold(
+            self._selection.narrowed(~test, f"{self._how}: all but {name}"),
+            self._selection.narrowed(test, f"{self._how}: {name}"),
+        )
+
+    def __repr__(self) -> str:
+        return f"Folds({self._how}: {len(self):,} folds of {len(self._selection):,} clips)"
+
+
+def holdout(
+    selection: Selection,
+    sizes: Mapping[str, float] = SIZES,
+    *,
+    by: str = "subject",
+    stratify: Sequence[str] = STRATIFY,
+    seed: int = 0,
+) -> dict[str, Selection]:
+    """Divide a selection into named splits that share no subject, each with the strata of the whole.
+
+    Sizes are met to the subject, shares by largest remainder with at least one subject each; what that makes of each
+    split stands in its last step. Equal selections and seeds give equal splits.
+
+    Args:
+        sizes: by name, all shares (floats) or all counts (ints) of subjects. What they leave over is in no split.
+        by: field whose words are kept together.
+        stratify: fields whose words, alone, by twos and all crossed, are spread evenly.
+
+    Raises:
+        ValueError: sizes that cannot be met, or a clip without a word in `by`.
+    """
+    groups, words = _groups(selection, by)
+    counts = _group_counts(sizes, len(words), by)
+    rest = len(words) - sum(counts)
+    part_of = divide(groups, [selection.codes(name).codes for name in stratify], [*counts, rest], seed=seed)
+    clip_part, splits = part_of[groups], {}
+    for part, (name, size) in enumerate(sizes.items()):
+        chosen = clip_part == part
+        asked = f"{size:,}" if isinstance(size, Integral) else percent(size, 1)
+        got, clips = percent(counts[part], len(words)), percent(int(chosen.sum()), len(chosen))
+        step = (
+            f"holdout by {by}, seed {seed}: {name}, {counts[part]:,} of {len(words):,} {by}s "
+            f"({got}, asked {asked}), {clips} of the clips"
+        )
+        splits[name] = selection.narrowed(chosen, step, seed=seed)
+    return splits
+
+
+def k_fold(
+    selection: Selection, folds: int, *, by: str = "subject", stratify: Sequence[str] = STRATIFY, seed: int = 0
+) -> Folds:
+    """Cross-validation in which each subject is tested once; the folds differ by one subject at most.
+
+    `split_report([fold.test for fold in folds])` tells how even the folds are. Arguments as `holdout`.
+
+    Raises:
+        ValueError: fewer than two folds, fewer subjects than folds, or a clip without a word in `by`.
+    """
+    groups, words = _groups(selection, by)
+    if not 2 <= folds <= len(words):
+        raise ValueError(f"{folds=} must lie within 2..{len(words)}, the {by}s in the selection")
+    sizes = apportion([1.0] * folds, len(words))
+    part_of = divide(groups, [selection.codes(name).codes for name in stratify], sizes, seed=seed)
+    names = tuple(f"fold {number} of {folds}" for number in range(1, folds + 1))
+    return Folds(selection, part_of[groups], names, f"{folds} folds by {by}, seed {seed}")
+
+
+def leave_one_subject_out(selection: Selection, *, by: str = "subject") -> Folds:
+    """A fold for each subject, which is tested on by a model that never saw it.
+
+    Raises:
+        ValueError: fewer than two subjects, or a clip without one.
+    """
+    return _leave_one_out(selection, by)
+
+
+def leave_one_dataset_out(selection: Selection, *, by: str = "source") -> Folds:
+    """A fold for each dataset: train on the others, test on it.
+
+    Raises:
+        ValueError: fewer than two datasets, or a clip without one.
+    """
+    return _leave_one_out(selection, by)
+
+
+def _leave_one_out(selection: Selection, by: str) -> Folds:
+    groups, words = _groups(selection, by)
+    if len(words) < 2:
+        raise ValueError(f"{by}={words[0]!r} in all {len(selection)} clips: leaving one out needs at least two")
+    return Folds(selection, groups, words, f"leave one {by} out")
+
+
+def _groups(selection: Selection, by: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Group of each clip, without gaps, and the groups' words."""
+    codes = selection.codes(by)
+    if not len(codes.codes):
+        raise ValueError("the selection is empty; there is nothing to split")
+    if nulls := int((codes.codes < 0).sum()):
+        raise ValueError(
+            f"{by!r} is null in {nulls} of {len(codes.codes)} clips; narrow the selection to those with it"
+        )
+    groups, _ = dense(codes.codes, len(codes.words))
+    return groups, tuple(codes.words[code] for code in np.unique(codes.codes))
+
+
+def _group_counts(sizes: Mapping[str, float], groups: int, by: str) -> list[int]:
+    """Groups of each split, as `holdout` says."""
+    told = "sizes={" + ", ".join(f"{name!r}: {size}" for name, size in sizes.items()) + "}"
+    whole = [isinstance(size, Integral) and not isinstance(size, bool) for size in sizes.values()]
+    if not sizes or any(whole) != all(whole):
+        raise ValueError(f"{told} must be all shares (floats) or all counts of {by}s (ints), at least one of them")
+    for name, size in sizes.items():
+        if not 0 < size < np.inf:
+            raise ValueError(f"sizes[{name!r}]={size} must be above 0")
+    total = sum(sizes.values())
+    if all(whole):
+        if total > groups:
+            raise ValueError(f"{told} ask for {total} {by}s, the selection has {groups}")
+        return [int(size) for size in sizes.values()]
+    if total > 1 + 1e-9:
+        raise ValueError(f"{told} add up to {total:g}, shares must add up to at most 1")
+    if groups < len(sizes):
+        raise ValueError(f"{told} need at least {len(sizes)} {by}s, the selection has {groups}")
+    return apportion(list(sizes.values()), max(len(sizes), round(total * groups)))

@@ -1,0 +1,248 @@
+"""The index of a dataset: one row per clip with every label and the place of its bytes, read column by column."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from equime_loader.schema import FIELD, LABELS, LOCATION, MEMBERS, Field, index_schema
+from equime_loader.storage import Store, open_store
+
+if TYPE_CHECKING:
+    from equime_loader.selection import Selection
+
+FILE = "index.parquet"
+_FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
+# Bounds at the door: far above any dataset that can be, far below what would harm.
+MAX_ROWS = 100_000_000
+MAX_FRAMES = 1_000_000
+MAX_PIXELS = 16_384
+
+
+class IndexFault(ValueError):
+    """An index that cannot be used; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """A label as numbers: `codes` (n,) int32 into `words`, -1 where the label is null."""
+
+    codes: NDArray[np.int32]
+    words: tuple[str, ...]
+
+
+class Index:
+    """What an opened dataset says of its clips. Columns are read when they are asked for, once, and kept.
+
+    Attributes:
+        store: where the dataset's bytes lie. path: the index as a local file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.path: Path = store.file(FILE)
+        try:
+            # The file is mapped, so that opening reads its footer and a column costs its own pages.
+            self._file = pq.ParquetFile(self.path, memory_map=True)
+            schema = self._file.schema_arrow.remove_metadata()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise IndexFault(f"{self.path}: is no Parquet file that can be read ({error})") from error
+        self._check_schema(schema)
+        if len(self) > MAX_ROWS:
+            raise IndexFault(f"{self.path}: declares {len(self)} rows, more than {MAX_ROWS}")
+        self._columns: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, root: str | Path, **options: Any) -> Index:
+        """Open the dataset in a folder, or at a URL that fsspec knows; `options` go to `open_store`.
+
+        Raises:
+            IndexFault: no index, or one that is damaged. AccessError, StorageError: the folder cannot be read.
+        """
+        return cls(open_store(root, **options))
+
+    def _check_schema(self, found: pa.Schema) -> None:
+        expected = index_schema()
+        for field in expected:
+            position = found.get_field_index(field.name)
+            if position < 0:
+                raise IndexFault(f"{self.path}: lacks the column {field.name!r}; build the dataset with this version")
+            if found.field(position).type != field.type:
+                raise IndexFault(f"{self.path}: {field.name!r} is {found.field(position).type}, expected {field.type}")
+
+    @property
+    def root(self) -> str:
+        """Folder or URL of the dataset."""
+        return self.store.root
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def __repr__(self) -> str:
+        return f"Index({self.root!r}: {len(self):,} clips)"
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the index: what a saved selection is bound to."""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def clips(self) -> Selection:
+        """All clips, to select from."""
+        from equime_loader.selection import Selection
+
+        return Selection.all(self)
+
+    def column(self, name: str) -> pa.Array:
+        """A column as one Arrow array, strings dictionary-encoded where words repeat.
+
+        Raises:
+            KeyError: no such column. IndexFault: the file is damaged.
+        """
+        if name not in _FIELDS:
+            raise KeyError(f"no field {name!r}; the index has {', '.join(_FIELDS)}")
+        if name not in self._columns:
+            dictionary = [name] if _repeats(_FIELDS[name]) else None
+            try:
+                with pq.ParquetFile(self.path, memory_map=True, read_dictionary=dictionary) as file:
+                    column = file.read([name]).column(0)
+            except (pa.ArrowException, OSError) as error:
+                raise IndexFault(f"{self.path}: column {name!r} cannot be read ({error})") from error
+            column = column.unify_dictionaries() if dictionary else column
+            self._columns[name] = column.combine_chunks()
+        return self._columns[name]
+
+    def codes(self, name: str) -> Codes:
+        """A label of words as numbers, the vocabulary in the schema's order where it has one, else sorted.
+
+        Raises:
+            TypeError: the field does not hold words. IndexFault: a word outside its vocabulary.
+        """
+        if ("codes", name) not in self._columns:
+            self._columns["codes", name] = self._encode(name)  # type: ignore[index]
+        codes: Codes = self._columns["codes", name]  # type: ignore[index]
+        return codes
+
+    def _encode(self, name: str) -> Codes:
+        column = self.column(name)
+        if not pa.types.is_string(_FIELDS[name].kind):
+            raise TypeError(f"{name!r} holds {_FIELDS[name].kind}, not words; use numbers()")
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        found = column.dictionary.to_pylist()
+        words = _FIELDS[name].words or tuple(sorted(word for word in found if word is not None))
+        place = {word: code for code, word in enumerate(words)}
+        if unknown := [word for word in found if word not in place]:
+            raise IndexFault(f"{self.path}: {name}={unknown[0]!r} must be one of {', '.join(words)}")
+        table = np.array([place[word] for word in found] or [0], np.int32)
+        indices = column.indices
+        codes = table[np.asarray(pc.fill_null(indices, 0))]
+        if indices.null_count:
+            codes[np.asarray(indices.is_null())] = -1
+        codes.flags.writeable = False
+        return Codes(codes, words)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A label of numbers, NaN where it is null.
+
+        Raises:
+            TypeError: the field does not hold numbers.
+        """
+        column = self.column(name)
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise TypeError(f"{name!r} holds {column.type}, not numbers")
+        values = column.cast(pa.float64(), safe=False)
+        array: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
+        return array
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """A column of whole numbers that is never null.
+
+        Raises:
+            IndexFault: it holds nulls.
+        """
+        column = self.column(name)
+        if column.null_count:
+            raise IndexFault(f"{self.path}: {name!r} is null in {column.null_count} rows")
+        array: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+        return array
+
+    def au_intensity(self, au: int, *, side: str | None = None) -> NDArray[np.float32]:
+        """Peak intensity of an AU in each clip, 0-5, 0 where it does not act: (n,) float32.
+
+        Args:
+            side: only where it acts on this side (`both`, `left`, `right`).
+        """
+        lists = self.column("aus")
+        if isinstance(lists, pa.ChunkedArray):
+            lists = lists.combine_chunks()
+        flat = lists.flatten()
+        chosen = np.asarray(flat.field("au")) == au
+        if side is not None:
+            chosen &= np.asarray(pc.equal(flat.field("side"), side))
+        clip = np.asarray(pc.list_parent_indices(lists))[chosen]
+        peaks = np.zeros(len(self), np.float32)
+        np.maximum.at(peaks, clip, np.asarray(flat.field("intensity"), np.float32)[chosen])
+        return peaks
+
+    def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
+        """The named fields of some rows, as Python values."""
+        taken = pa.array(np.asarray(rows, np.int64))
+        columns = {name: self.column(name).take(taken).to_pylist() for name in names}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """`samples` and `plan_sha256` of the dataset, where its manifest says them; else empty."""
+        return self.store.manifest()
+
+    def check(self) -> None:
+        """Check what every read relies on, over all rows, in time linear in their number.
+
+        Raises:
+            IndexFault: a duplicate key, a number out of its bounds, or a place of bytes that cannot be.
+        """
+        keys = self.column("key")
+        if keys.null_count or len(pc.unique(keys)) != len(keys):
+            twice = next((row["values"] for row in pc.value_counts(keys).to_pylist() if row["counts"] > 1), None)
+            raise IndexFault(f"{self.path}: key {twice!r} stands in more than one row")
+        bounds = {"frames": MAX_FRAMES, "width": MAX_PIXELS, "height": MAX_PIXELS}
+        for name, most in bounds.items():
+            self._check_range(name, 1, most)
+        for name in ("onset_frame", "apex_frame", "offset_frame"):
+            self._check_range(name, 0, MAX_FRAMES)
+        fps = self.numbers("fps")
+        if not np.all((fps > 0) & (fps < 1e6)):
+            raise IndexFault(f"{self.path}: fps must be a positive number in every row")
+        if self.column("shard").null_count < len(self):
+            for member in MEMBERS:
+                stem = member.replace(".", "_")
+                self._check_range(f"{stem}_offset", 0, 2**50)
+                self._check_range(f"{stem}_length", 0, 2**40)
+
+    def _check_range(self, name: str, least: int, most: int) -> None:
+        values = self.integers(name)
+        wrong = np.flatnonzero((values < least) | (values > most))
+        if len(wrong):
+            key = self.rows(wrong[:1], ["key"])[0]["key"]
+            raise IndexFault(f"{self.path}: {name}={values[wrong[0]]} of {key} must lie within {least}..{most}")
+
+
+def _repeats(field: Field) -> bool:
+    """Whether a column of words is worth a dictionary."""
+    return pa.types.is_string(field.kind) and field.name not in UNIQUE
+
+
+UNIQUE = frozenset({"key", "caption", "prompt", "mp4_sha256"})
+assert FIELD.keys() >= UNIQUE - {"mp4_sha256"}

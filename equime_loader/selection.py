@@ -1,0 +1,294 @@
+"""Selections: which clips of an index, as values that can be narrowed, printed, saved and loaded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from equime_loader.index import Codes, Index
+from equime_loader.schema import AUS, FIELD, LABELS
+
+FORMAT = "equime-selection-1"
+MAX_FILE = 64 * 2**20
+SHOWN = ("split", "emotion", "apparent_gender", "apparent_race", "age_group")
+
+Mask = NDArray[np.bool_]
+
+
+class SelectionError(ValueError):
+    """A saved selection that is damaged or belongs to another index."""
+
+
+class Selection:
+    """Clips of an index: a value. Narrowing gives a new selection; nothing is read before it is needed.
+
+    Attributes:
+        index: whose clips.
+        steps: one line for each narrowing, for people and for reports.
+        seed: of the draw that made it, where there was one.
+    """
+
+    def __init__(
+        self, index: Index, rows: Callable[[], NDArray[np.int64]], steps: tuple[str, ...] = (), seed: int | None = None
+    ) -> None:
+        self.index = index
+        self.steps = steps
+        self.seed = seed
+        self._compute = rows
+
+    @classmethod
+    def all(cls, index: Index) -> Selection:
+        """Every clip of an index."""
+        return cls(index, lambda: np.arange(len(index), dtype=np.int64))
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Row numbers in the index, (n,) int64, ascending."""
+        rows = self._compute()
+        rows.flags.writeable = False
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Selection) and self.index is other.index and np.array_equal(self.rows, other.rows)
+
+    def __hash__(self) -> int:
+        return hash((id(self.index), self.rows.tobytes()))
+
+    # --- narrowing
+
+    def where(self, **labels: Any) -> Selection:
+        """Clips whose labels are as asked: `where(emotion=["fear", "anger"], split="train", psnr_db=(30, None))`.
+
+        Args:
+            labels: by field name. Words: one word, several of which any will do, or None for "not labeled". Numbers:
+                a number, or an inclusive range `(least, most)` where None leaves an end open.
+
+        Raises:
+            ValueError: no such field, a word that the field cannot hold, a range upside down.
+        """
+        steps, masks = zip(*(self._condition(name, wanted) for name, wanted in labels.items()), strict=True)
+        return self._masked(masks, ", ".join(steps))
+
+    def having_au(self, au: int, *, at_least: float = 0.0, at_most: float = 5.0, side: str | None = None) -> Selection:
+        """Clips where an AU acts, with its peak intensity (0-5) within bounds, on one side where asked.
+
+        Raises:
+            ValueError: an AU that the schema does not know, bounds outside 0..5 or upside down, an unknown side.
+        """
+        if au not in AUS:
+            raise ValueError(f"{au=} must be one of {', '.join(map(str, AUS))}")
+        if not 0 <= at_least <= at_most <= 5:
+            raise ValueError(f"{at_least=}, {at_most=} must satisfy 0 <= at_least <= at_most <= 5")
+        if side not in (None, "both", "left", "right"):
+            raise ValueError(f"{side=} must be both, left or right")
+
+        def mask() -> Mask:
+            peaks = self.index.au_intensity(au, side=side)
+            return (peaks > 0) & (peaks >= at_least) & (peaks <= at_most)
+
+        bounds = f" at {at_least:g}-{at_most:g}" if (at_least, at_most) != (0.0, 5.0) else ""
+        return self._masked([mask], f"AU{au}{bounds}{f' {side}' if side else ''}")
+
+    def without_au(self, au: int) -> Selection:
+        """Clips where an AU does not act."""
+        if au not in AUS:
+            raise ValueError(f"{au=} must be one of {', '.join(map(str, AUS))}")
+        return self._masked([lambda: self.index.au_intensity(au) == 0], f"no AU{au}")
+
+    def accepted(self) -> Selection:
+        """Clips that the audit accepted."""
+        return self.where(audit_verdict="accepted")
+
+    def narrowed(self, positions: NDArray[np.int64] | Mask, step: str, *, seed: int | None = None) -> Selection:
+        """The clips at some positions of this selection (numbers or a mask), told as one step.
+
+        Raises:
+            ValueError: a position outside the selection, or one that stands twice.
+        """
+        chosen = np.flatnonzero(positions) if positions.dtype == np.bool_ else np.sort(positions.astype(np.int64))
+        if positions.dtype == np.bool_ and len(positions) != len(self):
+            raise ValueError(f"a mask of {len(positions)} for {len(self)} clips")
+        if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < len(self)):
+            raise ValueError(
+                f"position {chosen[0] if chosen[0] < 0 else chosen[-1]} must lie within 0..{len(self) - 1}"
+            )
+        if len(chosen) > 1 and (np.diff(chosen) == 0).any():
+            raise ValueError(f"position {chosen[:-1][np.diff(chosen) == 0][0]} stands more than once")
+        rows = self.rows[chosen]
+        return Selection(self.index, lambda: rows, (*self.steps, step), self.seed if seed is None else seed)
+
+    def __and__(self, other: Selection) -> Selection:
+        return self._combined(other, np.intersect1d, "and")
+
+    def __or__(self, other: Selection) -> Selection:
+        return self._combined(other, np.union1d, "or")
+
+    def __sub__(self, other: Selection) -> Selection:
+        return self._combined(other, np.setdiff1d, "without")
+
+    def _combined(self, other: Selection, how: Callable[..., NDArray[np.int64]], word: str) -> Selection:
+        if self.index is not other.index and self.index.sha256 != other.index.sha256:
+            raise SelectionError(f"{self.index.root} and {other.index.root} have different indices")
+        step = f"({'; '.join(self.steps) or 'all'}) {word} ({'; '.join(other.steps) or 'all'})"
+        return Selection(self.index, lambda: how(self.rows, other.rows).astype(np.int64), (step,))
+
+    def _masked(self, masks: Iterable[Callable[[], Mask]], step: str) -> Selection:
+        masks = tuple(masks)
+
+        def rows() -> NDArray[np.int64]:
+            kept = np.ones(len(self.index), np.bool_)
+            for mask in masks:
+                kept &= mask()
+            return self.rows[kept[self.rows]]
+
+        return Selection(self.index, rows, (*self.steps, step), self.seed)
+
+    def _condition(self, name: str, wanted: Any) -> tuple[str, Callable[[], Mask]]:
+        if name not in FIELD or FIELD[name] not in LABELS:
+            raise ValueError(f"no label {name!r}; there are {', '.join(field.name for field in LABELS)}")
+        kind = FIELD[name].kind
+        if pa.types.is_string(kind):
+            words = {wanted} if wanted is None or isinstance(wanted, str) else set(wanted)
+            known = FIELD[name].words
+            if known and (strange := sorted(words - {*known, None}, key=str)):
+                raise ValueError(f"{name}={strange[0]!r} must be one of {', '.join(known)}")
+            told = ", ".join(sorted("not labeled" if word is None else str(word) for word in words))
+            return f"{name}: {told}", lambda: _is_word(self.index.codes(name), words)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            if isinstance(wanted, str):
+                raise ValueError(f"{name}={wanted!r} must be a number or a (least, most) range")
+            if wanted is None:
+                return f"{name}: not measured", lambda: np.isnan(self.index.numbers(name))
+            least, most = wanted if isinstance(wanted, tuple | list) else (wanted, wanted)
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"{name}={wanted!r}: the range is upside down")
+            told = f"{name}: {'' if least is None else least}..{'' if most is None else most}"
+            low, high = -np.inf if least is None else least, np.inf if most is None else most
+            return told, lambda: _within(self.index.numbers(name), low, high)
+        raise ValueError(f"{name!r} holds {kind}; select AUs with having_au()")
+
+    # --- reading
+
+    def codes(self, name: str) -> Codes:
+        """A label of the selected clips as numbers; see `Index.codes`."""
+        codes = self.index.codes(name)
+        return Codes(codes.codes[self.rows], codes.words)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A label of numbers of the selected clips; see `Index.numbers`."""
+        return self.index.numbers(name)[self.rows]
+
+    def labels(self, names: Collection[str] | None = None, *, positions: Any = slice(None)) -> list[dict[str, Any]]:
+        """Labels of the selected clips (or of those at some positions) as Python values, by field."""
+        return self.index.rows(self.rows[positions], tuple(names or (field.name for field in LABELS)))
+
+    def counts(self, name: str) -> dict[str | None, int]:
+        """How many clips carry each word of a label, words that none carries left out, None for null."""
+        codes = self.codes(name)
+        tally = np.bincount(codes.codes + 1, minlength=len(codes.words) + 1)
+        return {word: int(count) for word, count in zip((None, *codes.words), tally, strict=True) if count}
+
+    def __repr__(self) -> str:
+        subjects = len(np.unique(self.codes("subject").codes))
+        lines = [f"{len(self):,} of {len(self.index):,} clips, {subjects:,} subjects, of {self.index.root}"]
+        lines += [f"  chosen by {step}" for step in self.steps]
+        for name in SHOWN:
+            told = ", ".join(f"{'not labeled' if w is None else w} {n:,}" for w, n in self.counts(name).items())
+            lines.append(f"  {name}: {told or 'none'}")
+        return "\n".join(lines)
+
+    # --- files
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the rows and of the index they belong to: equal for equal selections."""
+        return hashlib.sha256(f"{self.index.sha256}:".encode() + self.rows.astype("<i8").tobytes()).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the selection to a small JSON file, whole or not at all."""
+        bits = np.zeros(len(self.index), np.bool_)
+        bits[self.rows] = True
+        content = {
+            "format": FORMAT,
+            "index_sha256": self.index.sha256,
+            "index_rows": len(self.index),
+            "clips": len(self),
+            "seed": self.seed,
+            "steps": list(self.steps),
+            "sha256": self.sha256,
+            "rows": base64.b64encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode(),
+        }
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path, index: Index) -> Selection:
+        """Read a selection that was saved for this index.
+
+        Raises:
+            SelectionError: a damaged file, or one that was saved for another index.
+        """
+        try:
+            content = _read(Path(path))
+            if content["format"] != FORMAT:
+                raise SelectionError(f"{path}: format {content['format']!r}, this version reads {FORMAT}")
+            if content["index_sha256"] != index.sha256 or content["index_rows"] != len(index):
+                raise SelectionError(
+                    f"{path}: was saved for an index of {content['index_rows']} clips with sha256 "
+                    f"{content['index_sha256'][:12]}…; {index.root} has {len(index)} clips, {index.sha256[:12]}…. "
+                    "Load it with the dataset it was made from."
+                )
+            size = -(-len(index) // 8)
+            data = zlib.decompressobj().decompress(base64.b64decode(content["rows"], validate=True), size + 1)
+            if len(data) != size:
+                raise SelectionError(f"{path}: holds {len(data)} bytes of rows, expected {size}")
+            rows = np.flatnonzero(np.unpackbits(np.frombuffer(data, np.uint8), count=len(index)))
+            seed = content["seed"]
+            if not (seed is None or isinstance(seed, int)):
+                raise SelectionError(f"{path}: seed={seed!r} must be a whole number")
+            selection = cls(index, lambda: rows, tuple(map(str, content["steps"])), seed)
+            if selection.sha256 != content["sha256"]:
+                raise SelectionError(f"{path}: rows do not match their sha256; the file is damaged")
+        except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
+            if isinstance(error, SelectionError):
+                raise
+            raise SelectionError(f"{path}: is no saved selection ({error})") from error
+        return selection
+
+
+def _read(path: Path) -> Any:
+    if path.stat().st_size > MAX_FILE:
+        raise SelectionError(f"{path}: {path.stat().st_size} bytes, a selection has at most {MAX_FILE}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_word(codes: Codes, words: set[str | None]) -> Mask:
+    wanted = np.array([word in words for word in (*codes.words, None)], np.bool_)
+    return wanted[codes.codes]  # -1, the code of null, picks the last
+
+
+def _within(numbers: NDArray[np.float64], low: float, high: float) -> Mask:
+    return (numbers >= low) & (numbers <= high)

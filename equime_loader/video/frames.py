@@ -1,0 +1,107 @@
+"""What a model sees of a clip: the frames of a window, at a size, with the mask of padded frames and optical flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_loader.video.backends import backend
+from equime_loader.video.faults import VideoFault
+from equime_loader.video.flow import METHODS, flow
+from equime_loader.video.scale import Scaling
+from equime_loader.windows import Event, Window
+
+__all__ = ["Clip", "VideoFault", "View", "read_frames"]
+
+MAX_SIZE = 8192
+# A window may ask for no more pixels than this: a header that lies costs an error, not the memory.
+MAX_BYTES = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How clips are looked at.
+
+    Attributes:
+        window: which frames.
+        size: pixels of the square, (height, width), or None for the clip's own.
+        grey: one channel in place of three.
+        flow: None, or how optical flow from onset to apex is found: `dis`, `farneback` or `tvl1`.
+        backend: `pyav`, `torchcodec`, `decord`, or None for the best that is installed.
+
+    Raises:
+        ValueError: a size outside 1..8192, an unknown method or backend, one that is not installed.
+    """
+
+    window: Window = field(default_factory=Window.around)
+    size: int | tuple[int, int] | None = 112
+    grey: bool = False
+    flow: str | None = None
+    backend: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.scaling.size is not None and not all(1 <= side <= MAX_SIZE for side in self.scaling.size):
+            raise ValueError(f"size={self.size} must lie within 1..{MAX_SIZE}")
+        if self.flow is not None and self.flow not in METHODS:
+            raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
+        backend(self.backend)
+
+    @property
+    def scaling(self) -> Scaling:
+        return Scaling((self.size, self.size) if isinstance(self.size, int) else self.size, self.grey)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """The frames of a window.
+
+    Attributes:
+        frames: (T, h, w, C) uint8, RGB or grey.
+        mask: (T,) bool, False where the window reaches beyond the clip and its first or last frame stands in.
+        indices: (T,) int64, numbers of the frames in the clip.
+        flow: (2, h, w) float32, right and down in pixels from onset to apex, where the view asks for it.
+    """
+
+    frames: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    indices: NDArray[np.int64]
+    flow: NDArray[np.float32] | None = None
+
+    def __repr__(self) -> str:
+        return f"Clip(frames={self.frames.shape}, {int(self.mask.sum())} of {len(self.mask)} within the clip)"
+
+
+def read_frames(video: bytes | memoryview, event: Event, view: View, out: NDArray[np.uint8] | None = None) -> Clip:
+    """Decode a window of a clip.
+
+    Args:
+        video: the clip's file, MP4 or whatever the backend reads.
+        event: its onset, apex, offset, number of frames and rate.
+        out: (T, h, w, C) uint8, contiguous, where the frames are to be written; else they get an array of their own.
+
+    Raises:
+        VideoFault: the bytes hold no video, or not the frames that the event speaks of.
+    """
+    if not 0 <= event.onset <= event.apex <= event.offset < event.frames:
+        raise VideoFault(f"{event} must satisfy 0 <= onset <= apex <= offset < frames")
+    indices, mask = view.window.indices(event)
+    _check_size(len(indices), view)
+    decode = backend(view.backend)
+    if (np.diff(indices) > 0).all():
+        frames = decode(video, indices, view.scaling, out)
+    else:
+        unique, place = np.unique(indices, return_inverse=True)
+        frames = np.take(decode(video, unique, view.scaling), place, axis=0, out=out)
+    if view.flow is None:
+        return Clip(frames, mask, indices)
+    pair = np.array([event.onset, event.apex]) if event.onset < event.apex else np.array([event.onset])
+    grey = decode(video, pair, Scaling(None, True))[..., 0]
+    return Clip(frames, mask, indices, flow(grey[0], grey[-1], method=view.flow, size=view.scaling.size))
+
+
+def _check_size(count: int, view: View) -> None:
+    height, width = view.scaling.size or (MAX_SIZE // 8, MAX_SIZE // 8)
+    if count * height * width * view.scaling.channels > MAX_BYTES:
+        raise VideoFault(f"{count} frames of {height} x {width} are more than {MAX_BYTES // 2**20} MiB; ask for fewer")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.selection import Selection
-from equime_loader.stratify import joint
+from equime_loader.stratify import cells_of
 from equime_loader.tables import percent, text_table
 
 STRATIFY: tuple[str, ...] = ("emotion", "apparent_gender", "apparent_race", "age_group")
@@ -199,8 +199,8 @@ def split_report(
         codes, words = _common_codes(selections, field)
         columns.append(np.concatenate(codes))
         worst.append(_deviation(field, words, columns[-1], which, names))
-    cells, strata = joint(columns, len(which))
-    pairs, _ = joint([cells, groups], len(which))
+    cells, strata = cells_of(columns, len(which))
+    pairs, _ = cells_of([cells, groups], len(which))
     owners = np.zeros(int(pairs.max(initial=-1)) + 1, np.int64)
     owners[pairs] = cells
     scarce = int((np.bincount(owners, minlength=strata) < len(names)).sum())

@@ -42,7 +42,7 @@ def dense(codes: NDArray[np.integer], size: int) -> tuple[Numbers, int]:
     return numbers.astype(np.int64), len(words)
 
 
-def joint(columns: Sequence[NDArray[np.integer]], length: int) -> tuple[Numbers, int]:
+def cells_of(columns: Sequence[NDArray[np.integer]], length: int) -> tuple[Numbers, int]:
     """One number, without gaps, for each combination of codes that occurs in `length` rows; -1 is a code too."""
     cells, count = np.zeros(length, np.int64), 1 if length else 0
     for column in columns:
@@ -74,14 +74,14 @@ def _tables(attributes: int) -> list[tuple[int, ...]]:
 
 
 def _contents(groups: Numbers, strata: Sequence[NDArray[np.integer]], count: int) -> _Contents:
-    cells, width = joint(strata, len(groups))
+    cells, width = cells_of(strata, len(groups))
     example = np.zeros(width, np.int64)
     example[cells] = np.arange(len(cells))
     pairs, clips = np.unique(groups * width + cells, return_counts=True)
     group, cell = np.divmod(pairs, width)
     owners, members, sizes, base = [], [], [], 0
     for table in _tables(len(strata)):
-        ids, words = joint([strata[which][example] for which in table], width)
+        ids, words = cells_of([strata[which][example] for which in table], width)
         entries, place = np.unique(group * words + ids[cell], return_inverse=True)
         owners.append(entries // words)
         members.append(base + entries % words)

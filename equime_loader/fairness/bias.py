@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equime_loader.fairness.groups import CROSS, Labeled, crossed, crosstab
-from equime_loader.fairness.report import number, plain
+from equime_loader.fairness.figures import number, plain
 from equime_loader.index import Codes
 from equime_loader.tables import percent, text_table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equime_loader.schema import FIELD, LABELS, LOCATION, MEMBERS, Field, index_schema
+from equime_loader.schema import LABELS, LOCATION, Field, index_schema
 from equime_loader.storage import Store, open_store
 
 if TYPE_CHECKING:
@@ -25,8 +25,15 @@ FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
 # Bounds at the door: far above any dataset that can be, far below what would harm.
 MAX_ROWS = 100_000_000
-MAX_FRAMES = 1_000_000
-MAX_PIXELS = 16_384
+_FRAMES, _PIXELS, _BYTES = (1, 1_000_000), (1, 16_384), (0, 2**50)
+_BOUNDS: dict[str, tuple[int, int]] = {
+    "frames": _FRAMES,
+    "width": _PIXELS,
+    "height": _PIXELS,
+    **{f"{moment}_frame": (0, _FRAMES[1]) for moment in ("onset", "apex", "offset")},
+    "mp4_offset": _BYTES,
+    "mp4_length": (1, 2**32),
+}
 
 
 class IndexFault(ValueError):
@@ -60,7 +67,8 @@ class Index:
         self._check_schema(schema)
         if len(self) > MAX_ROWS:
             raise IndexFault(f"{self.path}: declares {len(self)} rows, more than {MAX_ROWS}")
-        self._columns: dict[str, Any] = {}
+        self._columns: dict[str, pa.Array] = {}
+        self._codes: dict[str, Codes] = {}
 
     @classmethod
     def open(cls, root: str | Path, **options: Any) -> Index:
@@ -84,6 +92,11 @@ class Index:
     def root(self) -> str:
         """Folder or URL of the dataset."""
         return self.store.root
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the dataset lies at a URL."""
+        return "://" in self.root
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -129,10 +142,9 @@ class Index:
         Raises:
             TypeError: the field does not hold words. IndexFault: a word outside its vocabulary.
         """
-        if ("codes", name) not in self._columns:
-            self._columns["codes", name] = self._encode(name)  # type: ignore[index]
-        codes: Codes = self._columns["codes", name]  # type: ignore[index]
-        return codes
+        if name not in self._codes:
+            self._codes[name] = self._encode(name)
+        return self._codes[name]
 
     def _encode(self, name: str) -> Codes:
         column = self.column(name)
@@ -202,47 +214,28 @@ class Index:
         columns = {name: self.column(name).take(taken).to_pylist() for name in names}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-    @cached_property
-    def manifest(self) -> Mapping[str, Any]:
-        """`samples` and `plan_sha256` of the dataset, where its manifest says them; else empty."""
-        return self.store.manifest()
-
-    def check(self) -> None:
-        """Check what every read relies on, over all rows, in time linear in their number.
+    def check(self, rows: NDArray[np.int64]) -> None:
+        """Check what reading relies on, for some rows.
 
         Raises:
-            IndexFault: a duplicate key, a number out of its bounds, or a place of bytes that cannot be.
+            IndexFault: a key that stands twice, a number out of its bounds, or a place of bytes that cannot be.
         """
-        keys = self.column("key")
-        if keys.null_count or len(pc.unique(keys)) != len(keys):
+        keys = self.column("key").take(pa.array(rows))
+        if keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
             twice = next((row["values"] for row in pc.value_counts(keys).to_pylist() if row["counts"] > 1), None)
             raise IndexFault(f"{self.path}: key {twice!r} stands in more than one row")
-        bounds = {"frames": MAX_FRAMES, "width": MAX_PIXELS, "height": MAX_PIXELS}
-        for name, most in bounds.items():
-            self._check_range(name, 1, most)
-        for name in ("onset_frame", "apex_frame", "offset_frame"):
-            self._check_range(name, 0, MAX_FRAMES)
-        fps = self.numbers("fps")
+        for name, (least, most) in _BOUNDS.items():
+            values = self.integers(name)[rows]
+            wrong = np.flatnonzero((values < least) | (values > most))
+            if len(wrong):
+                raise IndexFault(
+                    f"{self.path}: {name}={values[wrong[0]]} of {keys[wrong[0]]} must lie within {least}..{most}"
+                )
+        fps = self.numbers("fps")[rows]
         if not np.all((fps > 0) & (fps < 1e6)):
             raise IndexFault(f"{self.path}: fps must be a positive number in every row")
-        if self.column("shard").null_count < len(self):
-            for member in MEMBERS:
-                stem = member.replace(".", "_")
-                self._check_range(f"{stem}_offset", 0, 2**50)
-                self._check_range(f"{stem}_length", 0, 2**40)
-
-    def _check_range(self, name: str, least: int, most: int) -> None:
-        values = self.integers(name)
-        wrong = np.flatnonzero((values < least) | (values > most))
-        if len(wrong):
-            key = self.rows(wrong[:1], ["key"])[0]["key"]
-            raise IndexFault(f"{self.path}: {name}={values[wrong[0]]} of {key} must lie within {least}..{most}")
 
 
 def _repeats(field: Field) -> bool:
-    """Whether a column of words is worth a dictionary."""
-    return pa.types.is_string(field.kind) and field.name not in UNIQUE
-
-
-UNIQUE = frozenset({"key", "caption", "prompt", "mp4_sha256"})
-assert FIELD.keys() >= UNIQUE - {"mp4_sha256"}
+    """Whether a column of words is worth a dictionary: most hold few words, these another in every row."""
+    return pa.types.is_string(field.kind) and field.name not in ("key", "caption", "prompt", "mp4_sha256")

@@ -132,8 +132,10 @@ class PlaneStack:
 
 
 def _luma_table(matrix: NDArray[np.float32]) -> Picture:
+
     black = -(matrix[0, 3] + 128 * matrix[0, 2]) / matrix[0, 0]
-    return np.clip(np.rint((np.arange(256) - black) * matrix[0, 0]), 0, 255).astype(np.uint8)
+    table = np.clip(np.rint((np.arange(256) - black) * matrix[0, 0]), 0, 255).astype(np.uint8)
+    return table
 
 
 def scale_rgb(frames: Picture, scaling: Scaling, out: Picture | None = None) -> Picture:

@@ -1,0 +1,291 @@
+"""Clips as PyTorch tensors: a map-style dataset, and a loader whose order survives anything.
+
+`Loader` decodes with threads: FFmpeg and OpenCV let go of Python's lock, batches are filled where they lie, and nothing
+is sent between processes. `processes=True` decodes in worker processes instead, for machines with many cores, where
+what remains under the lock would be the limit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from equime_loader.batches import MakeBatch, process_batches, thread_batches
+from equime_loader.order import (
+    Balanced,
+    Order,
+    Position,
+    Sampling,
+    Share,
+    Uniform,
+    Weighted,
+    epoch_order,
+    load_state_dict,
+    rank_share,
+    state_dict,
+)
+from equime_loader.order.division import Ends
+from equime_loader.reading import ClipReader, SampleFault
+from equime_loader.selection import Selection
+from equime_loader.video import View
+from equime_loader.window_cache import WindowCacheSettings
+
+log = logging.getLogger(__name__)
+Batch = dict[str, Any]
+DEFAULT_LABELS = ("emotion",)
+# Samples over which a remote shard's clips are spread: few shards are open at a time.
+REMOTE_WINDOW = 4096
+
+
+class LoaderFault(RuntimeError):
+    """More samples of an epoch cannot be read than is tolerated."""
+
+
+class ClipDataset(Dataset[Batch]):
+    """Clips of a selection by position, for PyTorch's own samplers and `DataLoader`.
+
+    A sample is a dictionary: ``video`` (C, T, h, w) uint8, ``mask`` (T,) bool, ``flow`` (2, h, w) float32 where the
+    view asks for it, ``key``, and the labels. Batches need windows of one length.
+
+    Args:
+        labels: see `ClipReader`. transform: called with each sample, after the cache.
+        check: compare each video with its SHA-256; by default where the dataset is remote.
+
+    Raises:
+        as `ClipReader`; `SampleFault` from reading a sample.
+    """
+
+    def __init__(
+        self,
+        clips: Selection,
+        view: View | None = None,
+        *,
+        labels: Sequence[str] = DEFAULT_LABELS,
+        transform: Callable[[Batch], Batch] | None = None,
+        cache: WindowCacheSettings | None = None,
+        check: bool | None = None,
+    ) -> None:
+        check = clips.index.is_remote if check is None else check
+        self.reader = ClipReader(clips, view or View(), labels=labels, check=check, cache=cache)
+        self._transform = transform
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __getitem__(self, position: int) -> Batch:
+        return self.__getitems__([position])[0]
+
+    def __getitems__(self, positions: list[int]) -> list[Batch]:
+        """Several samples, their bytes in few requests."""
+        positions = [range(len(self))[position] for position in positions]
+        fetched = self.reader.fetch(positions)
+        return [self._sample(position, data) for position, data in zip(positions, fetched, strict=True)]
+
+    def _sample(self, position: int, data: Any) -> Batch:
+        clip = self.reader.read(position, data)
+        sample: Batch = {
+            "video": torch.from_numpy(clip.frames).permute(3, 0, 1, 2),
+            "mask": torch.from_numpy(clip.mask),
+            "key": self.reader.key(position),
+        }
+        if clip.flow is not None:
+            sample["flow"] = torch.from_numpy(clip.flow)
+        for name, values in self.reader.labels.items():
+            sample[name] = torch.as_tensor(values[position])
+        return self._transform(sample) if self._transform else sample
+
+
+class Loader:
+    """Batches of clips, epoch after epoch: ``for batch in loader`` is one epoch, the next ``for`` the next.
+
+    A batch is a dictionary: ``video`` (B, C, T, h, w) uint8 (in memory B, T, h, w, C: `torch.channels_last_3d`),
+    ``mask`` (B, T) bool, False where a window reaches beyond its clip; ``flow`` (B, 2, h, w) float32 where the view
+    asks for it; ``key``, a list; ``repeated`` (B,) bool, True for samples that only fill the last batch; ``seed`` (B,)
+    int64, a number of each sample and epoch for reproducible augmentation; and the labels, words as int64 codes into
+    `words` (-1: not labeled). Shorter windows of a batch are padded at their end.
+
+    The order of samples is a function of seed, epoch and selection alone: not of `workers`, and rank r of R has every
+    R-th sample of it. Under `torch.distributed` rank and ranks are taken from the process group.
+
+    Args:
+        batch_size: clips of a batch, of this rank.
+        shuffle: False for the order of the index. seed: of order and augmentation.
+        sampling: None for each clip once; `balance("emotion")` makes each class as frequent; or `Weighted`.
+        window: clips over which those of one shard are spread; by default all for a folder, 4,096 for a URL.
+        labels, check, cache: see `ClipDataset`.
+        workers: threads or processes that decode; 0 decodes in the caller's. processes: see above.
+        prefetch: batches that are worked on ahead.
+        pin_memory: page-locked memory, for copies to a GPU that do not wait.
+        ends: what happens to an end that does not fill a batch on every rank: `pad`, `drop` or `uneven`.
+        transform: called with each batch, after the cache.
+        tolerance: share of an epoch's clips that may be unreadable; each is left out of its batch, logged and kept in
+            `failures`. More are an error.
+
+    Raises:
+        ValueError: an argument out of its bounds. IndexFault: the index speaks of what cannot be.
+    """
+
+    def __init__(
+        self,
+        clips: Selection,
+        view: View | None = None,
+        *,
+        batch_size: int = 16,
+        shuffle: bool = True,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        window: int | Literal["auto"] | None = "auto",
+        labels: Sequence[str] = DEFAULT_LABELS,
+        check: bool | None = None,
+        cache: WindowCacheSettings | None = None,
+        workers: int = 2,
+        processes: bool = False,
+        prefetch: int = 3,
+        pin_memory: bool = False,
+        rank: int | None = None,
+        ranks: int | None = None,
+        ends: Ends = "pad",
+        transform: Callable[[Batch], Batch] | None = None,
+        tolerance: float = 0.01,
+    ) -> None:
+        for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
+            if value < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
+        if not 0 <= tolerance <= 1:
+            raise ValueError(f"{tolerance=} must lie within 0..1")
+        if processes and not workers:
+            raise ValueError("processes=True needs workers of at least 1")
+        if not len(clips):
+            raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
+        remote = clips.index.is_remote
+        self._reader = ClipReader(
+            clips, view or View(), labels=labels, check=remote if check is None else check, cache=cache
+        )
+        self.words = self._reader.words
+        span = (REMOTE_WINDOW if remote else None) if window == "auto" else window
+        self.order = Order(
+            rows=clips.rows,
+            seed=seed,
+            index=clips.index.sha256,
+            shuffle=shuffle,
+            sampling=sampling or Uniform(),
+            shards=None if span is None else self._reader.places.shard.astype(np.int64),
+            window=span,
+        )
+        self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
+        self.rank, self.ranks = _place(rank, ranks)
+        self._workers, self._processes, self._prefetch = workers, processes, prefetch
+        self._pin, self._transform = pin_memory, transform
+        self._next = self._now = Position()
+        self.failures: list[SampleFault] = []
+        self._share(self._next)
+
+    def __len__(self) -> int:
+        """Batches of an epoch, on this rank."""
+        return len(self._share(Position(self._next.epoch)))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next ``for`` reads."""
+        return self._next.epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin the next ``for`` at the first sample of an epoch."""
+        self._next = self._now = Position(epoch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        position = self._next
+        share = self._share(position)
+        # A loop that is broken off begins its epoch anew, unless a state is loaded.
+        self._next = Position(position.epoch)
+        self._now = position
+        bad = 0
+        make = MakeBatch(self._reader, self.order.seed, position.epoch, self._pin)
+        with self._batches(make, share) as batches:
+            for number, (batch, faults) in enumerate(batches):
+                bad += len(faults)
+                self._tolerate(faults, bad, share)
+                self._now = Position(position.epoch, share.consumed(number + 1))
+                if number + 1 == len(share):
+                    self._next = self._now = Position(position.epoch + 1)
+                if batch is not None:
+                    yield self._transform(batch) if self._transform else batch
+        if not len(share):
+            self._next = self._now = Position(position.epoch + 1)
+
+    def state_dict(self) -> dict[str, str | int]:
+        """Where the run stands: after the last batch that was given out. Plain words and numbers, ready for JSON.
+
+        It may be loaded by a loader with other workers, ranks, batch size or ends: the next sample is the next one.
+        """
+        return state_dict(self.order, self._now)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on, at the next ``for``, where a run stood.
+
+        Raises:
+            ValueError: the state belongs to another selection, seed, sampling or window; the message says which.
+        """
+        self._next = self._now = load_state_dict(self.order, state)
+
+    def _share(self, position: Position) -> Share:
+        return rank_share(
+            epoch_order(self.order, position.epoch),
+            rank=self.rank,
+            ranks=self.ranks,
+            start=position.samples,
+            batch_size=self.batch_size,
+            ends=self.ends,
+        )
+
+    def _batches(self, make: MakeBatch, share: Share) -> Any:
+        batches = process_batches if self._processes else thread_batches
+        return batches(make, share, workers=self._workers, prefetch=self._prefetch)
+
+    def _tolerate(self, faults: Sequence[SampleFault], bad: int, share: Share) -> None:
+        self.failures += faults
+        for fault in faults:
+            log.warning("left out: %s", fault)
+        most = self.tolerance * len(share.positions)
+        if faults and bad > most:
+            raise LoaderFault(
+                f"{bad} of {len(share.positions)} samples cannot be read, tolerance={self.tolerance} allows {most:g}; "
+                f"the last: {faults[-1]}. Run `equime verify` on the folder"
+            ) from faults[-1]
+
+
+def balance(clips: Selection, *labels: str, samples: int | None = None) -> Balanced:
+    """Sampling that makes every class of a label, or every cell of several, equally frequent.
+
+    Args:
+        samples: clips of an epoch, None for as many as the selection has.
+
+    Raises:
+        ValueError: clips without the label; select those that have it.
+    """
+    cells: NDArray[np.int64] = np.zeros(len(clips), np.int64)
+    for name in labels:
+        codes = clips.codes(name)
+        if (codes.codes < 0).any():
+            raise ValueError(f"{(codes.codes < 0).sum()} clips have no {name}; select those that have one")
+        cells = cells * len(codes.words) + codes.codes
+    return Balanced(cells, samples)
+
+
+def _place(rank: int | None, ranks: int | None) -> tuple[int, int]:
+    if (rank is None) != (ranks is None):
+        raise ValueError(f"{rank=} and {ranks=} must be given together")
+    if rank is not None and ranks is not None:
+        return rank, ranks
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+__all__ = ["Balanced", "ClipDataset", "Loader", "LoaderFault", "Uniform", "Weighted", "balance"]

@@ -1,0 +1,180 @@
+"""Clips of a selection, one by one: bytes by range, the frames of a window, labels as numbers. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from equime_loader.index import Codes, IndexFault
+from equime_loader.schema import AUS, FIELD, LABELS
+from equime_loader.selection import Selection
+from equime_loader.storage import StorageError, Store
+from equime_loader.video import VideoFault, View, read_frames
+from equime_loader.video.frames import Clip
+from equime_loader.window_cache import WindowCache, WindowCacheSettings
+from equime_loader.windows import Event
+
+EVENT_COLUMNS = ("onset_frame", "apex_frame", "offset_frame", "frames")
+
+
+class SampleFault(ValueError):
+    """A sample that cannot be read: `shard`, `key`, `reason`, in one line."""
+
+    def __init__(self, shard: str, key: str, reason: str) -> None:
+        super().__init__(f"{shard}: sample {key}: {reason}")
+        self.shard, self.key, self.reason = shard, key, reason
+
+    def __reduce__(self) -> tuple[type[SampleFault], tuple[str, str, str]]:
+        return SampleFault, (self.shard, self.key, self.reason)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where the videos of a selection lie: shard as a code into `shards`, offset and length in it, hash."""
+
+    shard: NDArray[np.int32]
+    shards: tuple[str, ...]
+    offset: NDArray[np.int64]
+    length: NDArray[np.int64]
+    sha256: pa.Array
+
+    @classmethod
+    def of(cls, selection: Selection) -> Places:
+        """Raises IndexFault where a clip has no shard, or a place that cannot be."""
+        shards = selection.codes("shard")
+        path = selection.index.path
+        if (shards.codes < 0).any():
+            raise IndexFault(f"{path}: clips without a tar; build the dataset with --formats webdataset,parquet")
+        selection.index.check(selection.rows)
+        offset, length = (selection.index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
+        hashes = selection.index.column("mp4_sha256").take(pa.array(selection.rows))
+        return cls(shards.codes, shards.words, offset, length, hashes)
+
+
+class ClipReader:
+    """Reads clips of a selection by position. It can be pickled and shared between threads and processes.
+
+    Args:
+        labels: names of labels to give with each clip. Words become codes into `words`, `aus` the peak intensity of
+            each AU, (18,) float32, in the order of `schema.AUS`; numbers float32.
+        check: whether a video's bytes are compared with their SHA-256 in the index.
+
+    Raises:
+        IndexFault: the index speaks of places or events that cannot be. ValueError: a label that there is not.
+    """
+
+    def __init__(
+        self,
+        selection: Selection,
+        view: View,
+        *,
+        labels: Sequence[str] = (),
+        check: bool = False,
+        cache: WindowCacheSettings | None = None,
+    ) -> None:
+        self.view = view
+        self.store: Store = selection.index.store
+        self.places = Places.of(selection)
+        self.rows = selection.rows
+        self._check = check
+        self._keys: pa.Array = selection.index.column("key").take(pa.array(selection.rows))
+        self._events = np.stack([selection.index.integers(name)[selection.rows] for name in EVENT_COLUMNS], axis=1)
+        self._fps = selection.numbers("fps")
+        coded: dict[str, Codes] = {name: selection.codes(name) for name in labels if _is_words(name)}
+        self.words: Mapping[str, tuple[str, ...]] = {name: codes.words for name, codes in coded.items()}
+        self.labels: Mapping[str, NDArray[Any]] = {name: _label(selection, name, coded) for name in labels}
+        self._windows = None if cache is None else WindowCache.open(cache, selection, view, len(self))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def key(self, position: int) -> str:
+        """The clip's key."""
+        return str(self._keys[position].as_py())
+
+    def event(self, position: int) -> Event:
+        """When the clip's expression happens."""
+        onset, apex, offset, frames = self._events[position].tolist()
+        return Event(onset, apex, offset, frames, float(self._fps[position]))
+
+    def length(self, position: int) -> int:
+        """Frames that the view's window has in this clip."""
+        window = self.view.window
+        return window.frames or len(window.indices(self.event(position))[0])
+
+    def fault(self, position: int, reason: object) -> SampleFault:
+        """The error that names a clip and what is wrong with it."""
+        return SampleFault(self.places.shards[self.places.shard[position]], self.key(position), str(reason))
+
+    def fetch(self, positions: Sequence[int]) -> list[bytes | SampleFault | None]:
+        """The bytes of some clips, in few requests; None for a clip whose window is in the cache.
+
+        A clip that cannot be read gives its fault in its place.
+        """
+        answers: list[bytes | SampleFault | None] = [None] * len(positions)
+        by_shard: dict[int, list[int]] = {}
+        for slot, position in enumerate(positions):
+            if self._windows is None or position not in self._windows:
+                by_shard.setdefault(int(self.places.shard[position]), []).append(slot)
+        for shard, slots in by_shard.items():
+            chosen = [positions[slot] for slot in slots]
+            ranges = [(int(self.places.offset[p]), int(self.places.length[p])) for p in chosen]
+            hashes = [self.places.sha256[p].as_py() for p in chosen] if self._check else None
+            try:
+                read: Sequence[bytes | StorageError] = self.store.read_each(
+                    self.places.shards[shard], ranges, sha256=hashes
+                )
+            except StorageError as error:
+                read = [error] * len(chosen)
+            for slot, position, answer in zip(slots, chosen, read, strict=True):
+                answers[slot] = self.fault(position, answer) if isinstance(answer, StorageError) else answer
+        return answers
+
+    def read(
+        self, position: int, data: bytes | SampleFault | None = None, out: NDArray[np.uint8] | None = None
+    ) -> Clip:
+        """The window of a clip.
+
+        Args:
+            data: what `fetch` gave, where it was asked. out: see `read_frames`.
+
+        Raises:
+            SampleFault: the clip cannot be read.
+        """
+        if isinstance(data, SampleFault):
+            raise data
+        event = self.event(position)
+        if self._windows is not None and (found := self._windows.read(position, event, self.view, out)) is not None:
+            return found
+        if data is None:
+            (data,) = self.fetch([position])
+            if isinstance(data, SampleFault):
+                raise data
+        if data is None:  # another process took the window out of the cache in between
+            raise self.fault(position, "its window vanished from the cache")
+        try:
+            clip = read_frames(data, event, self.view, out)
+        except VideoFault as error:
+            raise self.fault(position, error) from error
+        if self._windows is not None:
+            self._windows.write(position, clip)
+        return clip
+
+
+def _is_words(name: str) -> bool:
+    if name not in FIELD or FIELD[name] not in LABELS:
+        raise ValueError(f"no label {name!r}; there are {', '.join(field.name for field in LABELS)}")
+    return bool(pa.types.is_string(FIELD[name].kind))
+
+
+def _label(selection: Selection, name: str, coded: Mapping[str, Codes]) -> NDArray[Any]:
+    if name in coded:
+        return coded[name].codes.astype(np.int64)
+    if name == "aus":
+        return np.stack([selection.index.au_intensity(au)[selection.rows] for au in AUS], axis=1)
+    return selection.numbers(name).astype(np.float32)

@@ -38,11 +38,7 @@ class LeakageReport:
 
     def __str__(self) -> str:
         rows = [(field, *(f"{count:,}" for count in counts)) for field, counts in self.distinct.items()]
-        notes = [
-            f"{count:,} clips have no {field}: nothing is known of them"
-            for field, count in self.unknown.items()
-            if count
-        ]
+        notes = [f"without {field}, so that nothing is known: {n:,} clips" for field, n in self.unknown.items() if n]
         return "\n".join([text_table(("in one split only", *self.splits), rows), *notes])
 
 
@@ -51,7 +47,10 @@ def check_leakage(
 ) -> LeakageReport:
     """Check that no two splits share a word of the given fields, also where they are of different datasets.
 
-    A clip without a word (a drawn face has no portrait file) cannot be compared; the report counts those.
+    Clips without a word cannot be compared; the report counts them.
+
+    Args:
+        by: fields to compare. `counterfactual_group` is another one to think of: those clips share a program.
 
     Raises:
         LeakageError: naming what stands in which splits.
@@ -67,7 +66,7 @@ def check_leakage(
     found = {field: where for field, where in shared.items() if where}
     if found:
         told = "; ".join(_told(field, where) for field, where in found.items())
-        raise LeakageError(f"{told}; split them again, e.g. by holdout(selection, by={next(iter(found))!r})", found)
+        raise LeakageError(f"{told}; split again, as holdout(selection, by={tuple(by)}) does", found)
     return LeakageReport(tuple(named), distinct, unknown)
 
 
@@ -172,9 +171,11 @@ class SplitReport:
                     [(d.field, d.word, d.split, percent(d.share, 1), percent(d.overall, 1)) for d in self.worst],
                 )
             )
-        lines.append(
-            f"{self.scarce:,} of {self.strata:,} strata have fewer {self.by}s than there are splits ({len(self.sizes)})"
-        )
+            strata = " × ".join(deviation.field for deviation in self.worst)
+            lines.append(
+                f"{self.scarce:,} of {self.strata:,} strata ({strata}) have fewer {self.by}s than there are splits "
+                f"({len(self.sizes)}), so that not every split has them"
+            )
         return "\n".join(lines)
 
 
@@ -219,10 +220,11 @@ def split_report(
 def _deviation(
     field: str, words: tuple[str, ...], codes: NDArray[np.int32], which: NDArray[np.int64], names: tuple[str, ...]
 ) -> Deviation:
-    told = ("not labeled", *words)
-    cells = (codes.astype(np.int64) + 1) * len(names) + which
+    told = (*words, "not labeled")
+    cells = np.where(codes < 0, len(words), codes).astype(np.int64) * len(names) + which
     counts = np.bincount(cells, minlength=len(told) * len(names)).reshape(len(told), len(names))
     shares = counts / np.maximum(counts.sum(axis=0), 1)
     overall = counts.sum(axis=1) / max(counts.sum(), 1)
-    word, split = np.unravel_index(np.argmax(np.abs(shares - overall[:, None])), counts.shape)
+    off = np.where(overall[:, None] > 0, np.abs(shares - overall[:, None]), -1.0)  # only words that occur
+    word, split = np.unravel_index(np.argmax(off), off.shape)
     return Deviation(field, told[word], names[split], float(shares[word, split]), float(overall[word]))

@@ -16,6 +16,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.index import Codes
 from equime_loader.selection import Selection
 from equime_loader.split_checks import STRATIFY, LeakageError, LeakageReport, SplitReport, check_leakage, split_report
 from equime_loader.stratify import apportion, dense, divide
@@ -37,6 +38,7 @@ __all__ = [
     "split_report",
 ]
 
+By = str | Sequence[str]
 SIZES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
 
 
@@ -88,34 +90,35 @@ def holdout(
     selection: Selection,
     sizes: Mapping[str, float] = SIZES,
     *,
-    by: str = "subject",
+    by: By = "subject",
     stratify: Sequence[str] = STRATIFY,
     seed: int = 0,
 ) -> dict[str, Selection]:
     """Divide a selection into named splits that share no subject, each with the strata of the whole.
 
     Sizes are met to the subject, shares by largest remainder with at least one subject each; what that makes of each
-    split stands in its last step. Equal selections and seeds give equal splits.
+    split stands in its last step. Equal clips and seeds give equal splits, in whatever order the clips come.
 
     Args:
         sizes: by name, all shares (floats) or all counts (ints) of subjects. What they leave over is in no split.
-        by: field whose words are kept together.
+        by: field whose words are kept together. Of several fields, such as `("subject", "counterfactual_group")`,
+            clips that are linked by any stay together, and sizes count those groups.
         stratify: fields whose words, alone, by twos and all crossed, are spread evenly.
 
     Raises:
         ValueError: sizes that cannot be met, or a clip without a word in `by`.
     """
-    groups, words = _groups(selection, by)
-    counts = _group_counts(sizes, len(words), by)
-    rest = len(words) - sum(counts)
-    part_of = divide(groups, [selection.codes(name).codes for name in stratify], [*counts, rest], seed=seed)
+    groups, count = _groups(selection, by)
+    counts = _group_counts(sizes, count, _noun(by))
+    parts = [*counts, count - sum(counts)]
+    part_of = divide(groups, [selection.codes(name).codes for name in stratify], parts, seed=seed)
     clip_part, splits = part_of[groups], {}
     for part, (name, size) in enumerate(sizes.items()):
         chosen = clip_part == part
         asked = f"{size:,}" if isinstance(size, Integral) else percent(size, 1)
-        got, clips = percent(counts[part], len(words)), percent(int(chosen.sum()), len(chosen))
+        got, clips = percent(counts[part], count), percent(int(chosen.sum()), len(chosen))
         step = (
-            f"holdout by {by}, seed {seed}: {name}, {counts[part]:,} of {len(words):,} {by}s "
+            f"holdout, seed {seed}: {name}, {counts[part]:,} of {count:,} {_noun(by)} "
             f"({got}, asked {asked}), {clips} of the clips"
         )
         splits[name] = selection.narrowed(chosen, step, seed=seed)
@@ -123,7 +126,7 @@ def holdout(
 
 
 def k_fold(
-    selection: Selection, folds: int, *, by: str = "subject", stratify: Sequence[str] = STRATIFY, seed: int = 0
+    selection: Selection, folds: int, *, by: By = "subject", stratify: Sequence[str] = STRATIFY, seed: int = 0
 ) -> Folds:
     """Cross-validation in which each subject is tested once; the folds differ by one subject at most.
 
@@ -132,13 +135,13 @@ def k_fold(
     Raises:
         ValueError: fewer than two folds, fewer subjects than folds, or a clip without a word in `by`.
     """
-    groups, words = _groups(selection, by)
-    if not 2 <= folds <= len(words):
-        raise ValueError(f"{folds=} must lie within 2..{len(words)}, the {by}s in the selection")
-    sizes = apportion([1.0] * folds, len(words))
+    groups, count = _groups(selection, by)
+    if not 2 <= folds <= count:
+        raise ValueError(f"{folds=} must be at least 2 and at most {count}, the {_noun(by)} of the selection")
+    sizes = apportion([1.0] * folds, count)
     part_of = divide(groups, [selection.codes(name).codes for name in stratify], sizes, seed=seed)
     names = tuple(f"fold {number} of {folds}" for number in range(1, folds + 1))
-    return Folds(selection, part_of[groups], names, f"{folds} folds by {by}, seed {seed}")
+    return Folds(selection, part_of[groups], names, f"{folds} folds of {_noun(by)}, seed {seed}")
 
 
 def leave_one_subject_out(selection: Selection, *, by: str = "subject") -> Folds:
@@ -160,41 +163,64 @@ def leave_one_dataset_out(selection: Selection, *, by: str = "source") -> Folds:
 
 
 def _leave_one_out(selection: Selection, by: str) -> Folds:
-    groups, words = _groups(selection, by)
-    if len(words) < 2:
-        raise ValueError(f"{by}={words[0]!r} in all {len(selection)} clips: leaving one out needs at least two")
+    groups, count = _groups(selection, by)
+    label = selection.codes(by)
+    words = tuple(label.words[code] for code in np.unique(label.codes))
+    if count < 2:
+        raise ValueError(f"{by}={words[0]!r} in all {len(selection)} clips; leaving one out needs at least two {by}s")
     return Folds(selection, groups, words, f"leave one {by} out")
 
 
-def _groups(selection: Selection, by: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Group of each clip, without gaps, and the groups' words."""
-    codes = selection.codes(by)
-    if not len(codes.codes):
+def _noun(by: By) -> str:
+    return f"{by}s" if isinstance(by, str) else "groups"
+
+
+def _groups(selection: Selection, by: By) -> tuple[NDArray[np.int64], int]:
+    """Group of each clip, without gaps, and how many there are."""
+    first, *others = (by,) if isinstance(by, str) else by
+    label = selection.codes(first)
+    if not len(label.codes):
         raise ValueError("the selection is empty; there is nothing to split")
-    if nulls := int((codes.codes < 0).sum()):
-        raise ValueError(
-            f"{by!r} is null in {nulls} of {len(codes.codes)} clips; narrow the selection to those with it"
-        )
-    groups, _ = dense(codes.codes, len(codes.words))
-    return groups, tuple(codes.words[code] for code in np.unique(codes.codes))
+    if nulls := int((label.codes < 0).sum()):
+        raise ValueError(f"{first!r} is null in {nulls} of {len(label.codes)} clips; leave those out of the selection")
+    if not others:
+        return dense(label.codes, len(label.words))
+    linked = _linked(label, [selection.codes(name) for name in others])
+    return dense(linked[label.codes], len(label.words))
 
 
-def _group_counts(sizes: Mapping[str, float], groups: int, by: str) -> list[int]:
+def _linked(first: Codes, others: Sequence[Codes]) -> NDArray[np.int64]:
+    """Group of each word of a label, where words are linked whose clips share a word of another label."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    base, ends = len(first.words), []
+    for other in others:
+        known = other.codes >= 0
+        ends.append(np.stack([first.codes[known].astype(np.int64), base + other.codes[known].astype(np.int64)]))
+        base += len(other.words)
+    links = np.concatenate(ends, axis=1)
+    _, group = connected_components(coo_array((np.ones(links.shape[1], np.int8), links), (base, base)), directed=False)
+    found: NDArray[np.int64] = group[: len(first.words)].astype(np.int64)
+    return found
+
+
+def _group_counts(sizes: Mapping[str, float], groups: int, noun: str) -> list[int]:
     """Groups of each split, as `holdout` says."""
     told = "sizes={" + ", ".join(f"{name!r}: {size}" for name, size in sizes.items()) + "}"
     whole = [isinstance(size, Integral) and not isinstance(size, bool) for size in sizes.values()]
     if not sizes or any(whole) != all(whole):
-        raise ValueError(f"{told} must be all shares (floats) or all counts of {by}s (ints), at least one of them")
+        raise ValueError(f"{told} must be all shares (floats) or all counts of {noun} (ints), at least one of them")
     for name, size in sizes.items():
         if not 0 < size < np.inf:
             raise ValueError(f"sizes[{name!r}]={size} must be above 0")
     total = sum(sizes.values())
     if all(whole):
         if total > groups:
-            raise ValueError(f"{told} ask for {total} {by}s, the selection has {groups}")
+            raise ValueError(f"{told} ask for {total} {noun}, the selection has {groups}")
         return [int(size) for size in sizes.values()]
     if total > 1 + 1e-9:
-        raise ValueError(f"{told} add up to {total:g}, shares must add up to at most 1")
+        raise ValueError(f"{told} add up to {total:g}; shares must add up to at most 1")
     if groups < len(sizes):
-        raise ValueError(f"{told} need at least {len(sizes)} {by}s, the selection has {groups}")
+        raise ValueError(f"{told} need at least {len(sizes)} {noun}, the selection has {groups}")
     return apportion(list(sizes.values()), max(len(sizes), round(total * groups)))

@@ -6,16 +6,22 @@ from collections.abc import Iterable, Sequence
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows under a header, in aligned columns: the first to the left, the others to the right."""
-    lines = [list(header), *map(list, rows)]
+    """Rows under a header, in aligned columns: words to the left, numbers to the right."""
+    body = list(map(list, rows))
+    lines = [list(header), *body]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = [bool(body) and all(_is_number(cell) for cell in column) for column in zip(*body, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right or [False] * len(header), strict=True)
         ).rstrip()
         for line in lines
     )
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("", "–", "-") or cell.lstrip("+-−≥≤<>[( ")[:1].isdigit() or cell.lstrip("-−") in ("nan", "inf")
 
 
 def percent(part: float, whole: float, digits: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -257,16 +258,21 @@ def _scarce(cells: _Cells) -> str:
 
 
 def _binding(cells: _Cells, balance: Balance) -> tuple[str, ...]:
-    """Words whose cells are all used up, then cells that are used up besides."""
+    """What is used up, in as few words as will do: whole words first, then words crossed by twos, down to cells."""
     left, found = balance.binding.copy(), []
-    for which, (name, words) in enumerate(cells.words.items()):
-        for code, word in enumerate(words):
-            mine = cells.codes[:, which] == code
-            alone = mine.sum() == 1 and len(cells.words) > 1  # then the cell itself says more
-            if balance.binding[mine].all() and not alone:
-                found.append(f"{name}={word} ({cells.counts[mine].sum():,})")
+    names, words = tuple(cells.words), tuple(cells.words.values())
+    for size in range(1, len(names) + 1):
+        for chosen in map(list, itertools.combinations(range(len(names)), size)):
+            crossing, count = cells_of(list(cells.codes[:, chosen].T), len(cells.counts))
+            free = np.bincount(crossing[~balance.binding], minlength=count) > 0
+            fresh = np.bincount(crossing[left], minlength=count) > 0
+            for which in np.flatnonzero(fresh & ~free):
+                mine = crossing == which
+                codes = cells.codes[mine.argmax(), chosen]
+                told = CROSS.join(f"{names[a]}={words[a][code]}" for a, code in zip(chosen, codes, strict=True))
+                found.append(f"{told} ({cells.counts[mine].sum():,})")
                 left[mine] = False
-    return (*found, *(f"{cells.told(cells.codes[cell])} ({cells.counts[cell]:,})" for cell in np.flatnonzero(left)))
+    return tuple(found)
 
 
 def _drawn(

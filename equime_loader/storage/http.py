@@ -126,14 +126,8 @@ class HttpSource(Source):
                 answer = await self._answer(response, start, length)
                 elsewhere = response.history and response.url.origin() != response.history[0].url.origin()
                 return answer, str(response.url) if elsewhere else None
-        except TimeoutError:
-            return Failure(f"no answer in time (timeout_s={self._timeout_s:g})", again=True), None
-        except aiohttp.ClientPayloadError:
-            return Failure("the connection was cut in the middle of the answer", again=True), None
-        except aiohttp.InvalidURL:
-            return Failure("is no URL that can be asked for", again=False), None
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            return Failure(_named(error), again=not isinstance(error, aiohttp.TooManyRedirects)), None
+            return _failed(error, self._timeout_s), None
 
     async def _answer(self, response: aiohttp.ClientResponse, start: int, length: int) -> bytes | Failure:
         if failure := self.refusal(response.status, response.headers):
@@ -209,8 +203,19 @@ async def _cut_out(response: aiohttp.ClientResponse, start: int, length: int) ->
     return b"".join(pieces)
 
 
-def _named(error: Exception) -> str:
-    """A network error for people: its kind and the system's word for it, never the request with its headers."""
-    cause = getattr(error, "os_error", error)
-    said = getattr(cause, "strerror", None) or ""
-    return one_line(f"{type(error).__name__}{f', {said}' if said else ''}")
+def _failed(error: Exception, timeout_s: float) -> Failure:
+    """A request that brought no answer, for people: never with the request itself, whose headers hold the token."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.TooManyRedirects):
+        return Failure("leads to no address that can be asked", again=False)
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (TimeoutError, f"no answer in time (timeout_s={timeout_s:g})"),
+        (aiohttp.ClientPayloadError, "the connection was cut in the middle of the answer"),
+        (aiohttp.ClientResponseError, "the answer is no HTTP"),
+        (aiohttp.ClientConnectorError, "cannot connect"),
+        (aiohttp.ClientConnectionError, "the connection was closed without an answer"),
+    )
+    said = next((text for kind, text in kinds if isinstance(error, kind)), type(error).__name__)
+    why = getattr(getattr(error, "os_error", error), "strerror", None)
+    return Failure(one_line(f"{said} ({why})" if why else said), again=True)

@@ -24,7 +24,7 @@ STALL_S = 5.0  # how long a server that does not answer keeps silent; tests are 
 
 @dataclass
 class Request:
-    """One request as it came, and what was sent for it."""
+    """One request as it came, header names in lower case, and what was sent for it."""
 
     path: str
     start: int | None
@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = unquote(parts.path).lstrip("/")
         start, _, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
         span = int(start) if start else None, int(end) + 1 if end else None
-        request = Request(path, *span, dict(self.headers.items()), parts.query)
+        request = Request(path, *span, {name.lower(): value for name, value in self.headers.items()}, parts.query)
         fault = self.server.seen(request)
         self.request_seen = request
         try:
@@ -269,7 +269,7 @@ class HubServer(RangeServer):
         self.tokens, self.name, self.private = tokens, name, False
 
     def answer(self, request: Request) -> Answer:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         standing = self.tokens.get(token, "nobody")
         if self.private and standing != "approved":
             return refused(401 if standing == "nobody" else 404, "RepoNotFound", "Repository not found")

@@ -158,18 +158,23 @@ class HttpSource(Source):
         if status in (404, 410) and headers.get("X-Error-Code") != "RepoNotFound":
             return Failure("no such file (HTTP 404)", again=False, error=MissingError)
         if status in (401, 403, 404):
-            return Failure(self.access(status, headers.get("X-Error-Message", "")), again=False, error=AccessError)
+            return self.closed(status, headers)
         return Failure(f"HTTP {status}", again=False)
 
-    def access(self, status: int, said: str) -> str:
+    def closed(self, status: int, headers: Mapping[str, str]) -> Failure:
         """Why a dataset is closed and how it is opened, in one line."""
+        said = headers.get("X-Error-Message", "")
         said = one_line(said.replace(self._token.secret, "***") if self._token else said)
+        what = (
+            "no such dataset, or access refused" if headers.get("X-Error-Code") == "RepoNotFound" else "access refused"
+        )
         login = "the token that was sent is not enough" if self._token else "no token was sent"
-        return (
-            f"access refused (HTTP {status}; {login}); ask for access at {self._page} (a request may be pending until "
-            "its owners decide), then log in with `hf auth login` or pass token=..."
+        reason = (
+            f"{what} (HTTP {status}; {login}); ask for access at {self._page} (a request may be pending until its "
+            "owners decide), then log in with `hf auth login` or pass token=..."
             f"{f'; the server says: {said}' if said else ''}"
         )
+        return Failure(reason, again=False, error=AccessError)
 
 
 async def _read(response: aiohttp.ClientResponse, length: int) -> bytes | Failure:

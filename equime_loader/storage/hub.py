@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-from equime_loader.storage.errors import AccessError, Failure, MissingError
+from equime_loader.storage.errors import Failure, MissingError
 from equime_loader.storage.http import HttpSource
 from equime_loader.storage.paths import check_path
 from equime_loader.storage.retry import AGAIN, Retries, persist
@@ -109,8 +109,7 @@ def _commit(
     except RevisionNotFoundError:
         return Failure(f"no revision {repository.revision!r}", again=False, error=MissingError)
     except RepositoryNotFoundError as error:  # a gated repository's error is one of these
-        status, headers = _answered(error)
-        return Failure(refusals.access(status, headers.get("X-Error-Message", "")), again=False, error=AccessError)
+        return refusals.closed(*_answered(error))
     except HfHubHTTPError as error:
         status, headers = _answered(error)
         return refusals.refusal(status, headers) or Failure(f"HTTP {status}", again=status in AGAIN)

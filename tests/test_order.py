@@ -29,7 +29,8 @@ from equime_loader.order import (
     rank_share,
     state_dict,
 )
-from equime_loader.order.keys import by_group, keys_of, purpose_key, splitmix64, unit
+from equime_loader.order.division import Ends
+from equime_loader.order.keys import by_group, keys_of, purpose_key, ranked, splitmix64, unit
 
 Integers = NDArray[np.int64]
 some = settings(deadline=None, max_examples=60)
@@ -154,7 +155,7 @@ def test_a_part_keeps_the_order_of_the_whole(n: int, seed: int, epoch: int, data
     assert kept[epoch_order(Order(rows=kept, seed=seed), epoch)].tolist() == whole[np.isin(whole, kept)].tolist()
 
 
-GOLDEN = {
+GOLDEN: dict[str, tuple[Sampling, int | None, list[int]]] = {
     "uniform": (Uniform(), None, [15, 1, 12, 14, 7, 13, 2, 5, 11, 8, 4, 3, 16, 0, 9, 6, 19, 18, 10, 17]),
     "balanced": (
         Balanced(np.arange(20) % 7 // 3),
@@ -191,6 +192,13 @@ def test_golden_keys() -> None:
     assert purpose_key("place", 7, 3) == 3398089165791900816
     drawn = unit(keys_of(np.arange(10_000), "unit"))
     assert drawn.min() >= 0 and drawn.max() < 1 and abs(drawn.mean() - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("different", [3, 10**12])
+def test_ranks_are_those_of_a_stable_sort(different: int) -> None:
+    keys = np.random.default_rng(0).integers(0, different, 5000, dtype=np.uint64)
+    for values in (keys, keys / different):
+        assert np.array_equal(ranked(values), np.argsort(values, kind="stable"))
 
 
 def test_groups_stay_together_and_are_shuffled_within() -> None:
@@ -422,9 +430,9 @@ def test_batches_are_taken_by_number_as_workers_do() -> None:
 
 
 @pytest.mark.parametrize("ends", ENDS)
-def test_a_hundred_stops_and_resumes_lose_nothing_and_repeat_nothing(ends: str) -> None:
+def test_a_hundred_stops_and_resumes_lose_nothing_and_repeat_nothing(ends: Ends) -> None:
     """At random points, each time with other ranks and another batch size, over as many epochs as it takes."""
-    rng = np.random.default_rng(ENDS.index(ends))  # type: ignore[arg-type]
+    rng = np.random.default_rng(ENDS.index(ends))
     codes, shards = rng.integers(0, 5, 1013), np.arange(1013) // 40
     order = Order(rows=np.arange(1013), seed=4, sampling=Balanced(codes), shards=shards, window=300)
     position, stops = Position(), 0
@@ -537,7 +545,7 @@ def test_an_order_names_what_is_wrong(change: dict[str, Any], message: str) -> N
 
 def test_samplings_name_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"codes must be one integer per sample, got float64 of shape \(2,\)"):
-        Balanced(np.array([0.0, 1.0]))  # type: ignore[arg-type]
+        Balanced(np.array([0.0, 1.0]))
     with pytest.raises(ValueError, match=r"codes must be >= 0, got 2 below \(samples without a label\); narrow"):
         Balanced(np.array([0, -1, -1]))
     with pytest.raises(ValueError, match=r"samples must be from 1 to 2147483647 or None, got 0"):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_loader.order.keys import by_group, keys_of, unit
+from equime_loader.order.keys import by_group, keys_of, ranked, unit
 
 Integers = NDArray[np.int64]
 
 
-def open_shards(shards: Integers, window: int) -> int:
+def open_shards(shards: NDArray[np.integer[Any]], window: int) -> int:
     """How many shards a window keeps open: the window in shards of mean size, at least two, at most all.
 
     shards: code of the shard of each sample, (n,) integers >= 0. window: in samples, >= 1.
@@ -25,7 +27,7 @@ def permuted(items: Integers, copies: Integers, counts: Integers, *purpose: str 
     items: distinct numbers >= 0 that the random draws belong to. copies: 0 for the first use of a sample, 1 for the
     second, …; counts: how often that sample is used in all. All (m,); so is what is returned, places 0 … m - 1.
     """
-    return np.argsort((copies + unit(keys_of(items, "place", *purpose))) / counts, kind="stable")
+    return ranked((copies + unit(keys_of(items, "place", *purpose))) / counts)
 
 
 def merged(items: Integers, copies: Integers, classes: Integers, *purpose: str | int) -> Integers:
@@ -42,10 +44,10 @@ def merged(items: Integers, copies: Integers, classes: Integers, *purpose: str |
     sizes = np.bincount(of)
     place = np.arange(len(items)) - (np.cumsum(sizes) - sizes)[of]
     time = (place + unit(keys_of(items, "time", *purpose))[order]) / sizes[of]
-    return order[np.argsort(time, kind="stable")]
+    return order[ranked(time)]
 
 
-def windowed(items: Integers, shards: Integers, lanes: int, *purpose: str | int) -> Integers:
+def windowed(items: Integers, shards: NDArray[np.integer[Any]], lanes: int, *purpose: str | int) -> Integers:
     """Shuffled so that never more than `lanes` shards are open (begun and not yet finished).
 
     items: as for `permuted`. shards: code >= 0 of each item's shard, of more than `lanes` shards.
@@ -60,7 +62,7 @@ def windowed(items: Integers, shards: Integers, lanes: int, *purpose: str | int)
     """
     codes, counts = np.arange(int(shards.max(initial=-1)) + 1), np.bincount(shards)
     codes = codes[counts > 0]
-    codes = codes[np.argsort(keys_of(codes, "shard", *purpose), kind="stable")]
+    codes = codes[ranked(keys_of(codes, "shard", *purpose))]
     turn = np.zeros(len(counts), np.int64)
     turn[codes] = np.arange(len(codes))
     order = by_group(turn[shards], keys_of(items, "place", *purpose))
@@ -71,7 +73,7 @@ def windowed(items: Integers, shards: Integers, lanes: int, *purpose: str | int)
     reach = np.minimum(len(codes) / (len(codes) - lanes), sizes)
     shift = unit(keys_of(items, "time", *purpose))[order] * reach[of]
     time = begin[of] + (place + shift) % sizes[of] / sizes[of] * (end - begin)[of]
-    return order[np.argsort(time, kind="stable")]
+    return order[ranked(time)]
 
 
 def _times(sizes: Integers, lanes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import index as as_int
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Order:
     index: str = ""
     shuffle: bool = True
     sampling: Sampling = field(default_factory=Uniform)
-    shards: NDArray[np.int64] | None = None
+    shards: NDArray[np.integer[Any]] | None = None
     window: int | None = None
 
     def __post_init__(self) -> None:
@@ -107,7 +108,7 @@ def epoch_order(order: Order, epoch: int) -> NDArray[np.int64]:
     return positions[permuted(items, copies, counts[positions], *purpose)]
 
 
-def _integers(name: str, values: NDArray[np.int64]) -> NDArray[np.int64]:
+def _integers(name: str, values: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     given = np.asarray(values)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise ValueError(f"{name} must be one integer per sample, got {given.dtype} of shape {given.shape}")

@@ -7,6 +7,7 @@ derived from the purpose. No key depends on how many others are drawn, or in whi
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,17 @@ def unit(keys: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def ranked(values: NDArray[np.uint64] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places of the values from the smallest to the largest, equal ones in their own order.
+
+    What ``np.argsort(kind="stable")`` gives, at a quarter of its time: among random values hardly two are equal, and
+    only then does the kind of sort matter.
+    """
+    order = np.argsort(values)
+    arranged = values[order]
+    return np.argsort(values, kind="stable") if np.any(arranged[1:] == arranged[:-1]) else order
+
+
 def by_group(groups: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Positions sorted by group, in random order (that of the keys) within each group.
 
@@ -49,10 +61,10 @@ def by_group(groups: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.
     """
     bits = np.uint64(int(groups.max(initial=0)).bit_length())
     if not bits:
-        return np.argsort(keys, kind="stable")
-    return np.argsort((groups.astype(np.uint64) << (np.uint64(64) - bits)) | (keys >> bits), kind="stable")
+        return ranked(keys)
+    return ranked((groups.astype(np.uint64) << (np.uint64(64) - bits)) | (keys >> bits))
 
 
-def digest(values: NDArray[np.int64] | NDArray[np.float64]) -> str:
+def digest(values: NDArray[np.integer[Any] | np.floating[Any]]) -> str:
     """sha256 of the values, the same on every platform."""
     return hashlib.sha256(values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()

@@ -7,11 +7,12 @@ it should be, rounded down or up.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_loader.order.keys import GOLDEN, WORD, by_group, digest, keys_of, purpose_key
+from equime_loader.order.keys import GOLDEN, WORD, by_group, digest, keys_of, purpose_key, ranked
 
 SHARES = 1 << 62  # a sample's share of all weights is held as an integer out of this many
 
@@ -47,7 +48,7 @@ class Balanced:
     sample out for longer than one round takes.
     """
 
-    codes: NDArray[np.int64]
+    codes: NDArray[np.integer[Any]]
     samples: int | None = None
     classes: NDArray[np.int64] = field(init=False, repr=False)  # the codes that occur, ascending
     numbers: NDArray[np.int64] = field(init=False, repr=False)  # of each sample's class among them, (n,)
@@ -76,7 +77,7 @@ class Balanced:
         """How often each row occurs in the epoch, (n,) int64."""
         many, length, sizes = len(self.classes), self.length(len(rows)), np.bincount(self.numbers)
         turn = np.empty(many, np.int64)
-        turn[np.argsort(keys_of(self.classes, "turns", seed), kind="stable")] = np.arange(many)
+        turn[ranked(keys_of(self.classes, "turns", seed))] = np.arange(many)
         before, after = ((at * length + many - 1 - turn) // max(1, many) for at in (epoch, epoch + 1))
         circle = by_group(self.numbers, keys_of(rows, "circle", seed))
         of = self.numbers[circle]  # class of each place of the circles, which lie one after another
@@ -104,7 +105,7 @@ class Weighted:
     the line evenly after any number of epochs.
     """
 
-    weights: NDArray[np.float64]
+    weights: NDArray[np.floating[Any] | np.integer[Any]]
     samples: int | None = None
 
     def __post_init__(self) -> None:
@@ -130,9 +131,10 @@ class Weighted:
         """How often each row occurs in the epoch, (n,) int64."""
         if not len(rows):
             return np.zeros(0, np.int64)
-        line = np.argsort(keys_of(rows, "line", seed), kind="stable")
+        line = ranked(keys_of(rows, "line", seed))
         scaled = self.weights / self.weights.max()
-        ends = np.cumsum(np.rint(scaled[line] / scaled.sum() * SHARES).astype(np.int64))
+        # A sum in order, and not in the blocks that suit a processor, is the same on every platform.
+        ends = np.cumsum(np.rint(scaled[line] / np.cumsum(scaled)[-1] * SHARES).astype(np.int64))
         whole, length = int(ends[-1]), self.length(len(rows))
         gap, over = divmod(whole, length)
         moved = (purpose_key("comb", seed) + epoch * GOLDEN) % WORD  # in 2^-64 of the distance between two teeth

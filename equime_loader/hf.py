@@ -28,13 +28,13 @@ def _features(config: str) -> datasets.Features:
     if config == "metadata":
         return features((*LABELS, *LOCATION))
     columns = features(FIELDS)
-    if not _torchcodec_works():
+    if not torchcodec_works():
         # `datasets` decodes with torchcodec only. Without it samples carry the bytes, which `read_video` decodes.
         columns[VIDEO] = datasets.Video(decode=False)
     return columns
 
 
-def _torchcodec_works() -> bool:
+def torchcodec_works() -> bool:
     """Whether torchcodec is installed and finds the system's FFmpeg libraries."""
     if importlib.util.find_spec("torchcodec") is None:
         return False

@@ -101,6 +101,9 @@ class Index:
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
+    def __reduce__(self) -> tuple[type[Index], tuple[Store]]:
+        return Index, (self.store,)
+
     def __repr__(self) -> str:
         return f"Index({self.root!r}: {len(self):,} clips)"
 

@@ -132,10 +132,8 @@ class PlaneStack:
 
 
 def _luma_table(matrix: NDArray[np.float32]) -> Picture:
-
     black = -(matrix[0, 3] + 128 * matrix[0, 2]) / matrix[0, 0]
-    table = np.clip(np.rint((np.arange(256) - black) * matrix[0, 0]), 0, 255).astype(np.uint8)
-    return table
+    return np.asarray(np.clip(np.rint((np.arange(256) - black) * matrix[0, 0]), 0, 255), np.uint8)
 
 
 def scale_rgb(frames: Picture, scaling: Scaling, out: Picture | None = None) -> Picture:

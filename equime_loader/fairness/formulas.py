@@ -108,6 +108,13 @@ def _complete(confusion: Floats, criterion: Floats) -> Floats:
     return np.where((confusion.sum(axis=(-2, -1)) > 0).all(axis=-1), criterion, np.nan)
 
 
+def _occurring(confusion: Floats) -> NDArray[np.bool_]:
+    """Which classes any clip of any group has or is called: (..., G, C, C) to (..., C)."""
+    counts = confusion.sum(axis=-3)
+    occurring: NDArray[np.bool_] = counts.sum(axis=-1) + counts.sum(axis=-2) > 0
+    return occurring
+
+
 def equal_opportunity(confusion: ArrayLike) -> Floats:
     """Mean over classes of the groups' largest minus least recall: (..., G, C, C) to (...), 0 (fair) to 1."""
     counts = np.asarray(confusion, np.float64)
@@ -118,11 +125,12 @@ def equalized_odds(confusion: ArrayLike) -> Floats:
     """Mean over (true, predicted) of the groups' largest minus least P(ŷ = j | y = i): (..., G, C, C) to (...).
 
     0 (fair) to 1. With two classes, the mean of the gaps of true and false positive rate; fairlearn's
-    `equalized_odds_difference` with `agg="mean"`.
+    `equalized_odds_difference` with `agg="mean"`. A class that no clip has or is called is left out.
     """
     counts = np.asarray(confusion, np.float64)
     spread = _spread(_ratio(counts, counts.sum(axis=-1, keepdims=True)), -3)
-    return _complete(counts, _mean(spread.reshape(*spread.shape[:-2], -1)))
+    known = np.where(_occurring(counts)[..., None, :], spread, np.nan)
+    return _complete(counts, _mean(known.reshape(*known.shape[:-2], known.shape[-1] ** 2)))
 
 
 def demographic_parity(confusion: ArrayLike) -> Floats:
@@ -133,8 +141,7 @@ def demographic_parity(confusion: ArrayLike) -> Floats:
     frequency differ in it even where every prediction is right. A class that no clip has or is called is left out.
     """
     counts = np.asarray(confusion, np.float64)
-    occurs = (counts.sum(axis=-1) + counts.sum(axis=-2)).sum(axis=-2) > 0
-    return _complete(counts, _mean(np.where(occurs, _spread(selection_rate(counts), -2), np.nan)))
+    return _complete(counts, _mean(np.where(_occurring(counts), _spread(selection_rate(counts), -2), np.nan)))
 
 
 def disparate_impact_by_class(confusion: ArrayLike) -> Floats:

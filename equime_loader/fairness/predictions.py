@@ -74,23 +74,7 @@ class Predictions:
         Raises:
             PredictionsFault: values of different lengths, null labels, an unknown class, or more than the bounds allow.
         """
-        columns = {"y_true": _column("y_true", y_true), "y_pred": _column("y_pred", y_pred)}
-        columns["subjects"] = _column("subjects", subjects)
-        columns |= {name: _column(name, values) for name, values in groups.items()}
-        lengths = {name: len(column) for name, column in columns.items()}
-        if len(set(lengths.values())) > 1:
-            said = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-            raise PredictionsFault(f"every array must hold one value per clip, got {said}")
-        if not 0 < len(columns["y_true"]) <= MAX_CLIPS:
-            raise PredictionsFault(f"y_true holds {len(columns['y_true']):,} clips, expected 1 to {MAX_CLIPS:,}")
-        for name in ("y_true", "y_pred", "subjects"):
-            if columns[name].null_count:
-                row = pc.index(columns[name].is_null(), True).as_py()
-                raise PredictionsFault(f"{name}[{row}] is null; every clip needs one")
-        truth, predicted, names = _classes(columns["y_true"], columns["y_pred"], classes)
-        people = {subject: number for number, subject in enumerate(_words(columns["subjects"]))}
-        coded = {name: _groups(name, columns[name], values) for name, values in groups.items()}
-        return cls(truth, predicted, names, _recoded(columns["subjects"], people), coded)
+        return _checked({"y_true": y_true, "y_pred": y_pred, "subjects": subjects}, groups, classes)
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -106,6 +90,29 @@ class Predictions:
         if (size := int(np.prod([len(self.groups[name].words) for name in attributes]))) > MAX_GROUPS:
             raise PredictionsFault(f"{' and '.join(attributes)} make {size:,} groups, expected at most {MAX_GROUPS:,}")
         return crossed({name: self.groups[name] for name in attributes})
+
+
+def _checked(
+    required: Mapping[str, Values], groups: Mapping[str, Values], classes: Sequence[str] | None
+) -> Predictions:
+    """Predictions of the values of truth, prediction and subject, under the names that errors are to say."""
+    columns = {name: _column(name, values) for name, values in required.items()}
+    attributes = {name: _column(name, values) for name, values in groups.items()}
+    lengths = [(name, len(column)) for name, column in (*columns.items(), *attributes.items())]
+    if len({length for _, length in lengths}) > 1:
+        said = ", ".join(f"{name} {length:,}" for name, length in lengths)
+        raise PredictionsFault(f"every array must hold one value per clip, got {said}")
+    for name, column in columns.items():
+        if not 0 < len(column) <= MAX_CLIPS:
+            raise PredictionsFault(f"{name} holds {len(column):,} clips, expected 1 to {MAX_CLIPS:,}")
+        if column.null_count:
+            row = pc.index(column.is_null(), True).as_py()
+            raise PredictionsFault(f"{name}[{row}] is null; every clip needs one")
+    truth, predicted, subjects = columns.values()
+    names, numbers = _classes(truth, predicted, classes)
+    people = {subject: number for number, subject in enumerate(_words(subjects))}
+    coded = {name: _groups(name, attributes[name], values) for name, values in groups.items()}
+    return Predictions(_recoded(truth, numbers), _recoded(predicted, numbers), names, _recoded(subjects, people), coded)
 
 
 def _column(name: str, values: Values) -> pa.DictionaryArray:
@@ -142,24 +149,25 @@ def _recoded(column: pa.DictionaryArray, place: Mapping[Any, int]) -> NDArray[np
 
 def _classes(
     truth: pa.DictionaryArray, predicted: pa.DictionaryArray, classes: Sequence[str] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers of both columns, and the names of the classes."""
-    if pa.types.is_integer(truth.type.value_type) != pa.types.is_integer(predicted.type.value_type):
-        kinds = f"{truth.type.value_type} and {predicted.type.value_type}"
-        raise PredictionsFault(f"y_true and y_pred must both hold words, or both class numbers, got {kinds}")
+) -> tuple[tuple[str, ...], dict[Any, int]]:
+    """Names of the classes, and the class number of each value that may stand for one."""
+    kinds = [column.type.value_type for column in (truth, predicted)]
+    numbers = pa.types.is_integer(kinds[0])
+    if numbers != pa.types.is_integer(kinds[1]):
+        said = " and ".join(map(str, kinds))
+        raise PredictionsFault(f"truth and prediction must both be words, or both class numbers, got {said}")
     found = list(dict.fromkeys([*_words(truth), *_words(predicted)]))
-    numbers = pa.types.is_integer(truth.type.value_type)
-    if classes is None:
-        names = tuple(map(str, range(min(max(found), MAX_CLASSES) + 1))) if numbers else _ordered(found)
-    else:
+    if classes is not None:
         names = tuple(classes)
+    else:
+        names = tuple(map(str, range(min(max(found), MAX_CLASSES) + 1))) if numbers else _ordered(found)
     if len(set(names)) < len(names) or not 0 < len(names) <= MAX_CLASSES:
         raise PredictionsFault(f"classes has {len(names)} names, expected 1 to {MAX_CLASSES}, each once")
     place: dict[Any, int] = {code if numbers else name: code for code, name in enumerate(names)}
     if unknown := [word for word in found if word not in place]:
         wanted = f"a number from 0 to {len(names) - 1}" if numbers else f"one of {', '.join(names)}"
         raise PredictionsFault(f"class {str(unknown[0])[:80]!r} must be {wanted}")
-    return _recoded(truth, place), _recoded(predicted, place), names
+    return names, place
 
 
 def _ordered(found: Sequence[str]) -> tuple[str, ...]:
@@ -200,11 +208,10 @@ def read_predictions(
     try:
         table = _read(file, groups)
         keys = table[KEY].unify_dictionaries()
-        if keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
+        if keys.null_count or len(pc.unique(keys)) != len(keys):
             raise PredictionsFault("key must be given and unique in every row")
         attributes = {name: table[name] for name in table.column_names if name not in REQUIRED}
-        columns = (table[LABEL], table[PREDICTION])
-        return Predictions.of(*columns, subjects=table[SUBJECT], groups=attributes, classes=classes)
+        return _checked({name: table[name] for name in (LABEL, PREDICTION, SUBJECT)}, attributes, classes)
     except (PredictionsFault, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise PredictionsFault(f"{file}: {error}") from error
 

@@ -186,7 +186,7 @@ def test_bounds_of_rows_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read_predictions(path)
     monkeypatch.setattr(door, "MAX_CLIPS", 4)
     monkeypatch.setattr(door, "MAX_BYTES", 10)
-    with pytest.raises(PredictionsFault, match="bytes of columns, more than 10"):
+    with pytest.raises(PredictionsFault, match="bytes, more than 10"):
         read_predictions(path)
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.schema import LABELS, LOCATION, Field, index_schema
 from equime_loader.storage import Store, open_store
 
@@ -162,9 +163,11 @@ class Index:
             raise IndexFault(f"{self.path}: {name}={unknown[0]!r} must be one of {', '.join(words)}")
         table = np.array([place[word] for word in found] or [0], np.int32)
         indices = column.indices
-        codes = table[np.asarray(pc.fill_null(indices, 0))]
         if indices.null_count:
-            codes[np.asarray(indices.is_null())] = -1
+            null = nulls(indices)
+            codes = np.where(null, np.int32(-1), table[np.where(null, 0, to_numpy(indices))])
+        else:
+            codes = table[to_numpy(indices)]
         codes.flags.writeable = False
         return Codes(codes, words)
 
@@ -177,9 +180,10 @@ class Index:
         column = self.column(name)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise TypeError(f"{name!r} holds {column.type}, not numbers")
-        values = column.cast(pa.float64(), safe=False)
-        array: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
-        return array
+        values: NDArray[np.float64] = to_numpy(column.cast(pa.float64(), safe=False))
+        if column.null_count:
+            values = np.where(nulls(column), np.nan, values)
+        return values
 
     def integers(self, name: str) -> NDArray[np.int64]:
         """A column of whole numbers that is never null.
@@ -190,8 +194,7 @@ class Index:
         column = self.column(name)
         if column.null_count:
             raise IndexFault(f"{self.path}: {name!r} is null in {column.null_count} rows")
-        array: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-        return array
+        return to_numpy(column.cast(pa.int64()))
 
     def au_intensity(self, au: int, *, side: str | None = None) -> NDArray[np.float32]:
         """Peak intensity of an AU in each clip, 0-5, 0 where it does not act: (n,) float32.
@@ -200,20 +203,18 @@ class Index:
             side: only where it acts on this side (`both`, `left`, `right`).
         """
         lists = self.column("aus")
-        if isinstance(lists, pa.ChunkedArray):
-            lists = lists.combine_chunks()
-        flat = lists.flatten()
-        chosen = np.asarray(flat.field("au")) == au
+        acting = lists.flatten()
+        chosen = to_numpy(acting.field("au")) == au
         if side is not None:
-            chosen &= np.asarray(pc.equal(flat.field("side"), side))
-        clip = np.asarray(pc.list_parent_indices(lists))[chosen]
+            chosen &= to_numpy(pc.equal(acting.field("side"), side))
+        clips = to_numpy(pc.list_parent_indices(lists))[chosen]
         peaks = np.zeros(len(self), np.float32)
-        np.maximum.at(peaks, clip, np.asarray(flat.field("intensity"), np.float32)[chosen])
+        np.maximum.at(peaks, clips, to_numpy(acting.field("intensity"))[chosen])
         return peaks
 
     def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
         """The named fields of some rows, as Python values."""
-        taken = pa.array(np.asarray(rows, np.int64))
+        taken = from_numpy(np.asarray(rows, np.int64))
         columns = {name: self.column(name).take(taken).to_pylist() for name in names}
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -223,7 +224,7 @@ class Index:
         Raises:
             IndexFault: a key that stands twice, a number out of its bounds, or a place of bytes that cannot be.
         """
-        keys = self.column("key").take(pa.array(rows))
+        keys = self.column("key").take(from_numpy(rows))
         if keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
             twice = next((row["values"] for row in pc.value_counts(keys).to_pylist() if row["counts"] > 1), None)
             raise IndexFault(f"{self.path}: key {twice!r} stands in more than one row")

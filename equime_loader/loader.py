@@ -184,11 +184,12 @@ class Loader:
         self._pin, self._transform = pin_memory, transform
         self._next = self._now = Position()
         self.failures: list[SampleFault] = []
-        self._share(self._next)
+        len(self)  # an impossible rank, batch size or end is said now
 
     def __len__(self) -> int:
         """Batches of an epoch, on this rank."""
-        return len(self._share(Position(self._next.epoch)))
+        # The number of batches follows from the length of the order, not from the order.
+        return len(self._divide(np.broadcast_to(np.int64(0), len(self.order)), 0))
 
     @property
     def epoch(self) -> int:
@@ -212,12 +213,13 @@ class Loader:
                 bad += len(faults)
                 self._tolerate(faults, bad, share)
                 self._now = Position(position.epoch, share.consumed(number + 1))
-                if number + 1 == len(share):
+                if self._now.samples == share.total:
+                    # A state that is saved with the last batch in hand belongs to the next epoch.
                     self._next = self._now = Position(position.epoch + 1)
                 if batch is not None:
                     yield self._transform(batch) if self._transform else batch
-        if not len(share):
-            self._next = self._now = Position(position.epoch + 1)
+        # With uneven ends another rank may have had a batch more.
+        self._next = self._now = Position(position.epoch + 1)
 
     def state_dict(self) -> dict[str, str | int]:
         """Where the run stands: after the last batch that was given out. Plain words and numbers, ready for JSON.
@@ -235,13 +237,11 @@ class Loader:
         self._next = self._now = load_state_dict(self.order, state)
 
     def _share(self, position: Position) -> Share:
+        return self._divide(epoch_order(self.order, position.epoch), position.samples)
+
+    def _divide(self, order: NDArray[np.int64], start: int) -> Share:
         return rank_share(
-            epoch_order(self.order, position.epoch),
-            rank=self.rank,
-            ranks=self.ranks,
-            start=position.samples,
-            batch_size=self.batch_size,
-            ends=self.ends,
+            order, rank=self.rank, ranks=self.ranks, start=start, batch_size=self.batch_size, ends=self.ends
         )
 
     def _batches(self, make: MakeBatch, share: Share) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equime_loader.arrays import from_numpy
 from equime_loader.index import Codes, IndexFault
 from equime_loader.schema import AUS, FIELD, LABELS
 from equime_loader.selection import Selection
@@ -52,7 +53,7 @@ class Places:
             raise IndexFault(f"{path}: clips without a tar; build the dataset with --formats webdataset,parquet")
         selection.index.check(selection.rows)
         offset, length = (selection.index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
-        hashes = selection.index.column("mp4_sha256").take(pa.array(selection.rows))
+        hashes = selection.index.column("mp4_sha256").take(from_numpy(selection.rows))
         return cls(shards.codes, shards.words, offset, length, hashes)
 
 
@@ -82,7 +83,7 @@ class ClipReader:
         self.places = Places.of(selection)
         self.rows = selection.rows
         self._check = check
-        self._keys: pa.Array = selection.index.column("key").take(pa.array(selection.rows))
+        self._keys: pa.Array = selection.index.column("key").take(from_numpy(selection.rows))
         self._events = np.stack([selection.index.integers(name)[selection.rows] for name in EVENT_COLUMNS], axis=1)
         self._fps = selection.numbers("fps")
         coded: dict[str, Codes] = {name: selection.codes(name) for name in labels if _is_words(name)}

@@ -105,15 +105,33 @@ class PlaneStack:
 
     def __init__(self, count: int, height: int, width: int, scaling: Scaling) -> None:
         self._count, self._scaling = count, scaling
-        self._size = scaling.size or (height, width)
-        names = ("luma",) if scaling.grey else ("luma", "cb", "cr")
-        self._planes = [_scratch.get(name, (count * self._size[0], self._size[1])) for name in names]
+        self._size = rows, _ = scaling.size or (height, width)
+        self._stack = _scratch.get("stack", (count * rows, self._size[1], scaling.channels))
+        # Where the result is no larger than the chroma planes, luma comes to their size and all three go on as one.
+        chroma = (height // 2, width // 2)
+        even = not (height % 2 or width % 2)
+        self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(self._size, chroma) else None
+        self._luma = _scratch.get("luma", self._size if self._merged is None else chroma)
+        self._chroma = [_scratch.get(name, self._size) for name in ("cb", "cr")] if self._merged is None else []
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
         """Keep luma and chroma planes of one frame."""
         rows = self._size[0]
-        for stack, plane in zip(self._planes, planes, strict=False):
-            resize(plane, self._size, stack[position * rows : (position + 1) * rows])
+        target = self._stack[position * rows : (position + 1) * rows]
+        if self._scaling.grey:
+            resize(planes[0], self._size, target[..., 0])
+        elif self._merged is not None:
+            height, width, _ = self._merged.shape
+            cv2.resize(planes[0], (width, height), self._luma, interpolation=cv2.INTER_AREA)
+            merged = target if self._size == (height, width) else self._merged
+            cv2.merge((self._luma, planes[1], planes[2]), merged)
+            if merged is self._merged:
+                resize(merged, self._size, target)
+        else:
+            resize(planes[0], self._size, self._luma)
+            for plane, chroma in zip(planes[1:], self._chroma, strict=True):
+                resize(plane, self._size, chroma)
+            cv2.merge((self._luma, *self._chroma), target)
 
     def pictures(self, matrix: NDArray[np.float32], out: Picture | None = None) -> Picture:
         """(T, H, W, C) uint8, in `out` where one is given."""
@@ -123,12 +141,14 @@ class PlaneStack:
         flat = out.reshape(self._count * rows, columns, -1)
         if self._scaling.grey:
             # Luma of a limited range is stretched to 0-255, as RGB would be.
-            cv2.LUT(self._planes[0], _luma_table(matrix), flat[..., 0])
+            cv2.LUT(self._stack[..., 0], _luma_table(matrix), flat[..., 0])
         else:
-            stacked = _scratch.get("stacked", flat.shape)
-            cv2.merge(self._planes, stacked)
-            cv2.transform(stacked, matrix, flat)
+            cv2.transform(self._stack, matrix, flat)
         return out
+
+
+def _fits(size: tuple[int, int], within: tuple[int, int]) -> bool:
+    return size[0] <= within[0] and size[1] <= within[1]
 
 
 def _luma_table(matrix: NDArray[np.float32]) -> Picture:

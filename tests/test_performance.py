@@ -313,6 +313,25 @@ def test_clips_of_a_subject_are_not_independent() -> None:
         assert width > 1.3 * narrow
 
 
+@pytest.mark.parametrize(("subjects", "least"), [(50, 0.88), (8, 0.75)])
+def test_intervals_hold_the_truth(subjects: int, least: float) -> None:
+    """In nearly as many cases as they promise; in fewer where subjects are few, as the notes of a report say."""
+
+    def scored(count: int, rng: np.random.Generator) -> SubjectConfusions:
+        subject = np.repeat(np.arange(count), 6)
+        truth = rng.integers(0, 3, len(subject))
+        right = rng.random(len(subject)) < rng.beta(4, 2, count)[subject]
+        predicted = np.where(right, truth, rng.integers(0, 3, len(subject)))
+        return SubjectConfusions.of(truth, predicted, subject, [np.arange(len(subject))], classes=3)
+
+    rng = np.random.default_rng(0)
+    true = float(formulas.uf1(scored(100_000, rng).total()[0]))
+    samples = [formulas.uf1(resampled(scored(subjects, rng), 200, seed=seed)) for seed in range(300)]
+    low, high = np.quantile(samples, [0.025, 0.975], axis=(1, 2))
+    held = np.mean((low <= true) & (true <= high))
+    assert least < held < 0.99
+
+
 def test_chance_deals_subjects_to_groups() -> None:
     """All ways to deal five subjects, against many random ones."""
     subject = np.repeat(np.arange(5), 4)
@@ -390,7 +409,7 @@ def small_report(**options: int) -> FairnessReport:
 def test_small_groups_are_shown_and_left_out() -> None:
     report = small_report()
     indian = next(group for group in report.groups if group.name == "indian")
-    assert (indian.clips, indian.subjects, indian.too_small) == (18, 3, "18 clips < 20, 3 subjects < 5")
+    assert (indian.clips, indian.subjects, indian.too_small) == (18, 3, "clips 18 < 20, subjects 3 < 5")
     assert not indian.scores and np.sum(indian.confusion) == 18
     assert all("indian" not in (gap.worst, gap.best) for gap in report.gaps)
     assert report.unknown == 6 and report.overall.clips == 240
@@ -477,7 +496,7 @@ def test_report_prints_and_serializes() -> None:
         table["metric"].to_pylist()
     )
     small = [row for row in rows if row["group"] == "indian"]
-    assert {row["value"] for row in small} == {None} and all("18 clips < 20" in row["note"] for row in small)
+    assert {row["value"] for row in small} == {None} and all("clips 18 < 20" in row["note"] for row in small)
     gap = next(row for row in rows if row["metric"] == "UF1 gap")
     assert gap["group"] is None and gap["value"] == report.gaps[1].gap.value and gap["clips"] == 216
 

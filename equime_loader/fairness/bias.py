@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equime_loader.fairness.figures import counted, number, plain
 from equime_loader.fairness.groups import CROSS, Labeled, crossed, crosstab
-from equime_loader.fairness.figures import number, plain
 from equime_loader.index import Codes
 from equime_loader.tables import percent, text_table
 
@@ -249,7 +249,7 @@ class Association:
     def strongest(self) -> str:
         """The cell whose Ducher's Z is farthest from 0, of equal ones that with the most clips, and its clips."""
         cells = [
-            (abs(z), clips, f"{z:+.3f} {group}{CROSS}{word} ({clips:,} clips)")
+            (abs(z), clips, f"{z:+.3f} {group}{CROSS}{word} ({counted(clips, 'clip')})")
             for group, row, counts in zip(self.groups, self.ducher_z, self.counts, strict=True)
             for word, z, clips in zip(self.classes, row, counts, strict=True)
             if not math.isnan(z)
@@ -272,7 +272,10 @@ class BiasReport:
         return report
 
     def __str__(self) -> str:
-        parts = [f"Bias of {self.clips:,} clips of {self.subjects:,} subjects", self._representation()]
+        parts = [
+            f"Bias of {counted(self.clips, 'clip')} of {counted(self.subjects, 'subject')}",
+            self._representation(),
+        ]
         parts += [self._composition(name) for name in dict.fromkeys(item.attribute for item in self.representation)]
         return "\n\n".join([*parts, self._associations()] if self.associations else parts)
 

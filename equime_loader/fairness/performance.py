@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled, shuffled
+from equime_loader.fairness.figures import counted
 from equime_loader.fairness.formulas import CRITERIA, SCORES, Floats
 from equime_loader.fairness.predictions import Predictions
 from equime_loader.fairness.report import Criterion, Estimate, FairnessReport, Gap, Group
@@ -53,11 +54,7 @@ def fairness_report(
         ValueError: a number out of its bounds, more groups, classes and resamples than memory should hold, or no clip
             with a known group.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"{confidence=} must lie between 0 and 1")
-    for name, value in {"resamples": resamples, "min_clips": min_clips, "min_subjects": min_subjects}.items():
-        if value < 1:
-            raise ValueError(f"{name}={value} must be at least 1")
+    _check(confidence, resamples=resamples, min_clips=min_clips, min_subjects=min_subjects)
     attribute, codes = predictions.by([by] if isinstance(by, str) else by)
     sets, everyone = _sets(codes), np.arange(len(predictions))
     if not sets:
@@ -93,6 +90,14 @@ def fairness_report(
     return replace(report, notes=tuple(_notes(report, dealt, min_clips, min_subjects)))
 
 
+def _check(confidence: float, **counts: int) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"{confidence=} must lie between 0 and 1")
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
+
+
 def _sets(codes: Codes) -> dict[str, Positions]:
     """Positions of the clips of each group that has any."""
     order = np.argsort(codes.codes, kind="stable")
@@ -105,7 +110,7 @@ def _too_small(predictions: Predictions, clips: Positions, min_clips: int, min_s
     """Why a group is too small to be scored, empty where it is not."""
     subjects = len(np.unique(predictions.subjects[clips]))
     reasons = [
-        f"{count} {what} < {least}"
+        f"{what} {count} < {least}"
         for what, count, least in (("clips", len(clips), min_clips), ("subjects", subjects, min_subjects))
         if count < least
     ]
@@ -178,7 +183,7 @@ def _notes(report: FairnessReport, dealt: Floats, min_clips: int, min_subjects: 
     """What was left out of a report, and what its figures should be read with."""
     yield f"constant: what always saying {report.constant_class!r}, the most frequent class, scores"
     if report.unknown:
-        yield f"{report.unknown:,} clips without a known {report.attribute} count in {ALL!r} alone"
+        yield f"counted in {ALL!r} alone: {counted(report.unknown, 'clip')} without a known {report.attribute}"
     for group in report.groups:
         if group.too_small:
             yield f"{group.name} is too small: {group.too_small}; left out of gaps and criteria"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from equime_loader.fairness import formulas
-from equime_loader.fairness.figures import number, plain
+from equime_loader.fairness.figures import counted, number, plain
 from equime_loader.fairness.formulas import SCORES
 from equime_loader.tables import percent, text_table
 
@@ -149,8 +149,9 @@ class FairnessReport:
         return rows
 
     def __str__(self) -> str:
-        size = f"{self.overall.clips:,} clips of {self.overall.subjects:,} subjects"
-        how = f"{percent(self.confidence, 1, 0)} percentile intervals of {self.resamples:,} resamples of whole subjects"
+        size = f"{counted(self.overall.clips, 'clip')} of {counted(self.overall.subjects, 'subject')}"
+        drawn = f"{counted(self.resamples, 'resample')} of whole subjects"
+        how = f"{percent(self.confidence, 1, 0)} percentile intervals of {drawn}"
         parts = [f"Fairness by {self.attribute}: {size}; {how}", self._scores(), *self._across(), self._recalls()]
         return "\n\n".join([*parts, self._confusion(), "\n".join(f"- {note}" for note in self.notes)])
 

@@ -12,7 +12,7 @@ def number(value: float, *, digits: int = 3) -> str:
     """A figure with a fixed number of decimals, a dash where it is not defined."""
     if math.isnan(value):
         return "–"
-    return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+    return f"{value:.{digits}f}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -45,9 +45,9 @@ def fairness_report(
         confidence: of the percentile intervals.
         min_clips, min_subjects: a group with fewer is shown without scores, and left out of gaps and criteria.
 
-    A gap is never negative, and noise only adds to it: its interval leans upward, and does not hold 0 even where groups
-    are alike. Compare it with the gap by chance, which subjects dealt to groups at random exceed in 5 % of the cases
-    (with `confidence` 0.95).
+    A gap is never negative, and noise only adds to it: its percentile interval leans upward (with few subjects past the
+    gap itself), and does not hold 0 even where groups are alike. Compare it with the gap by chance, which subjects dealt
+    to groups at random exceed in 5 % of the cases (with `confidence` 0.95).
 
     Raises:
         KeyError: no such attribute.
@@ -196,7 +196,10 @@ def _notes(report: FairnessReport, dealt: Floats, min_clips: int, min_subjects: 
         yield f"fewer than two groups have {min_clips} clips and {min_subjects} subjects: there is nothing to compare"
         return
     rarely = f"in {percent(1 - report.confidence, 1, 0)} of the cases"
-    yield "intervals of gaps and criteria lean away from fair, since noise only adds to a gap; compare with chance"
+    yield (
+        "intervals of gaps and criteria lean away from fair, with few subjects past the value itself, since resampling "
+        "adds noise and noise only widens a gap; compare with chance"
+    )
     yield (
         f"by chance: what subjects dealt to the groups at random exceed {rarely} (disparate impact: fall below)"
         if len(dealt)

@@ -46,7 +46,7 @@ def fairness_report(
         min_clips, min_subjects: a group with fewer is shown without scores, and left out of gaps and criteria.
 
     A gap is never negative, and noise only adds to it: its percentile interval leans upward (with few subjects past the
-    gap itself), and does not hold 0 even where groups are alike. Compare it with the gap by chance, which subjects dealt
+    gap itself), and does not hold 0 even where groups are alike. Compare with the gap by chance, which subjects dealt
     to groups at random exceed in 5 % of the cases (with `confidence` 0.95).
 
     Raises:

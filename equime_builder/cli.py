@@ -31,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
+bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+app.add_typer(bench, name="bench")
 screen, notes = Console(), Console(stderr=True)
 
 Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False)]
@@ -342,6 +344,32 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
     for what in ("portraits", "clips"):
         if count := facts[f"rejected_{what}"]:
             _say(f"{count} {what} rejected; reasons in {folder / manifest.REJECTED}")
+
+
+@bench.command("loader")
+def bench_loader(
+    folder: Folder,
+    frames: Annotated[int, typer.Option(help="frames around the apex")] = 16,
+    size: Annotated[int, typer.Option(help="pixels")] = 112,
+    batch_size: Annotated[int, typer.Option(help="clips of a batch")] = 16,
+    workers: Annotated[int, typer.Option(help="threads or processes")] = 2,
+    rounds: Annotated[int, typer.Option(help="how often each way is timed")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast the loader reads a folder, beside libavcodec alone."""
+    from equime_loader import View, Window, open_dataset
+    from equime_loader.benchmark import measure
+
+    view = View(Window.around("apex", frames), size)
+    report = measure(open_dataset(folder), view, batch_size=batch_size, workers=workers, rounds=rounds)
+    if as_json:
+        _print_json(report.to_dict())
+        return
+    _say(f"{report.clips} clips, {frames} frames around the apex at {size} x {size}, batches of {batch_size}")
+    table = Table("way", "clips/s", "least-most", "first batch, ms", "of libavcodec alone")
+    for row in report.rows():
+        table.add_row(*row)
+    screen.print(table)
 
 
 def main() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # Between two members of a sample lie a tar header and padding, 512 to 1023 bytes: always less than a request costs.
 SMALL_GAP = 2048
-# Larger gaps are read along when they are small against both neighbours, so a request reads 1/16 too much at the most.
-GAP_SHARE = 16
+# Larger gaps, such as the labels between two videos, are read along when they are small against both neighbours: a
+# request reads 1/8 too much at the most, and only where both neighbours are wanted.
+GAP_SHARE = 8
 # A request that fails is made again: what is lost with it is bounded, and long runs are shared out to connections.
 MAX_SPAN = 32 * 2**20
 
@@ -47,4 +49,9 @@ def _belong_together(last: Span, start: int, length: int) -> bool:
         return True
     if max(last.end, start + length) - last.start > MAX_SPAN:
         return False
-    return gap <= max(SMALL_GAP, min(last.length, length) // GAP_SHARE)
+    return bool(together(gap, min(last.length, length)))
+
+
+def together(gap: Any, smaller: Any) -> Any:
+    """Whether neighbours are read in one request, by the bytes between them and of the smaller; numbers or arrays."""
+    return (gap <= SMALL_GAP) | (gap <= smaller // GAP_SHARE)

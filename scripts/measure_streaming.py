@@ -1,0 +1,51 @@
+"""How many bytes a subset of a dataset costs over HTTP, from a server on this machine that counts them.
+
+A random share of the clips is read through the loader, in the windowed order; the second pass has a cache of ranges.
+usage: measure_streaming.py FOLDER [SHARE]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from httpserver import RangeServer, serving
+
+from equime_loader import CacheSettings, Loader, Selection, open_dataset
+
+
+def subset(clips: Selection, share: float) -> Selection:
+    count = max(1, round(share * len(clips)))
+    chosen = np.random.default_rng(0).choice(len(clips), count, replace=False)
+    return clips.narrowed(chosen, f"{share:.0%} at random")
+
+
+def main(folder: Path, share: float) -> None:
+    print(
+        "| | clips | MP4 bytes | bytes sent | ratio | requests | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )
+    with serving(RangeServer(folder)) as server, tempfile.TemporaryDirectory() as cache:
+        for name in ("first epoch", "second, from the cache"):
+            server.forget()
+            start = time.perf_counter()
+            clips = subset(open_dataset(server.url, cache=CacheSettings(cache)), share)
+            opening = server.sent
+            videos = int(clips.index.integers("mp4_length")[clips.rows].sum())
+            keys = [key for batch in Loader(clips) for key in batch["key"]]
+            assert set(keys) == {row["key"] for row in clips.labels(["key"])}
+            seconds, sent = time.perf_counter() - start, server.sent
+            print(
+                f"| {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {sent / videos:.3f} "
+                f"| {len(server.requests)} | {seconds:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else 0.05)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from equime_loader.order import Share
+from equime_loader.order.keys import keys_of
 from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.video.frames import Clip
 
@@ -52,26 +54,32 @@ def planned_batches(share: Share) -> Iterator[Planned]:
 class Buffers:
     """Memory for batches, used again once nobody holds what was given out: fresh pages cost as much as decoding.
 
-    An array is free when this is the only one that refers to it; tensors made of it refer to it.
+    An array is free when nothing but this refers to it; tensors made of it, and all views of them, refer to it.
+
+    Args:
+        most: arrays to keep. One that a consumer holds on to beyond that is left to the consumer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
         self._arrays: list[NDArray[np.uint8]] = []
 
     def get(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        for place, array in enumerate(self._arrays):
-            # The list, the loop's name and the argument of getrefcount.
-            if sys.getrefcount(array) == 3:
-                if array.shape == shape:
-                    return array
+        """An array of this shape with contents of any kind."""
+        for place in range(len(self._arrays)):
+            # A free array has two references: the list's and that of getrefcount's argument.
+            if sys.getrefcount(self._arrays[place]) == 2:
+                if self._arrays[place].shape == shape:
+                    return self._arrays[place]
                 del self._arrays[place]
                 break
-        array = np.empty(shape, np.uint8)
-        self._arrays.append(array)
-        return array
+        if len(self._arrays) >= self._most:
+            del self._arrays[0]
+        self._arrays.append(np.empty(shape, np.uint8))
+        return self._arrays[-1]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class MakeBatch:
     """Turns planned positions into a batch."""
 
@@ -80,45 +88,46 @@ class MakeBatch:
     epoch: int
     pin: bool
 
-    def room(self, planned: Planned, buffers: Buffers) -> NDArray[np.uint8] | None:
-        """Where the frames of a batch go, (B, T, h, w, C); None where the clips' own size decides."""
-        size = self.reader.view.scaling.size
-        if size is None:
+    def room(self, planned: Planned, buffers: Buffers) -> torch.Tensor | None:
+        """Where the frames of a batch go, (B, T, h, w, C) uint8; None where the clips decide on its shape.
+
+        What a clip says of its length is not believed before its video was read.
+        """
+        size, frames = self.reader.view.scaling.size, self.reader.view.window.frames
+        if size is None or frames is None:
             return None
-        frames = max(self.reader.length(int(position)) for position in planned.positions)
         shape = (len(planned.positions), frames, *size, self.reader.view.scaling.channels)
-        if self.pin and torch.cuda.is_available():
-            return torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
-        return buffers.get(shape)
+        if self.pin:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return torch.from_numpy(buffers.get(shape))
 
     def fill(self, position: int, data: Any, room: NDArray[np.uint8] | None) -> Clip | SampleFault:
         """One clip of a batch; `room` (T, h, w, C) is its part of the batch."""
         try:
-            if room is None:
-                return self.reader.read(position, data)
-            frames = self.reader.length(position)
-            room[frames:] = 0
-            return self.reader.read(position, data, room[:frames])
+            return self.reader.read(position, data, room)
         except SampleFault as fault:
-            return fault
+            # Without the traceback, which would hold the batch's memory for as long as the fault is kept.
+            return SampleFault(fault.shard, fault.key, fault.reason)
 
-    def finish(self, planned: Planned, room: NDArray[np.uint8] | None, clips: Sequence[Clip | SampleFault]) -> Made:
+    def finish(self, planned: Planned, room: torch.Tensor | None, clips: Sequence[Clip | SampleFault]) -> Made:
         """The batch, without the samples that could not be read; None where none could."""
-        faults = [clip for clip in clips if isinstance(clip, SampleFault)]
+        # A sample that only fills the end was counted where it stood.
+        pairs = zip(clips, planned.repeated, strict=True)
+        faults = [clip for clip, again in pairs if isinstance(clip, SampleFault) and not again]
         good = [slot for slot, clip in enumerate(clips) if isinstance(clip, Clip)]
         if not good:
             return None, faults
         read = [clip for clip in clips if isinstance(clip, Clip)]
         positions = planned.positions[good]
         if room is None:
-            room = _stack([clip.frames for clip in read])
-        elif faults:
+            room = torch.from_numpy(_stack([clip.frames for clip in read]))
+        elif len(good) < len(clips):
             room = room[good]
-        mask = np.zeros(room.shape[:2], np.bool_)
+        mask = np.zeros(tuple(room.shape[:2]), np.bool_)
         for row, clip in zip(mask, read, strict=True):
             row[: len(clip.mask)] = clip.mask
         batch: dict[str, Any] = {
-            "video": torch.from_numpy(room).permute(0, 4, 1, 2, 3),
+            "video": room.permute(0, 4, 1, 2, 3),
             "mask": torch.from_numpy(mask),
             "key": [self.reader.key(int(position)) for position in positions],
             "repeated": torch.from_numpy(planned.repeated[good]),
@@ -128,6 +137,8 @@ class MakeBatch:
             batch["flow"] = torch.from_numpy(np.stack([clip.flow for clip in read if clip.flow is not None]))
         for name, values in self.reader.labels.items():
             batch[name] = torch.from_numpy(values[positions])
+        if self.pin:
+            batch = {name: value if name == "key" else value.pin_memory() for name, value in batch.items()}
         return batch, faults
 
 
@@ -143,36 +154,32 @@ def _stack(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def sample_seeds(seed: int, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number of 63 bits for each place in an epoch's order: SplitMix64 (Steele et al. 2014) of seed, epoch, place."""
-    with np.errstate(over="ignore"):
-        mixed = places.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(epoch + 1)
-        mixed ^= np.uint64(seed & (2**64 - 1)) * np.uint64(0xD1342543DE82EF95)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-        mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(1)).astype(np.int64)
+    """A number of 63 bits for each place in an epoch's order."""
+    return (keys_of(places, "sample", seed, epoch) >> np.uint64(1)).astype(np.int64)
 
 
 @contextmanager
 def thread_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int) -> Iterator[Iterator[Made]]:
     """Batches in order, filled by threads that end with the block; by the caller's where `workers` is 0."""
+    # Those that are worked on, the one given out, the one before that, and some for what else the consumer does.
+    buffers = Buffers(prefetch + 4)
     if not workers:
-        buffers = Buffers()
-        yield (_make(make, planned, buffers) for planned in planned_batches(share))
+        yield (make_batch(make, planned, buffers) for planned in planned_batches(share))
         return
     with (
         ThreadPoolExecutor(workers, "equime-decode") as decoding,
         ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
     ):
         try:
-            yield _ahead(make, share, prefetch, decoding, fetching)
+            yield _ahead(make, share, buffers, prefetch, decoding, fetching)
         finally:
             # What was not begun is not begun any more; leaving the block waits for what was.
             fetching.shutdown(wait=False, cancel_futures=True)
             decoding.shutdown(wait=False, cancel_futures=True)
 
 
-def _make(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
+def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
+    """A batch, made here and now."""
     room = make.room(planned, buffers)
     positions = planned.positions.tolist()
     fetched = make.reader.fetch(positions)
@@ -181,10 +188,14 @@ def _make(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
 
 
 def _ahead(
-    make: MakeBatch, share: Share, prefetch: int, decoding: ThreadPoolExecutor, fetching: ThreadPoolExecutor
+    make: MakeBatch,
+    share: Share,
+    buffers: Buffers,
+    prefetch: int,
+    decoding: ThreadPoolExecutor,
+    fetching: ThreadPoolExecutor,
 ) -> Iterator[Made]:
-    buffers = Buffers()
-    waiting: deque[tuple[Planned, NDArray[np.uint8] | None, list[Future[Clip | SampleFault]]]] = deque()
+    waiting: deque[tuple[Planned, torch.Tensor | None, list[Future[Clip | SampleFault]]]] = deque()
 
     def finished() -> Made:
         planned, room, clips = waiting.popleft()
@@ -207,8 +218,8 @@ def _fill(make: MakeBatch, fetched: Future[Any], slot: int, position: int, room:
     return make.fill(position, fetched.result()[slot], room)
 
 
-def _part(room: NDArray[np.uint8] | None, slot: int) -> NDArray[np.uint8] | None:
-    return None if room is None else room[slot]
+def _part(room: torch.Tensor | None, slot: int) -> NDArray[np.uint8] | None:
+    return None if room is None else room[slot].numpy()
 
 
 class _Batches(Dataset[Made]):
@@ -221,24 +232,29 @@ class _Batches(Dataset[Made]):
         return len(self._share)
 
     def __getitem__(self, number: int) -> Made:
-        return _make(self._make, planned_batch(self._share, number), Buffers())
+        return make_batch(self._make, planned_batch(self._share, number), Buffers())
 
 
 @contextmanager
 def process_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int) -> Iterator[Iterator[Made]]:
     """Batches in order, made by worker processes that end with the block."""
+    # A fork would inherit this process's threads and decoders in whatever state they are. The server, once it has
+    # imported what workers need, has them ready in every epoch at the cost of a fork.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __name__])
     made = DataLoader(
-        _Batches(make, share),
+        # Pinning is for the process that copies to the GPU; the others leave it alone.
+        _Batches(replace(make, pin=False), share),
         batch_size=None,
         shuffle=False,
         num_workers=workers,
         prefetch_factor=max(1, -(-prefetch // workers)),
-        # A fork would inherit this process's threads and decoders in whatever state they are.
-        multiprocessing_context="forkserver",
-        pin_memory=make.pin and torch.cuda.is_available(),
+        multiprocessing_context=context,
+        pin_memory=make.pin,
     )
-    batches = iter(made)
+    batches: Any = iter(made)
     try:
         yield batches
     finally:
-        del batches
+        # Letting go of the iterator would do as well, if no traceback held on to it.
+        batches._shutdown_workers()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from equime_loader.batches import MakeBatch, process_batches, thread_batches
+from equime_loader.batches import Buffers, MakeBatch, Planned, make_batch, process_batches, thread_batches
 from equime_loader.order import (
     Balanced,
     Order,
@@ -41,6 +41,8 @@ Batch = dict[str, Any]
 DEFAULT_LABELS = ("emotion",)
 # Samples over which a remote shard's clips are spread: few shards are open at a time.
 REMOTE_WINDOW = 4096
+# What every batch has of its own; labels of these names would hide it.
+OWN_ENTRIES = ("video", "mask", "flow", "key", "repeated", "seed")
 
 
 class LoaderFault(RuntimeError):
@@ -71,9 +73,13 @@ class ClipDataset(Dataset[Batch]):
         cache: WindowCacheSettings | None = None,
         check: bool | None = None,
     ) -> None:
-        check = clips.index.is_remote if check is None else check
-        self.reader = ClipReader(clips, view or View(), labels=labels, check=check, cache=cache)
+        self.reader = _reader(clips, view, labels, check, cache)
         self._transform = transform
+
+    @property
+    def words(self) -> Mapping[str, tuple[str, ...]]:
+        """What the codes of each label of words stand for."""
+        return self.reader.words
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -83,7 +89,10 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitems__(self, positions: list[int]) -> list[Batch]:
         """Several samples, their bytes in few requests."""
-        positions = [range(len(self))[position] for position in positions]
+        for position in positions:
+            if not -len(self) <= position < len(self):
+                raise IndexError(f"{position=} must lie within {-len(self)}..{len(self) - 1}")
+        positions = [position % len(self) for position in positions]
         fetched = self.reader.fetch(positions)
         return [self._sample(position, data) for position, data in zip(positions, fetched, strict=True)]
 
@@ -97,12 +106,14 @@ class ClipDataset(Dataset[Batch]):
         if clip.flow is not None:
             sample["flow"] = torch.from_numpy(clip.flow)
         for name, values in self.reader.labels.items():
-            sample[name] = torch.as_tensor(values[position])
+            sample[name] = torch.tensor(values[position])  # a copy: what is done to a sample stays there
         return self._transform(sample) if self._transform else sample
 
 
 class Loader:
     """Batches of clips, epoch after epoch: ``for batch in loader`` is one epoch, the next ``for`` the next.
+
+    A loop that is broken off leaves nothing running, and the next ``for`` begins its epoch anew.
 
     A batch is a dictionary: ``video`` (B, C, T, h, w) uint8 (in memory B, T, h, w, C: `torch.channels_last_3d`),
     ``mask`` (B, T) bool, False where a window reaches beyond its clip; ``flow`` (B, 2, h, w) float32 where the view
@@ -164,9 +175,7 @@ class Loader:
         if not len(clips):
             raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
         remote = clips.index.is_remote
-        self._reader = ClipReader(
-            clips, view or View(), labels=labels, check=remote if check is None else check, cache=cache
-        )
+        self._reader = _reader(clips, view, labels, check, cache)
         self.words = self._reader.words
         span = (REMOTE_WINDOW if remote else None) if window == "auto" else window
         self.order = Order(
@@ -181,10 +190,15 @@ class Loader:
         self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
         self.rank, self.ranks = _place(rank, ranks)
         self._workers, self._processes, self._prefetch = workers, processes, prefetch
-        self._pin, self._transform = pin_memory, transform
+        self._pin, self._transform = pin_memory and torch.cuda.is_available(), transform
         self._next = self._now = Position()
         self.failures: list[SampleFault] = []
-        len(self)  # an impossible rank, batch size or end is said now
+        # An impossible rank, batch size or end is said now.
+        if not len(self) and ends == "drop":
+            raise ValueError(
+                f"{ends=} leaves nothing of {len(self.order)} samples: {batch_size=} on {self.ranks} ranks needs "
+                f"{batch_size * self.ranks}"
+            )
 
     def __len__(self) -> int:
         """Batches of an epoch, on this rank."""
@@ -209,15 +223,17 @@ class Loader:
         bad = 0
         make = MakeBatch(self._reader, self.order.seed, position.epoch, self._pin)
         with self._batches(make, share) as batches:
-            for number, (batch, faults) in enumerate(batches):
+            for number, (made, faults) in enumerate(batches):
                 bad += len(faults)
                 self._tolerate(faults, bad, share)
+                batch = self._stand_in(make, share, number) if made is None else made
+                given = self._transform(batch) if batch and self._transform else batch
                 self._now = Position(position.epoch, share.consumed(number + 1))
                 if self._now.samples == share.total:
                     # A state that is saved with the last batch in hand belongs to the next epoch.
                     self._next = self._now = Position(position.epoch + 1)
-                if batch is not None:
-                    yield self._transform(batch) if self._transform else batch
+                if given is not None:
+                    yield given
         # With uneven ends another rank may have had a batch more.
         self._next = self._now = Position(position.epoch + 1)
 
@@ -252,12 +268,41 @@ class Loader:
         self.failures += faults
         for fault in faults:
             log.warning("left out: %s", fault)
-        most = self.tolerance * len(share.positions)
+        # Of the whole epoch, also where only its end is read: a run that is resumed bears what it bore before.
+        most = self.tolerance * share.total / self.ranks
         if faults and bad > most:
             raise LoaderFault(
-                f"{bad} of {len(share.positions)} samples cannot be read, tolerance={self.tolerance} allows {most:g}; "
-                f"the last: {faults[-1]}. Run `equime verify` on the folder"
-            ) from faults[-1]
+                f"{bad} samples cannot be read, tolerance={self.tolerance} of {share.total} on {self.ranks} ranks "
+                f"allows {most:g}; the last: {faults[-1]}. Run `equime verify` on the folder"
+            )
+
+    def _stand_in(self, make: MakeBatch, share: Share, number: int) -> Batch | None:
+        """In place of a batch of which nothing can be read: one sample that can, marked as repeated.
+
+        Ranks that work in step would wait for each other forever if one of them had a batch less. None where they do
+        not work in step.
+        """
+        if self.ranks == 1 or self.ends == "uneven":
+            return None
+        place = share.total + number * self.ranks + self.rank
+        for position in np.roll(share.positions, -(number + 1) * self.batch_size):
+            planned = Planned(np.array([position]), np.array([True]), np.array([place]))
+            if batch := make_batch(make, planned, Buffers())[0]:
+                return batch
+        raise LoaderFault(f"none of {len(share.positions)} samples can be read. Run `equime verify` on the folder")
+
+
+def _reader(
+    clips: Selection,
+    view: View | None,
+    labels: Sequence[str],
+    check: bool | None,
+    cache: WindowCacheSettings | None,
+) -> ClipReader:
+    if hidden := [name for name in labels if name in OWN_ENTRIES]:
+        raise ValueError(f"label {hidden[0]!r} would hide what a batch has under this name; leave it out of labels")
+    check = clips.index.is_remote if check is None else check
+    return ClipReader(clips, view or View(), labels=labels, check=check, cache=cache)
 
 
 def balance(clips: Selection, *labels: str, samples: int | None = None) -> Balanced:

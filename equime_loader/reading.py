@@ -89,7 +89,7 @@ class ClipReader:
         coded: dict[str, Codes] = {name: selection.codes(name) for name in labels if _is_words(name)}
         self.words: Mapping[str, tuple[str, ...]] = {name: codes.words for name, codes in coded.items()}
         self.labels: Mapping[str, NDArray[Any]] = {name: _label(selection, name, coded) for name in labels}
-        self._windows = None if cache is None else WindowCache.open(cache, selection, view, len(self))
+        self._windows = None if cache is None else WindowCache.open(cache, selection, view)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,11 +103,6 @@ class ClipReader:
         onset, apex, offset, frames = self._events[position].tolist()
         return Event(onset, apex, offset, frames, float(self._fps[position]))
 
-    def length(self, position: int) -> int:
-        """Frames that the view's window has in this clip."""
-        window = self.view.window
-        return window.frames or len(window.indices(self.event(position))[0])
-
     def fault(self, position: int, reason: object) -> SampleFault:
         """The error that names a clip and what is wrong with it."""
         return SampleFault(self.places.shards[self.places.shard[position]], self.key(position), str(reason))
@@ -118,10 +113,16 @@ class ClipReader:
         A clip that cannot be read gives its fault in its place.
         """
         answers: list[bytes | SampleFault | None] = [None] * len(positions)
+        slots = [slot for slot, p in enumerate(positions) if self._windows is None or p not in self._windows]
+        for slot, answer in zip(slots, self._bytes([positions[slot] for slot in slots]), strict=True):
+            answers[slot] = answer
+        return answers
+
+    def _bytes(self, positions: Sequence[int]) -> list[bytes | SampleFault]:
+        answers: dict[int, bytes | SampleFault] = {}
         by_shard: dict[int, list[int]] = {}
         for slot, position in enumerate(positions):
-            if self._windows is None or position not in self._windows:
-                by_shard.setdefault(int(self.places.shard[position]), []).append(slot)
+            by_shard.setdefault(int(self.places.shard[position]), []).append(slot)
         for shard, slots in by_shard.items():
             chosen = [positions[slot] for slot in slots]
             ranges = [(int(self.places.offset[p]), int(self.places.length[p])) for p in chosen]
@@ -134,7 +135,7 @@ class ClipReader:
                 read = [error] * len(chosen)
             for slot, position, answer in zip(slots, chosen, read, strict=True):
                 answers[slot] = self.fault(position, answer) if isinstance(answer, StorageError) else answer
-        return answers
+        return [answers[slot] for slot in range(len(positions))]
 
     def read(
         self, position: int, data: bytes | SampleFault | None = None, out: NDArray[np.uint8] | None = None
@@ -150,18 +151,20 @@ class ClipReader:
         if isinstance(data, SampleFault):
             raise data
         event = self.event(position)
-        if self._windows is not None and (found := self._windows.read(position, event, self.view, out)) is not None:
-            return found
         if data is None:
-            (data,) = self.fetch([position])
+            found = None if self._windows is None else self._windows.read(position, event, self.view, out)
+            if found is not None:
+                return found
+            (data,) = self._bytes([position])
             if isinstance(data, SampleFault):
                 raise data
-        if data is None:  # another process took the window out of the cache in between
-            raise self.fault(position, "its window vanished from the cache")
         try:
             clip = read_frames(data, event, self.view, out)
         except VideoFault as error:
             raise self.fault(position, error) from error
+        except Exception as error:
+            # Bytes can make a decoder raise anything; whatever it is, it costs this sample and no other.
+            raise self.fault(position, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
         if self._windows is not None:
             self._windows.write(position, clip)
         return clip

@@ -1,21 +1,34 @@
-"""Decoded windows on disk, memory-mapped, so that a second epoch costs a copy.
+"""Decoded windows on disk, so that a second epoch costs a copy from the system's page cache.
 
-A cache belongs to what made it: the selection and the view, by hash. Every clip has a slot of fixed size in one sparse
-file, and a byte beside it that says whether the slot is filled; the byte is written after the frames. Processes share
+A cache belongs to what made it: the selection, the view, the code that decodes. Every clip has a slot of fixed size in
+one sparse file: a tag, then the window. The tag is written last and is different for every cache, slot and start of the
+machine, so what is half written, foreign, or was not on disk when the power went is taken for empty. Processes share
 the file, and whoever writes a slot writes the same bytes. Where the clips do not all fit, those that come first in the
 selection have slots and the others never do: in an epoch that goes through all clips, any rule that drops old windows
 for new ones would drop each before it is needed again.
+
+Positional reads and writes copy as fast as a memory map does. On a full disk, or where the file is cut, they end in an
+error; a memory map would end the process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
+import platform
+import re
+import stat
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,12 +37,16 @@ from equime_loader.video.frames import Clip, View
 from equime_loader.windows import Event
 
 log = logging.getLogger(__name__)
-FORMAT = 1
+FORMAT = 2
+TAG_BYTES = 16
+_NAME = re.compile(r"windows-[0-9a-f]{32}\.cache")
 
 
 @dataclass(frozen=True, slots=True)
 class WindowCacheSettings:
-    """Where decoded windows are kept, and how many bytes they may take.
+    """Where decoded windows are kept, and how many bytes all caches in that folder may take together.
+
+    Caches that no process has open make room for a new one, those that were opened longest ago first.
 
     Raises:
         ValueError: `max_bytes` is not positive.
@@ -43,101 +60,216 @@ class WindowCacheSettings:
             raise ValueError(f"max_bytes={self.max_bytes} must be above 0")
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a slot holds: frames of `shape` (T, h, w, C) uint8, and flow (2, h, w) float32 where there is one."""
+
+    shape: tuple[int, ...]
+    flow: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, view: View) -> Form:
+        """Raises ValueError for a view whose windows differ in size from clip to clip."""
+        size, frames = view.scaling.size, view.window.frames
+        if size is None or frames is None:
+            raise ValueError("a window cache needs windows of one size: give the view a size and a number of frames")
+        return cls((frames, *size, view.scaling.channels), (2, *size) if view.flow else None)
+
+    @property
+    def slot_bytes(self) -> int:
+        return TAG_BYTES + int(np.prod(self.shape)) + (4 * int(np.prod(self.flow)) if self.flow else 0)
+
+
 class WindowCache:
-    """The windows of one selection in one view. It can be pickled; a copy maps the same file.
+    """The windows of one selection in one view. It can be pickled and forked; all copies share the file.
 
     Args:
-        path: file without suffix. shape: (T, h, w, C) of a window. flow: shape of its flow, where it has one.
-        slots: how many windows there is room for.
+        path: of the file. slots: how many windows there is room for. made_by: what tags are derived from.
+
+    Raises:
+        OSError: the file cannot be opened, or is not this user's own.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], flow: tuple[int, ...] | None, slots: int) -> None:
-        self._arguments = (path, shape, flow, slots)
-        self._frames = _mapped(path.with_suffix(".frames"), np.uint8, (slots, *shape))
-        self._flow = None if flow is None else _mapped(path.with_suffix(".flow"), np.float32, (slots, *flow))
-        self._filled = _mapped(path.with_suffix(".filled"), np.uint8, (slots,))
+    def __init__(self, path: Path, form: Form, slots: int, made_by: str) -> None:
+        self._arguments = (path, form, slots, made_by)
+        self._path, self._form, self._slots = path, form, slots
+        self._key = hashlib.sha256(f"{made_by}:{_boot()}".encode()).digest()
+        self._descriptor = _open(path)
+        weakref.finalize(self, os.close, self._descriptor)
         self._off = False
 
     @classmethod
-    def open(cls, settings: WindowCacheSettings, selection: Selection, view: View, clips: int) -> WindowCache | None:
-        """The cache of a selection in a view; None, with a line in the log, where not one window fits.
+    def open(cls, settings: WindowCacheSettings, selection: Selection, view: View) -> WindowCache | None:
+        """The cache of a selection in a view; None, with a line in the log, where nothing can be kept.
 
         Raises:
             ValueError: a view whose windows differ in size from clip to clip.
         """
-        size, frames = view.scaling.size, view.window.frames
-        if size is None or frames is None:
-            raise ValueError("a window cache needs windows of one size: give the view a size and a number of frames")
-        shape = (frames, *size, view.scaling.channels)
-        flow = (2, *size) if view.flow else None
-        slot = int(np.prod(shape)) + (4 * int(np.prod(flow)) if flow else 0) + 1
-        slots = min(clips, settings.max_bytes // slot)
-        if not slots:
-            log.warning("no window of %d bytes fits into max_bytes=%d: nothing is cached", slot, settings.max_bytes)
+        form = Form.of(view)
+        made_by = f"{FORMAT}:{selection.sha256}:{view}:{_decoder()}"
+        folder = Path(settings.folder).expanduser().absolute()
+        # Machines that share a folder over a network have no page cache in common.
+        name = hashlib.sha256(f"{made_by}:{platform.node()}".encode()).hexdigest()[:32]
+        path = folder / f"windows-{name}.cache"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder):
+                room = _make_room(path, settings.max_bytes, len(selection) * form.slot_bytes)
+                slots = min(len(selection), room // form.slot_bytes)
+                if not slots:
+                    log.warning(
+                        "%s: no window of %d bytes fits: max_bytes=%d, %d are left beside the caches in use",
+                        folder, form.slot_bytes, settings.max_bytes, room,
+                    )  # fmt: skip
+                    return None
+                windows = cls(path, form, slots, made_by)
+                os.ftruncate(windows._descriptor, slots * form.slot_bytes)
+                os.utime(path)
+                return windows
+        except (OSError, ImportError) as error:  # the latter: the system has no locks of this kind
+            _say(folder, error)
             return None
-        made_by = f"{FORMAT}:{selection.sha256}:{view}:{slots}:{_boot()}"
-        folder = Path(settings.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder / f"windows-{hashlib.sha256(made_by.encode()).hexdigest()[:32]}", shape, flow, slots)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return WindowCache, self._arguments
+        return _opened_again, self._arguments
 
     def __contains__(self, position: int) -> bool:
-        return position < len(self._filled) and bool(self._filled[position])
+        tag = bytearray(TAG_BYTES)
+        return self._read(position, [tag]) and tag == self._tag(position)
 
     def read(self, position: int, event: Event, view: View, out: NDArray[np.uint8] | None) -> Clip | None:
         """A cached window, copied into `out` where one is given; None where there is none."""
-        if position not in self:
+        tag = bytearray(TAG_BYTES)
+        frames = np.empty(self._form.shape, np.uint8) if out is None else out
+        flow = None if self._form.flow is None else np.empty(self._form.flow, np.float32)
+        # The tag stands first: what follows a tag that is there was whole before it.
+        found = self._read(position, [tag, frames] if flow is None else [tag, frames, flow])
+        if not found or tag != self._tag(position):
             return None
-        out = np.empty(self._frames.shape[1:], np.uint8) if out is None else out
-        np.copyto(out, self._frames[position])
         indices, mask = view.window.indices(event)
-        return Clip(out, mask, indices, None if self._flow is None else self._flow[position].copy())
+        return Clip(frames, mask, indices, flow)
 
     def write(self, position: int, clip: Clip) -> None:
         """Keep a window, where it has a slot. A full disk switches the cache off and costs nothing else."""
-        if self._off or position >= len(self._filled) or clip.frames.shape != self._frames.shape[1:]:
+        if self._off or position >= self._slots or clip.frames.shape != self._form.shape:
             return
+        start = position * self._form.slot_bytes
+        flow = b"" if clip.flow is None else clip.flow.data.cast("B")
         try:
-            _claim(self._frames, position)
-            if self._flow is not None:
-                _claim(self._flow, position)
+            _write(self._descriptor, clip.frames.data.cast("B"), start + TAG_BYTES)
+            _write(self._descriptor, memoryview(flow), start + TAG_BYTES + clip.frames.nbytes)
+            _write(self._descriptor, memoryview(self._tag(position)), start)
         except OSError as error:
-            self._off = True
-            log.warning("the window cache keeps nothing more: %s", error.strerror)
-            return
-        self._frames[position] = clip.frames
-        if self._flow is not None:
-            self._flow[position] = clip.flow
-        self._filled[position] = 1
+            self._fail(error)
+
+    def _tag(self, position: int) -> bytes:
+        return hashlib.blake2b(position.to_bytes(8, "little"), key=self._key, digest_size=TAG_BYTES).digest()
+
+    def _read(self, position: int, parts: list[Any]) -> bool:
+        """Fill the parts from the beginning of a slot; False where the file does not hold them."""
+        if position >= self._slots:
+            return False
+        wanted = sum(memoryview(part).nbytes for part in parts)
+        try:
+            return os.preadv(self._descriptor, parts, position * self._form.slot_bytes) == wanted
+        except OSError as error:
+            self._fail(error)
+            return False
+
+    def _fail(self, error: OSError) -> None:
+        if not self._off:
+            log.warning("%s: the window cache keeps nothing more (%s)", self._path, error.strerror)
+        self._off = True
 
 
-def _mapped(path: Path, kind: Any, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    """A sparse file of this form, made where it is missing."""
-    size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _opened_again(path: Path, form: Form, slots: int, made_by: str) -> WindowCache | None:
     try:
-        if os.fstat(descriptor).st_size != size:
-            os.ftruncate(descriptor, size)
+        return WindowCache(path, form, slots, made_by)
+    except OSError as error:
+        _say(path, error)
+        return None
+
+
+def _say(path: Path, error: Exception) -> None:
+    log.warning("%s: windows cannot be kept (%s)", path, getattr(error, "strerror", None) or error)
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a file of our own, made where it is missing, and a sign to others that it is in use."""
+    import fcntl
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        if not (stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1):
+            raise PermissionError(0, f"{path.name} is not a plain file of this user")
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _write(descriptor: int, data: memoryview, start: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, start)
+        data, start = data[written:], start + written
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time opens caches in a folder."""
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
-    return np.memmap(path, kind, "r+", shape=shape)
 
 
-def _claim(array: np.memmap[Any, Any], position: int) -> None:
-    """Reserve a slot's blocks on disk: writing to a mapped page on a full disk would kill the process.
+def _make_room(path: Path, most: int, wanted: int) -> int:
+    """Remove other caches that nobody has open until `wanted` bytes fit; how many bytes are free for this one."""
+    others = {}
+    for other in path.parent.iterdir():
+        if _NAME.fullmatch(other.name) and other != path:
+            with contextlib.suppress(FileNotFoundError):
+                others[other] = other.lstat()
+    taken = sum(found.st_size for found in others.values())
+    for other, found in sorted(others.items(), key=lambda item: item[1].st_mtime_ns):
+        if taken + min(wanted, most) <= most:
+            break
+        if _remove_unused(other):
+            taken -= found.st_size
+    return max(0, most - taken)
 
-    Raises:
-        OSError: the disk is full.
-    """
-    slot = array.nbytes // len(array)
-    assert array.filename is not None
-    descriptor = os.open(array.filename, os.O_RDWR)
+
+def _remove_unused(path: Path) -> bool:
+    import fcntl
+
     try:
-        os.posix_fallocate(descriptor, position * slot, slot)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
+    return True
+
+
+@cache
+def _decoder() -> str:
+    """What pixels depend on besides the view: the code of `video` and the libraries below it."""
+    code = hashlib.sha256()
+    for file in sorted((Path(__file__).parent / "video").glob("*.py")):
+        code.update(file.read_bytes())
+    return f"{code.hexdigest()}:{av.__version__}:{cv2.__version__}"
 
 
 def _boot() -> str:

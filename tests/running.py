@@ -1,0 +1,83 @@
+"""What a process has open and running, for tests that nothing is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+
+# Helpers that multiprocessing starts once and keeps until the process ends.
+HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+
+
+def threads() -> Counter[str]:
+    """Names of the threads that run."""
+    return Counter(thread.name for thread in threading.enumerate())
+
+
+def descriptors() -> Counter[str]:
+    """What is open, without what belongs to multiprocessing's helpers."""
+    found: Counter[str] = Counter()
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{entry}")
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+        found[target.split(":")[0] if target.startswith(("pipe:", "socket:", "anon_inode:")) else target] += 1
+    return found
+
+
+def children() -> list[str]:
+    """Command lines of this process's children, helpers left out, and of the helpers' children."""
+    commands = {pid: command for pid, command in _commands().items() if pid != os.getpid()}
+    parents = {pid: _parent(pid) for pid in commands}
+    helpers = {
+        pid for pid, up in parents.items() if up == os.getpid() and any(name in commands[pid] for name in HELPERS)
+    }
+    mine = {pid for pid, up in parents.items() if up == os.getpid() or up in helpers}
+    return [commands[pid] for pid in sorted(mine - helpers)]
+
+
+def session(leader: int) -> list[str]:
+    """Command lines of the processes of a session."""
+    return [command for pid, command in _commands().items() if _stat(pid)[3:4] == [str(leader)]]
+
+
+def shared_memory() -> set[str]:
+    """Names in shared memory."""
+    return set(os.listdir("/dev/shm"))
+
+
+def start_helpers() -> None:
+    """Start what multiprocessing keeps, so that it does not count as left behind."""
+    process = multiprocessing.get_context("forkserver").Process(target=os.getpid)
+    process.start()
+    process.join()
+    process.close()
+
+
+def _commands() -> dict[int, str]:
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if _stat(int(entry.name))[:1] not in ([], ["Z"]):
+                    found[int(entry.name)] = command
+            except OSError:
+                continue
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent, group, session, … of a process; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    return int((_stat(pid)[1:2] or ["0"])[0])

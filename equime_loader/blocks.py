@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.storage import StorageError
 from equime_loader.storage.ranges import together
 
 BLOCK_BYTES = 2 * 2**20
 # What all blocks in memory may take; the order has blocks of half as much open at a time.
 HELD_BYTES = 256 * 2**20
 
-Answer = bytes | Exception
+Answer = bytes | StorageError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +104,7 @@ class BlockReader:
 
     def _keep(self, block: int, brought: dict[int, Answer]) -> None:
         with self._lock:
-            if any(isinstance(answer, Exception) for answer in brought.values()):
+            if any(isinstance(answer, StorageError) for answer in brought.values()):
                 del self._held[block]  # it is tried again when it is asked for again
                 return
             self._bytes[block] = sum(len(answer) for answer in brought.values() if isinstance(answer, bytes))

@@ -39,8 +39,6 @@ from equime_loader.window_cache import WindowCacheSettings
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]
 DEFAULT_LABELS = ("emotion",)
-# Samples over which a remote shard's clips are spread: few shards are open at a time.
-REMOTE_WINDOW = 4096
 # What every batch has of its own; labels of these names would hide it.
 OWN_ENTRIES = ("video", "mask", "flow", "key", "repeated", "seed")
 
@@ -128,7 +126,8 @@ class Loader:
         batch_size: clips of a batch, of this rank.
         shuffle: False for the order of the index. seed: of order and augmentation.
         sampling: None for each clip once; `balance("emotion")` makes each class as frequent; or `Weighted`.
-        window: clips over which those of one shard are spread; by default all for a folder, 4,096 for a URL.
+        window: clips over which those of one block are spread, neighbours in a shard that one request brings; None for
+            all. By default all of a folder, and for a URL as many as 128 MiB hold.
         labels, check, cache: see `ClipDataset`.
         workers: threads or processes that decode; 0 decodes in the caller's. processes: see above.
         prefetch: batches that are worked on ahead.
@@ -174,21 +173,23 @@ class Loader:
             raise ValueError("processes=True needs workers of at least 1")
         if not len(clips):
             raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
-        remote = clips.index.is_remote
-        self._reader = _reader(clips, view, labels, check, cache)
+        self.rank, self.ranks = _place(rank, ranks)
+        # Each rank or process would read the neighbours that are another's to give out.
+        ahead = clips.index.is_remote and self.ranks == 1 and not processes
+        self._reader = _reader(clips, view, labels, check, cache, ahead)
         self.words = self._reader.words
-        span = (REMOTE_WINDOW if remote else None) if window == "auto" else window
+        blocks = self._reader.places.blocks if clips.index.is_remote or window not in ("auto", None) else None
+        span = (blocks.window if blocks else None) if window == "auto" else window
         self.order = Order(
             rows=clips.rows,
             seed=seed,
             index=clips.index.sha256,
             shuffle=shuffle,
             sampling=sampling or Uniform(),
-            shards=None if span is None else self._reader.places.shard.astype(np.int64),
+            shards=None if blocks is None else blocks.of,
             window=span,
         )
         self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
-        self.rank, self.ranks = _place(rank, ranks)
         self._workers, self._processes, self._prefetch = workers, processes, prefetch
         self._pin, self._transform = pin_memory and torch.cuda.is_available(), transform
         self._next = self._now = Position()
@@ -272,7 +273,7 @@ class Loader:
         most = self.tolerance * share.total / self.ranks
         if faults and bad > most:
             raise LoaderFault(
-                f"{bad} samples cannot be read, tolerance={self.tolerance} of {share.total} on {self.ranks} ranks "
+                f"{bad} samples cannot be read, tolerance={self.tolerance:g} of {share.total} on {self.ranks} ranks "
                 f"allows {most:g}; the last: {faults[-1]}. Run `equime verify` on the folder"
             )
 
@@ -298,11 +299,12 @@ def _reader(
     labels: Sequence[str],
     check: bool | None,
     cache: WindowCacheSettings | None,
+    ahead: bool = False,
 ) -> ClipReader:
     if hidden := [name for name in labels if name in OWN_ENTRIES]:
         raise ValueError(f"label {hidden[0]!r} would hide what a batch has under this name; leave it out of labels")
     check = clips.index.is_remote if check is None else check
-    return ClipReader(clips, view or View(), labels=labels, check=check, cache=cache)
+    return ClipReader(clips, view or View(), labels=labels, check=check, cache=cache, ahead=ahead)
 
 
 def balance(clips: Selection, *labels: str, samples: int | None = None) -> Balanced:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equime_loader.arrays import from_numpy
+from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
 from equime_loader.schema import AUS, FIELD, LABELS
 from equime_loader.selection import Selection
@@ -34,7 +36,7 @@ class SampleFault(ValueError):
         return SampleFault, (self.shard, self.key, self.reason)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Where the videos of a selection lie: shard as a code into `shards`, offset and length in it, hash."""
 
@@ -56,6 +58,11 @@ class Places:
         hashes = selection.index.column("mp4_sha256").take(from_numpy(selection.rows))
         return cls(shards.codes, shards.words, offset, length, hashes)
 
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Clips that one request brings."""
+        return blocks_of(self.shard, self.offset, self.length)
+
 
 class ClipReader:
     """Reads clips of a selection by position. It can be pickled and shared between threads and processes.
@@ -64,6 +71,8 @@ class ClipReader:
         labels: names of labels to give with each clip. Words become codes into `words`, `aus` the peak intensity of
             each AU, (18,) float32, in the order of `schema.AUS`; numbers float32.
         check: whether a video's bytes are compared with their SHA-256 in the index.
+        ahead: read the neighbours of a clip with it, for when they are asked for; see `blocks`. Such a reader stays
+            in its process.
 
     Raises:
         IndexFault: the index speaks of places or events that cannot be. ValueError: a label that there is not.
@@ -77,6 +86,7 @@ class ClipReader:
         labels: Sequence[str] = (),
         check: bool = False,
         cache: WindowCacheSettings | None = None,
+        ahead: bool = False,
     ) -> None:
         self.view = view
         self.store: Store = selection.index.store
@@ -90,6 +100,9 @@ class ClipReader:
         self.words: Mapping[str, tuple[str, ...]] = {name: codes.words for name, codes in coded.items()}
         self.labels: Mapping[str, NDArray[Any]] = {name: _label(selection, name, coded) for name in labels}
         self._windows = None if cache is None else WindowCache.open(cache, selection, view)
+        self._read: Callable[[Sequence[int]], Sequence[Answer]] = self._bytes
+        if ahead:
+            self._read = BlockReader(self.places.blocks, self._bytes).fetch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -114,12 +127,12 @@ class ClipReader:
         """
         answers: list[bytes | SampleFault | None] = [None] * len(positions)
         slots = [slot for slot, p in enumerate(positions) if self._windows is None or p not in self._windows]
-        for slot, answer in zip(slots, self._bytes([positions[slot] for slot in slots]), strict=True):
-            answers[slot] = answer
+        for slot, answer in zip(slots, self._read([positions[slot] for slot in slots]), strict=True):
+            answers[slot] = self.fault(positions[slot], answer) if isinstance(answer, StorageError) else answer
         return answers
 
-    def _bytes(self, positions: Sequence[int]) -> list[bytes | SampleFault]:
-        answers: dict[int, bytes | SampleFault] = {}
+    def _bytes(self, positions: Sequence[int]) -> list[bytes | StorageError]:
+        answers: dict[int, bytes | StorageError] = {}
         by_shard: dict[int, list[int]] = {}
         for slot, position in enumerate(positions):
             by_shard.setdefault(int(self.places.shard[position]), []).append(slot)
@@ -133,8 +146,7 @@ class ClipReader:
                 )
             except StorageError as error:
                 read = [error] * len(chosen)
-            for slot, position, answer in zip(slots, chosen, read, strict=True):
-                answers[slot] = self.fault(position, answer) if isinstance(answer, StorageError) else answer
+            answers |= dict(zip(slots, read, strict=True))
         return [answers[slot] for slot in range(len(positions))]
 
     def read(
@@ -155,9 +167,10 @@ class ClipReader:
             found = None if self._windows is None else self._windows.read(position, event, self.view, out)
             if found is not None:
                 return found
-            (data,) = self._bytes([position])
-            if isinstance(data, SampleFault):
-                raise data
+            (answer,) = self._bytes([position])
+            if isinstance(answer, StorageError):
+                raise self.fault(position, answer)
+            data = answer
         try:
             clip = read_frames(data, event, self.view, out)
         except VideoFault as error:

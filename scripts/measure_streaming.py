@@ -26,9 +26,8 @@ def subset(clips: Selection, share: float) -> Selection:
 
 
 def main(folder: Path, share: float) -> None:
-    print(
-        "| | clips | MP4 bytes | bytes sent | ratio | requests | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    )
+    heads = "| | clips | MP4 bytes | bytes sent | ratio | requests | seconds |"
+    print(f"{heads}\n| --- |{' ---: |' * 6}")
     with serving(RangeServer(folder)) as server, tempfile.TemporaryDirectory() as cache:
         for name in ("first epoch", "second, from the cache"):
             server.forget()

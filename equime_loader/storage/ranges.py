@@ -9,8 +9,8 @@ from typing import Any
 # Between two members of a sample lie a tar header and padding, 512 to 1023 bytes: always less than a request costs.
 SMALL_GAP = 2048
 # Larger gaps, such as the labels between two videos, are read along when they are small against both neighbours: a
-# request reads 1/8 too much at the most, and only where both neighbours are wanted.
-GAP_SHARE = 8
+# request reads 1/6 too much at the most, and only where both neighbours are wanted.
+GAP_SHARE = 6
 # A request that fails is made again: what is lost with it is bounded, and long runs are shared out to connections.
 MAX_SPAN = 32 * 2**20
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from indices import clips_of, write_index
 
 from equime_loader.fairness import balanced, counterfactuals
-from equime_loader.fairness.balance import Balance, joint_balance, marginal_balance
+from equime_loader.fairness.balance import Balance, _factors, joint_balance, marginal_balance
 from equime_loader.index import Index
 from equime_loader.selection import Selection
 
@@ -96,6 +96,19 @@ def test_no_association_is_added_where_none_is_needed() -> None:
     found = marginal_balance(cells, np.array([90, 90, 15, 15]), [np.full(2, 0.5)] * 2)
     assert found.kept.tolist() == [15, 15, 15, 15]
     assert found.binding.tolist() == [False, False, True, True]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0.01, 50), st.integers(1, 30)), min_size=3), st.floats(0, 100))
+@some
+def test_raking_meets_a_margin_without_using_more_than_there_is(
+    rows: list[tuple[int, float, int]], goal: float
+) -> None:
+    codes, weights, counts = (np.array([*column, *range(1, 4)]) for column in zip(*rows, strict=True))
+    codes[-3:] = (0, 1, 2)
+    goals = np.array([goal, goal / 2, 1.0])
+    factors = _factors(codes, weights, counts, goals)
+    reached = np.bincount(codes, np.minimum(weights * factors[codes], counts))
+    assert np.allclose(reached, np.minimum(goals, np.bincount(codes, counts)))
 
 
 def test_large_counts_stay_exact() -> None:

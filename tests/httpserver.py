@@ -46,6 +46,7 @@ class Answer:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body waits for the headers to be acknowledged
     server: RangeServer
 
     def do_GET(self) -> None:

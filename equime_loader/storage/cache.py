@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,8 +51,14 @@ class _State:
 
     def __init__(self, folder: Path) -> None:
         self.lock = FileLock(folder / "lock", timeout=LOCK_PATIENCE_S)
+        self.guard = threading.Lock()
         self.writing = True
-        self.said_too_large = False
+        self._said = False
+
+    def say_once(self, warning: str) -> None:
+        if not self._said:
+            _log.warning("%s", warning)
+        self._said = True
 
 
 class Cache:
@@ -89,25 +96,21 @@ class Cache:
     def put(self, name: str, content: bytes) -> None:
         """Keep an entry if it can be kept: a cache that is full, locked or broken never stops a reader."""
         state = self._state.get(self._open)
-        size = HASH_BYTES + len(content)
-        if not state.writing or self._path(name).exists():
-            return
-        if size > self.settings.max_bytes:
-            if not state.said_too_large:
-                _log.warning(
-                    "%s: %d bytes do not fit and are not kept; raise max_bytes=%d of the cache",
-                    self.settings.folder, size, self.settings.max_bytes,
-                )  # fmt: skip
-            state.said_too_large = True
-            return
-        try:
-            self._write(state, name, hashlib.sha256(content).digest() + content)
-        except OSError as error:
-            state.writing = False
-            _log.warning(
-                "%s: the cache cannot be written (%s); this process goes on without keeping anything more",
-                self.settings.folder, error.strerror or "locked by another process",
-            )  # fmt: skip
+        with state.guard:  # threads write one by one, as processes do
+            if not state.writing or self._path(name).exists():
+                return
+            try:
+                if (size := HASH_BYTES + len(content)) <= self.settings.max_bytes:
+                    self._write(state, name, hashlib.sha256(content).digest() + content)
+                else:
+                    fit = f"{size} bytes do not fit and are not kept; raise max_bytes={self.settings.max_bytes}"
+                    state.say_once(f"{self.settings.folder}: {fit} of the cache")
+            except FileNotFoundError:
+                pass  # the folder was removed a moment ago; the next entry makes it again
+            except OSError as error:
+                state.writing = False
+                why = f"cannot be written ({error.strerror or 'locked by another process'})"
+                state.say_once(f"{self.settings.folder}: the cache {why}; this process keeps nothing more")
 
     def drop(self, name: str) -> None:
         """Remove an entry, if it is there."""

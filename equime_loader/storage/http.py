@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
+from urllib.request import getproxies
 
 from equime_loader.storage.errors import AccessError, CorruptionError, Failure, MissingError, one_line
 from equime_loader.storage.process import PerProcess
@@ -14,7 +16,11 @@ from equime_loader.storage.retry import AGAIN, asked_wait_s
 from equime_loader.storage.source import Source, Token
 
 if TYPE_CHECKING:
+    import asyncio
+
     import aiohttp
+
+_Value = TypeVar("_Value")
 
 # An answer that comes slower than this, bytes per second, is given up.
 SLOWEST = 16 * 1024
@@ -23,13 +29,37 @@ MAX_SKIPPED = 64 * 2**20
 PIECE = 256 * 1024
 
 
-@dataclass
 class _Connection:
-    """The session of one process, and where the Hub said that the bytes of a file lie."""
+    """The session of one process, and where the Hub said that the bytes of a file lie.
 
-    filesystem: Any
-    session: Any
-    targets: dict[str, str] = field(default_factory=dict)
+    The filesystem is made for asynchronous use, so that fsspec leaves closing to us: its own way waits for the event
+    loop inside the garbage collector, and with it for locks that the collecting thread may hold.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        import fsspec
+        from fsspec.asyn import get_loop, sync
+
+        client = {"trust_env": bool(getproxies()), **options.get("client_kwargs", {})}
+        own = {"client_kwargs": client, "asynchronous": True, "skip_instance_cache": True}
+        filesystem = fsspec.filesystem("http", **{**options, **own})
+        self.loop: asyncio.AbstractEventLoop = get_loop()
+        self.session: aiohttp.ClientSession = sync(self.loop, filesystem.set_session)
+        self.request: dict[str, Any] = dict(filesystem.kwargs)
+        self.targets: dict[str, str] = {}
+        weakref.finalize(self, _close_soon, self.loop, self.session, os.getpid())
+
+    def run(self, coroutine: Callable[..., Coroutine[Any, Any, _Value]], *arguments: Any) -> _Value:
+        """Run to its end on the loop, from any thread but the loop's."""
+        from fsspec.asyn import sync
+
+        return sync(self.loop, coroutine, *arguments)  # type: ignore[no-any-return]
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession, process: int) -> None:
+    """Close a session that nobody closed, without waiting for it."""
+    if process == os.getpid() and not session.closed and not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
 
 
 class HttpSource(Source):
@@ -67,30 +97,17 @@ class HttpSource(Source):
 
     def fetch(self, path: str, start: int, length: int, *, at_most: bool = False) -> bytes | Failure:
         """See `Source.fetch`."""
-        from fsspec.asyn import sync
-
-        connection = self._connected.get(self._connect)
-        answer = sync(connection.filesystem.loop, self._follow, connection, path, start, length)
+        connection = self._connected.get(lambda: _Connection(self._options))
+        answer = connection.run(self._follow, connection, path, start, length)
         if isinstance(answer, bytes) and len(answer) < length and not at_most:
             reason = f"the file ends before byte {start + length - 1}; it is cut, or of another build"
             return Failure(reason, again=False, error=CorruptionError)
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def close(self) -> None:
         """See `Source.close`."""
-        from fsspec.asyn import sync
-
         if connection := self._connected.drop():
-            sync(connection.filesystem.loop, connection.session.close)
-
-    def _connect(self) -> _Connection:
-        import fsspec
-        from fsspec.asyn import sync
-
-        client = {"trust_env": True, **self._options.get("client_kwargs", {})}
-        options = {**self._options, "client_kwargs": client, "skip_instance_cache": True}
-        filesystem = fsspec.filesystem("http", **options)
-        return _Connection(filesystem, sync(filesystem.loop, filesystem.set_session))
+            connection.run(connection.session.close)
 
     async def _follow(self, connection: _Connection, path: str, start: int, length: int) -> bytes | Failure:
         """Ask where a redirect led the last time, else, or when that is refused by now, at the front."""
@@ -114,7 +131,7 @@ class HttpSource(Source):
         import aiohttp
         import yarl
 
-        request = dict(connection.filesystem.kwargs)
+        request = dict(connection.request)
         # A compressed answer would be one of other bytes than those that were asked for.
         wanted = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
         request["headers"] = {**request.get("headers", {}), **wanted, **login}

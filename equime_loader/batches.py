@@ -166,16 +166,18 @@ def thread_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int
     if not workers:
         yield (make_batch(make, planned, buffers) for planned in planned_batches(share))
         return
+    begun: deque[_Begun] = deque()
     with (
         ThreadPoolExecutor(workers, "equime-decode") as decoding,
         ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
     ):
         try:
-            yield _ahead(make, share, buffers, prefetch, decoding, fetching)
+            yield _ahead(make, share, buffers, prefetch, begun, decoding, fetching)
         finally:
-            # What was not begun is not begun any more; leaving the block waits for what was.
-            fetching.shutdown(wait=False, cancel_futures=True)
-            decoding.shutdown(wait=False, cancel_futures=True)
+            # What no thread has taken up is not done any more; leaving the block waits for what one has.
+            for batch in begun:
+                for future in (batch.fetched, *batch.clips):
+                    future.cancel()
 
 
 def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
@@ -187,31 +189,44 @@ def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
     return make.finish(planned, room, clips)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """A batch that threads work on."""
+
+    planned: Planned
+    room: torch.Tensor | None
+    fetched: Future[Any]
+    clips: list[Future[Clip | SampleFault]]
+
+    def finish(self, make: MakeBatch) -> Made:
+        return make.finish(self.planned, self.room, [clip.result() for clip in self.clips])
+
+
 def _ahead(
     make: MakeBatch,
     share: Share,
     buffers: Buffers,
     prefetch: int,
+    begun: deque[_Begun],
     decoding: ThreadPoolExecutor,
     fetching: ThreadPoolExecutor,
 ) -> Iterator[Made]:
-    waiting: deque[tuple[Planned, torch.Tensor | None, list[Future[Clip | SampleFault]]]] = deque()
-
-    def finished() -> Made:
-        planned, room, clips = waiting.popleft()
-        return make.finish(planned, room, [clip.result() for clip in clips])
-
-    for planned in planned_batches(share):
+    def begin(planned: Planned) -> _Begun:
         room = make.room(planned, buffers)
         positions = planned.positions.tolist()
         fetched = fetching.submit(make.reader.fetch, positions)
-        clips = [decoding.submit(_fill, make, fetched, slot, p, _part(room, slot)) for slot, p in enumerate(positions)]
-        waiting.append((planned, room, clips))
-        del room
-        if len(waiting) > prefetch:
-            yield finished()
-    while waiting:
-        yield finished()
+        parts = [_part(room, slot) for slot in range(len(positions))]
+        clips = [decoding.submit(_fill, make, fetched, slot, p, parts[slot]) for slot, p in enumerate(positions)]
+        return _Begun(planned, room, fetched, clips)
+
+    for planned in planned_batches(share):
+        begun.append(begin(planned))
+        if len(begun) > prefetch:
+            yield begun[0].finish(make)
+            begun.popleft()
+    while begun:
+        yield begun[0].finish(make)
+        begun.popleft()
 
 
 def _fill(make: MakeBatch, fetched: Future[Any], slot: int, position: int, room: Any) -> Clip | SampleFault:

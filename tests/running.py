@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 from collections import Counter
@@ -46,16 +45,10 @@ def session(leader: int) -> list[str]:
 
 
 def shared_memory() -> set[str]:
-    """Names in shared memory."""
-    return set(os.listdir("/dev/shm"))
-
-
-def start_helpers() -> None:
-    """Start what multiprocessing keeps, so that it does not count as left behind."""
-    process = multiprocessing.get_context("forkserver").Process(target=os.getpid)
-    process.start()
-    process.join()
-    process.close()
+    """Names in shared memory that no other process has in use: this one's, and what was left behind."""
+    names = os.listdir("/dev/shm")
+    others = "".join(_maps(pid) for pid in _commands() if pid != os.getpid())
+    return {name for name in names if f"/dev/shm/{name}" not in others and Path("/dev/shm", name).exists()}
 
 
 def _commands() -> dict[int, str]:
@@ -77,6 +70,13 @@ def _stat(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def _maps(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""
 
 
 def _parent(pid: int) -> int:

@@ -1,0 +1,354 @@
+"""The loader in trouble: damaged clips cost themselves and nothing else, and whatever ends a loop leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from running import children, descriptors, session, shared_memory, threads
+from torch.utils.data import DataLoader
+
+import equime_loader
+from equime_loader import ClipDataset, Loader, Selection, View, Window
+from equime_loader.loader import LoaderFault
+from equime_loader.reading import ClipReader, SampleFault
+
+VIEW = View(Window.around(frames=8), 24)
+
+
+@pytest.fixture
+def damaged(built: Path, tmp_path: Path) -> Callable[..., Selection]:
+    """A private copy of the dataset in which the videos at some positions are noise."""
+
+    def copy(*positions: int) -> Selection:
+        root = tmp_path / "damaged"
+        root.mkdir()
+        shutil.copytree(built / "wds", root / "wds")
+        shutil.copy(built / "index.parquet", root)
+        clips = equime_loader.open_dataset(root)
+        places = ClipReader(clips, VIEW).places
+        for position in positions:
+            with open(root / places.shards[places.shard[position]], "r+b") as shard:
+                shard.seek(int(places.offset[position]))
+                shard.write(np.random.default_rng(position).bytes(int(places.length[position])))
+        return clips
+
+    return copy
+
+
+@pytest.fixture(scope="module")
+def intact(built: Path) -> Selection:
+    return equime_loader.open_dataset(built)
+
+
+def pixels(loader: Loader) -> dict[str, torch.Tensor]:
+    return {
+        key: video.clone()
+        for batch in loader
+        for key, video, again in zip(batch["key"], batch["video"], batch["repeated"], strict=True)
+        if not again
+    }
+
+
+def key_of(clips: Selection, position: int) -> str:
+    return str(clips.labels(["key"], positions=[position])[0]["key"])
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2}, {"workers": 1, "processes": True}])
+def test_a_damaged_clip_is_left_out_and_named(
+    intact: Selection, damaged: Callable[..., Selection], caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    clips = damaged(4)
+    loader = Loader(clips, VIEW, batch_size=5, tolerance=0.1, **options)
+    given = pixels(loader)
+    whole = pixels(Loader(intact, VIEW, batch_size=5))
+    assert whole.keys() - given.keys() == {key_of(clips, 4)}
+    assert all(torch.equal(given[key], whole[key]) for key in given)
+    (fault,) = loader.failures
+    assert fault.key == key_of(clips, 4)
+    assert re.fullmatch(r"wds/\w+-\d{5}\.tar", fault.shard)
+    (record,) = [record for record in caplog.records if record.name == "equime_loader.loader"]
+    assert record.getMessage() == f"left out: {fault.shard}: sample {fault.key}: {fault.reason}"
+    assert "\n" not in record.getMessage()
+    assert loader.epoch == 1
+    assert fault.__traceback__ is None and fault.__context__ is None
+
+
+def test_more_than_is_tolerated_ends_in_one_line(damaged: Callable[..., Selection]) -> None:
+    clips = damaged(1, 4, 7)
+    loader = Loader(clips, VIEW, batch_size=2, tolerance=2 / 12)
+    with pytest.raises(LoaderFault) as error:
+        pixels(loader)
+    keys = {key_of(clips, position) for position in (1, 4, 7)}
+    assert {fault.key for fault in loader.failures} == keys
+    assert re.fullmatch(
+        r"3 samples cannot be read, tolerance=0\.166667 of 12 on 1 ranks allows 2; the last: wds/\S+\.tar: sample "
+        rf"({'|'.join(keys)}): .*\. Run `equime verify` on the folder",
+        str(error.value),
+    )
+    with pytest.raises(LoaderFault, match=r"^3 samples cannot be read, tolerance=0\.01 of 12 on 1 ranks allows 0\.12"):
+        pixels(Loader(clips, VIEW))
+
+
+def test_a_whole_batch_of_damaged_clips_is_left_out(damaged: Callable[..., Selection]) -> None:
+    clips = damaged(4, 5)
+    for batch_size, batches in ((1, 10), (2, 5)):
+        loader = Loader(clips, VIEW, batch_size=batch_size, tolerance=0.2, shuffle=False)
+        assert [len(batch["key"]) for batch in loader] == [batch_size] * batches
+        assert len(loader.failures) == 2
+        assert loader.epoch == 1
+
+
+@pytest.mark.parametrize("ends", ["pad", "drop"])
+def test_ranks_stay_in_step(damaged: Callable[..., Selection], intact: Selection, ends: Any) -> None:
+    clips = damaged(4, 5)
+    whole = pixels(Loader(intact, VIEW))
+    options: dict[str, Any] = {"batch_size": 1, "tolerance": 0.4, "ends": ends, "shuffle": False}
+    loaders = [Loader(clips, VIEW, rank=rank, ranks=2, **options) for rank in range(2)]
+    given = [list(loader) for loader in loaders]
+    assert [len(batches) for batches in given] == [6, 6]
+    assert [[fault.key for fault in loader.failures] for loader in loaders] == [[key_of(clips, 4)], [key_of(clips, 5)]]
+    for batches in given:
+        assert [bool(batch["repeated"]) for batch in batches] == [number == 2 for number in range(6)]
+        assert all(torch.equal(batch["video"][0], whole[batch["key"][0]]) for batch in batches)
+    fresh = {key for batches in given for batch in batches if not batch["repeated"] for key in batch["key"]}
+    assert fresh == whole.keys() - {key_of(clips, 4), key_of(clips, 5)}
+    uneven = Loader(clips, VIEW, rank=0, ranks=2, **{**options, "ends": "uneven"})
+    assert len(list(uneven)) == 5
+
+
+def test_ranks_that_can_read_nothing_say_so(damaged: Callable[..., Selection]) -> None:
+    loader = Loader(damaged(*range(12)), VIEW, batch_size=2, tolerance=1, rank=1, ranks=2)
+    with pytest.raises(LoaderFault, match=r"^none of 6 samples can be read\. Run `equime verify` on the folder$"):
+        list(loader)
+
+
+def test_a_run_that_is_resumed_bears_what_it_bore_before(damaged: Callable[..., Selection]) -> None:
+    clips = damaged(11)
+    first = Loader(clips, VIEW, batch_size=5, tolerance=0.1, shuffle=False)
+    loop = iter(first)
+    next(loop), next(loop)
+    second = Loader(clips, VIEW, batch_size=5, tolerance=0.1, shuffle=False)
+    second.load_state_dict(first.state_dict())
+    assert list(pixels(second)) == [key_of(clips, 10)]
+
+
+def test_a_clip_that_only_fills_the_end_is_not_counted_twice(damaged: Callable[..., Selection]) -> None:
+    loader = Loader(damaged(0), VIEW, batch_size=12 + 4, tolerance=1 / 12, shuffle=False)
+    (batch,) = loader
+    assert batch["repeated"].tolist() == [False] * 11 + [True] * 3
+    assert len(loader.failures) == 1
+
+
+def test_faults_that_are_kept_hold_no_batch(damaged: Callable[..., Selection]) -> None:
+    import gc
+    import weakref
+
+    from equime_loader import batches
+
+    made = []
+
+    class Watched(batches.Buffers):
+        def get(self, shape: tuple[int, ...]) -> Any:
+            array = super().get(shape)
+            made.append(weakref.ref(array))
+            return array
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "Buffers", Watched)
+        loader = Loader(damaged(4), VIEW, batch_size=1, tolerance=0.1)
+        pixels(loader)
+    gc.collect()
+    assert loader.failures and made
+    assert [array() for array in made] == [None] * len(made)
+
+
+def test_the_dataset_names_a_damaged_clip(damaged: Callable[..., Selection]) -> None:
+    clips = damaged(4)
+    dataset = ClipDataset(clips, VIEW)
+    with pytest.raises(SampleFault, match=rf"^wds/\S+\.tar: sample {key_of(clips, 4)}: "):
+        dataset[4]
+    with pytest.raises(RuntimeError, match=rf"sample {key_of(clips, 4)}: "):
+        list(DataLoader(dataset, batch_size=3, num_workers=1))
+
+
+def test_bytes_with_another_hash_are_refused_where_they_are_checked(damaged: Callable[..., Selection]) -> None:
+    clips = damaged(4)
+    loader = Loader(clips, VIEW, batch_size=12, tolerance=0.1, check=True)
+    (batch,) = loader
+    assert len(batch["key"]) == 11
+    assert "sha256 is " in loader.failures[0].reason
+
+
+def test_a_missing_shard_costs_its_clips(damaged: Callable[..., Selection]) -> None:
+    clips = damaged()
+    shard = sorted(Path(clips.index.root, "wds").iterdir())[0]
+    shard.unlink()
+    lost = clips.codes("shard").codes.tolist().count(clips.codes("shard").words.index(f"wds/{shard.name}"))
+    loader = Loader(clips, VIEW, tolerance=0.5)
+    assert len(pixels(loader)) == 12 - lost
+    assert {fault.reason.partition(": ")[2] for fault in loader.failures} == {"no such file"}
+
+
+# --- nothing is left behind
+
+
+@pytest.fixture(scope="module")
+def settled(intact: Selection) -> Selection:
+    """A selection whose files, helpers and threads have been started once."""
+    for options in ({"workers": 2}, {"workers": 1, "processes": True}):
+        list(Loader(intact, VIEW, batch_size=4, **options))  # type: ignore[arg-type]
+    return intact
+
+
+@pytest.fixture
+def nothing_left(settled: Selection) -> Iterator[None]:
+    before = threads(), descriptors(), Counter(children()), Counter(shared_memory())
+    yield
+
+    def left() -> list[str]:
+        now = threads(), descriptors(), Counter(children()), Counter(shared_memory())
+        return [what for after, known in zip(now, before, strict=True) for what in (after - known).elements()]
+
+    until = time.monotonic() + 10
+    while left() and time.monotonic() < until:
+        time.sleep(0.05)  # the kernel takes a moment to put away a process that has ended
+    assert left() == []
+
+
+MODES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 2}, {"workers": 2, "processes": True}]
+
+
+@pytest.mark.parametrize("options", MODES)
+@pytest.mark.usefixtures("nothing_left")
+def test_a_loop_that_is_broken_off_leaves_nothing(settled: Selection, options: dict[str, Any]) -> None:
+    loader = Loader(settled, VIEW, batch_size=2, prefetch=4, **options)
+    for _ in loader:
+        break
+    loop = iter(loader)
+    next(loop)
+    loop.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("options", MODES)
+@pytest.mark.usefixtures("nothing_left")
+def test_an_exception_of_the_consumer_leaves_nothing(settled: Selection, options: dict[str, Any]) -> None:
+    loader = Loader(settled, VIEW, batch_size=2, prefetch=4, **options)
+
+    def train() -> None:
+        for _ in loader:
+            raise RuntimeError("loss is NaN")
+
+    with pytest.raises(RuntimeError, match="loss is NaN"):
+        train()
+
+
+@pytest.mark.parametrize("options", MODES)
+def test_an_error_that_is_kept_keeps_nothing_running(settled: Selection, options: dict[str, Any]) -> None:
+    before = threads(), children()
+
+    def broken(batch: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("augmentation")
+
+    loader = Loader(settled, VIEW, batch_size=2, transform=broken, **options)
+    with pytest.raises(RuntimeError, match="augmentation") as kept:
+        list(loader)
+    until = time.monotonic() + 10
+    while (threads(), children()) != before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert (threads(), children()) == before
+    assert kept.value.__traceback__ is not None
+
+
+TRAINING = """
+import json, os, sys, time
+sys.path.insert(0, {tests!r})
+import equime_loader
+from equime_loader import Loader, View, Window, WindowCacheSettings
+from running import children, threads
+
+def main():
+    clips = equime_loader.open_dataset({root!r})
+    cache = WindowCacheSettings({cache!r}, 10**8)
+    loader = Loader(clips, View(Window.around(), 64), batch_size=2, cache=cache, **{options})
+    while True:
+        for batch in loader:
+            print("training", flush=True)
+
+if __name__ == "__main__":
+    before = threads()
+    try:
+        main()
+    except KeyboardInterrupt:
+        until = time.monotonic() + 5
+        while children() and time.monotonic() < until:
+            time.sleep(0.05)
+        print(json.dumps([sorted((threads() - before).elements()), children()]), flush=True)
+        raise
+"""
+
+
+@pytest.mark.parametrize("options", MODES[1:])
+@pytest.mark.parametrize("whom", ["group", "parent"])
+def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, Any], whom: str) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    script = tmp_path / "train.py"
+    tests = str(Path(__file__).parent)
+    script.write_text(TRAINING.format(tests=tests, root=str(built), options=options, cache=str(tmp_path / "cache")))
+    before = shared_memory()
+    run = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    assert run.stdout is not None
+    assert run.stdout.readline() == "training\n"
+    # Ctrl-C in a terminal goes to all processes of the group; a scheduler may send it to the first alone.
+    (os.killpg if whom == "group" else os.kill)(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert json.loads(out.splitlines()[-1]) == [[], []], err
+    assert run.returncode == -signal.SIGINT
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    until = time.monotonic() + 10
+    while session(run.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert session(run.pid) == []
+    assert list(temporary.iterdir()) == []
+    assert shared_memory() <= before
+    assert "resource_tracker" not in err
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".cache"}
+
+
+@pytest.mark.parametrize("options", MODES[1:])
+def test_a_program_may_end_in_the_middle_of_a_loop(built: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    script = tmp_path / "end.py"
+    script.write_text(
+        "import equime_loader\nfrom equime_loader import Loader\nif __name__ == '__main__':\n"
+        f"    clips = equime_loader.open_dataset({str(built)!r})\n"
+        f"    loop = iter(Loader(clips, batch_size=2, **{options}))\n"
+        "    next(loop)\n    print('end')\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out, err) == (0, "end\n", "")
+    until = time.monotonic() + 10
+    while session(run.pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert session(run.pid) == []

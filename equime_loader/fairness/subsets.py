@@ -229,7 +229,7 @@ class _Cells:
 
 def _balance(cells: _Cells, joint: bool, unit: str) -> Balance:
     shape = tuple(map(len, cells.shares))
-    if not joint:
+    if not joint and len(shape) > 1:  # of one attribute, words and cells are the same
         balance = marginal_balance(cells.codes, cells.counts, cells.shares)
         if not balance.kept.any():
             raise ValueError(f"no {unit} can stay: the margins cannot be met at once; there is only {_scarce(cells)}")

@@ -146,7 +146,14 @@ def interleave(subjects: Sequence[Subject], seed: int) -> list[Subject]:
     groups: dict[tuple[str, str], list[Subject]] = defaultdict(list)
     for subject in sorted(subjects, key=lambda subject: derive_seed(seed, "order", subject.subject)):
         groups[stratum(subject.attributes)[:2]].append(subject)
-    rounds = itertools.zip_longest(*(groups[key] for key in sorted(groups)))
+    genders, races = (sorted(set(words)) for words in zip(*groups, strict=True)) if groups else ((), ())
+    # Genders take turns, each at another place in the circle of races, so that few neighbors cover many groups.
+    keys = [
+        (gender, races[(turn + place * len(races) // len(genders)) % len(races)])
+        for turn in range(len(races))
+        for place, gender in enumerate(genders)
+    ]
+    rounds = itertools.zip_longest(*(groups[key] for key in keys if key in groups))
     return [subject for row in rounds for subject in row if subject is not None]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 # Helpers that multiprocessing starts once and keeps until the process ends.
@@ -49,6 +51,14 @@ def shared_memory() -> set[str]:
     names = os.listdir("/dev/shm")
     others = "".join(_maps(pid) for pid in _commands() if pid != os.getpid())
     return {name for name in names if f"/dev/shm/{name}" not in others and Path("/dev/shm", name).exists()}
+
+
+def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether a condition holds before long: a process that has ended takes a moment to be put away."""
+    until = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return holds
 
 
 def _commands() -> dict[int, str]:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from running import children, descriptors, session, shared_memory, threads
+from running import children, comes_true, descriptors, session, shared_memory, threads
 from torch.utils.data import DataLoader
 
 import equime_loader
@@ -223,9 +222,7 @@ def nothing_left(settled: Selection) -> Iterator[None]:
         now = threads(), descriptors(), Counter(children()), Counter(shared_memory())
         return [what for after, known in zip(now, before, strict=True) for what in (after - known).elements()]
 
-    until = time.monotonic() + 10
-    while left() and time.monotonic() < until:
-        time.sleep(0.05)  # the kernel takes a moment to put away a process that has ended
+    comes_true(lambda: not left())
     assert left() == []
 
 
@@ -266,19 +263,16 @@ def test_an_error_that_is_kept_keeps_nothing_running(settled: Selection, options
     loader = Loader(settled, VIEW, batch_size=2, transform=broken, **options)
     with pytest.raises(RuntimeError, match="augmentation") as kept:
         list(loader)
-    until = time.monotonic() + 10
-    while (threads(), children()) != before and time.monotonic() < until:
-        time.sleep(0.05)
-    assert (threads(), children()) == before
+    assert comes_true(lambda: (threads(), children()) == before)
     assert kept.value.__traceback__ is not None
 
 
 TRAINING = """
-import json, os, sys, time
+import json, sys
 sys.path.insert(0, {tests!r})
 import equime_loader
 from equime_loader import Loader, View, Window, WindowCacheSettings
-from running import children, threads
+from running import children, comes_true, threads
 
 def main():
     clips = equime_loader.open_dataset({root!r})
@@ -293,9 +287,7 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        until = time.monotonic() + 5
-        while children() and time.monotonic() < until:
-            time.sleep(0.05)
+        comes_true(lambda: not children())
         print(json.dumps([sorted((threads() - before).elements()), children()]), flush=True)
         raise
 """
@@ -323,12 +315,9 @@ def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, A
     assert json.loads(out.splitlines()[-1]) == [[], []], err
     assert run.returncode == -signal.SIGINT
     assert err.rstrip().endswith("KeyboardInterrupt")
-    until = time.monotonic() + 10
-    while session(run.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert session(run.pid) == []
+    assert comes_true(lambda: session(run.pid) == [])
     assert list(temporary.iterdir()) == []
-    assert shared_memory() <= before
+    assert comes_true(lambda: shared_memory() <= before)
     assert "resource_tracker" not in err
     assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".cache"}
 
@@ -348,7 +337,4 @@ def test_a_program_may_end_in_the_middle_of_a_loop(built: Path, tmp_path: Path, 
     )  # fmt: skip
     out, err = run.communicate(timeout=60)
     assert (run.returncode, out, err) == (0, "end\n", "")
-    until = time.monotonic() + 10
-    while session(run.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert session(run.pid) == []
+    assert comes_true(lambda: session(run.pid) == [])

@@ -16,7 +16,8 @@ from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
 from equime_loader.schema import AUS, FIELD, LABELS
 from equime_loader.selection import Selection
-from equime_loader.storage import StorageError, Store
+from equime_loader.storage import PathError, StorageError, Store
+from equime_loader.storage.paths import check_path
 from equime_loader.video import VideoFault, View, read_frames
 from equime_loader.video.frames import Clip
 from equime_loader.window_cache import WindowCache, WindowCacheSettings
@@ -38,24 +39,31 @@ class SampleFault(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where the videos of a selection lie: shard as a code into `shards`, offset and length in it, hash."""
+    """Where the videos of a selection lie: shard as a code into `shards`, offset and length in it, hash where asked."""
 
     shard: NDArray[np.int32]
     shards: tuple[str, ...]
     offset: NDArray[np.int64]
     length: NDArray[np.int64]
-    sha256: pa.Array
+    sha256: pa.Array | None
 
     @classmethod
-    def of(cls, selection: Selection) -> Places:
-        """Raises IndexFault where a clip has no shard, or a place that cannot be."""
+    def of(cls, selection: Selection, *, hashed: bool) -> Places:
+        """Raises IndexFault where a clip has no shard, a place that cannot be, or no hash though it is asked for."""
         shards = selection.codes("shard")
         path = selection.index.path
         if (shards.codes < 0).any():
             raise IndexFault(f"{path}: clips without a tar; build the dataset with --formats webdataset,parquet")
+        try:
+            for shard in shards.words:
+                check_path(shard)
+        except PathError as error:
+            raise IndexFault(f"{path}: {error}") from error
         selection.index.check(selection.rows)
         offset, length = (selection.index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
-        hashes = selection.index.column("mp4_sha256").take(from_numpy(selection.rows))
+        hashes = selection.index.column("mp4_sha256").take(from_numpy(selection.rows)) if hashed else None
+        if hashes is not None and hashes.null_count:
+            raise IndexFault(f"{path}: {hashes.null_count} clips have no mp4_sha256 to check; pass check=False")
         return cls(shards.codes, shards.words, offset, length, hashes)
 
     @cached_property
@@ -90,9 +98,8 @@ class ClipReader:
     ) -> None:
         self.view = view
         self.store: Store = selection.index.store
-        self.places = Places.of(selection)
+        self.places = Places.of(selection, hashed=check)
         self.rows = selection.rows
-        self._check = check
         self._keys: pa.Array = selection.index.column("key").take(from_numpy(selection.rows))
         self._events = np.stack([selection.index.integers(name)[selection.rows] for name in EVENT_COLUMNS], axis=1)
         self._fps = selection.numbers("fps")
@@ -112,9 +119,16 @@ class ClipReader:
         return str(self._keys[position].as_py())
 
     def event(self, position: int) -> Event:
-        """When the clip's expression happens."""
+        """When the clip's expression happens.
+
+        Raises:
+            SampleFault: it happens outside the clip, or in no order.
+        """
         onset, apex, offset, frames = self._events[position].tolist()
-        return Event(onset, apex, offset, frames, float(self._fps[position]))
+        try:
+            return Event(onset, apex, offset, frames, float(self._fps[position]))
+        except ValueError as error:
+            raise self.fault(position, error) from error
 
     def fault(self, position: int, reason: object) -> SampleFault:
         """The error that names a clip and what is wrong with it."""
@@ -139,7 +153,8 @@ class ClipReader:
         for shard, slots in by_shard.items():
             chosen = [positions[slot] for slot in slots]
             ranges = [(int(self.places.offset[p]), int(self.places.length[p])) for p in chosen]
-            hashes = [self.places.sha256[p].as_py() for p in chosen] if self._check else None
+            known = self.places.sha256
+            hashes = None if known is None else [known[p].as_py() for p in chosen]
             try:
                 read: Sequence[bytes | StorageError] = self.store.read_each(
                     self.places.shards[shard], ranges, sha256=hashes

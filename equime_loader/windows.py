@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -11,17 +12,28 @@ from numpy.typing import NDArray
 Moment = Literal["onset", "apex", "offset"]
 MOMENTS = ("onset", "apex", "offset")
 MAX_WINDOW = 10_000
+MAX_FRAMES, MAX_FPS = 1_000_000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """When a clip's expression happens, in frames of the clip, and the clip's length and rate."""
+    """When a clip's expression happens, in frames of the clip, and the clip's length and rate.
+
+    Raises:
+        ValueError: frames out of order or outside the clip, more than 1,000,000 of them, or a rate that is none.
+    """
 
     onset: int
     apex: int
     offset: int
     frames: int
     fps: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.onset <= self.apex <= self.offset < self.frames <= MAX_FRAMES:
+            raise ValueError(f"{self} must satisfy 0 <= onset <= apex <= offset < frames <= {MAX_FRAMES}")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ValueError(f"{self}: fps must lie within 0..{MAX_FPS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,7 @@ class Window:
         before = frames // 2 if before is None else before
         if not 0 <= before <= frames:
             raise ValueError(f"{before=} must lie within 0..{frames}, the frames of the window")
+        _check_whole(before=before)
         return Window("around", moment, "frames", frames, before, frames)
 
     @staticmethod
@@ -129,3 +142,10 @@ def _check_moment(moment: str) -> None:
 def _check_frames(frames: int) -> None:
     if not 1 <= frames <= MAX_WINDOW:
         raise ValueError(f"{frames=} must lie within 1..{MAX_WINDOW}")
+    _check_whole(frames=frames)
+
+
+def _check_whole(**values: int) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Integral):
+            raise ValueError(f"{name}={value!r} must be a whole number")

@@ -37,7 +37,7 @@ from equime_loader.video.frames import Clip, View
 from equime_loader.windows import Event
 
 log = logging.getLogger(__name__)
-FORMAT = 2
+FORMAT = 3
 TAG_BYTES = 16
 _NAME = re.compile(r"windows-[0-9a-f]{32}\.cache")
 
@@ -77,7 +77,7 @@ class Form:
 
     @property
     def slot_bytes(self) -> int:
-        return TAG_BYTES + int(np.prod(self.shape)) + (4 * int(np.prod(self.flow)) if self.flow else 0)
+        return 2 * TAG_BYTES + int(np.prod(self.shape)) + (4 * int(np.prod(self.flow)) if self.flow else 0)
 
 
 class WindowCache:
@@ -123,7 +123,7 @@ class WindowCache:
                     )  # fmt: skip
                     return None
                 windows = cls(path, form, slots, made_by)
-                os.ftruncate(windows._descriptor, slots * form.slot_bytes)
+                _resize(windows._descriptor, slots * form.slot_bytes)
                 os.utime(path)
                 return windows
         except (OSError, ImportError) as error:  # the latter: the system has no locks of this kind
@@ -135,16 +135,16 @@ class WindowCache:
 
     def __contains__(self, position: int) -> bool:
         tag = bytearray(TAG_BYTES)
-        return self._read(position, [tag]) and tag == self._tag(position)
+        return self._read(position, [tag], self._form.slot_bytes - TAG_BYTES) and tag == self._tag(position)
 
     def read(self, position: int, event: Event, view: View, out: NDArray[np.uint8] | None) -> Clip | None:
         """A cached window, copied into `out` where one is given; None where there is none."""
-        tag = bytearray(TAG_BYTES)
+        first, last = bytearray(TAG_BYTES), bytearray(TAG_BYTES)
         frames = np.empty(self._form.shape, np.uint8) if out is None else out
         flow = None if self._form.flow is None else np.empty(self._form.flow, np.float32)
-        # The tag stands first: what follows a tag that is there was whole before it.
-        found = self._read(position, [tag, frames] if flow is None else [tag, frames, flow])
-        if not found or tag != self._tag(position):
+        # What follows a first tag was whole before it was written; what stands before a last one has not been cut.
+        found = self._read(position, [first, frames, *([] if flow is None else [flow]), last], 0)
+        if not found or not first == last == self._tag(position):
             return None
         indices, mask = view.window.indices(event)
         return Clip(frames, mask, indices, flow)
@@ -153,25 +153,24 @@ class WindowCache:
         """Keep a window, where it has a slot. A full disk switches the cache off and costs nothing else."""
         if self._off or position >= self._slots or clip.frames.shape != self._form.shape:
             return
-        start = position * self._form.slot_bytes
-        flow = b"" if clip.flow is None else clip.flow.data.cast("B")
+        tag, start = self._tag(position), position * self._form.slot_bytes
         try:
-            _write(self._descriptor, clip.frames.data.cast("B"), start + TAG_BYTES)
-            _write(self._descriptor, memoryview(flow), start + TAG_BYTES + clip.frames.nbytes)
-            _write(self._descriptor, memoryview(self._tag(position)), start)
+            # In one call, between whose parts nobody can cut the file; the first tag says that all of it was done.
+            _write(self._descriptor, [clip.frames, *([] if clip.flow is None else [clip.flow]), tag], start + TAG_BYTES)
+            _write(self._descriptor, [tag], start)
         except OSError as error:
             self._fail(error)
 
     def _tag(self, position: int) -> bytes:
         return hashlib.blake2b(position.to_bytes(8, "little"), key=self._key, digest_size=TAG_BYTES).digest()
 
-    def _read(self, position: int, parts: list[Any]) -> bool:
-        """Fill the parts from the beginning of a slot; False where the file does not hold them."""
+    def _read(self, position: int, parts: list[Any], skip: int) -> bool:
+        """Fill the parts from `skip` bytes into a slot on; False where the file does not hold them."""
         if position >= self._slots:
             return False
         wanted = sum(memoryview(part).nbytes for part in parts)
         try:
-            return os.preadv(self._descriptor, parts, position * self._form.slot_bytes) == wanted
+            return os.preadv(self._descriptor, parts, position * self._form.slot_bytes + skip) == wanted
         except OSError as error:
             self._fail(error)
             return False
@@ -211,10 +210,27 @@ def _open(path: Path) -> int:
     return descriptor
 
 
-def _write(descriptor: int, data: memoryview, start: int) -> None:
-    while data:
-        written = os.pwrite(descriptor, data, start)
-        data, start = data[written:], start + written
+def _write(descriptor: int, parts: list[Any], start: int) -> None:
+    written = os.pwritev(descriptor, parts, start)
+    if written < sum(memoryview(part).nbytes for part in parts):
+        # A disk that is full takes what it can and says why it takes no more when it is asked again.
+        rest = memoryview(b"".join(bytes(part) for part in parts))[written:]
+        while rest:
+            start, written = start + written, os.pwrite(descriptor, rest, start + written)
+            rest = rest[written:]
+
+
+def _resize(descriptor: int, size: int) -> None:
+    """Give the file its size; what others have open becomes no smaller."""
+    import fcntl
+
+    if size > os.fstat(descriptor).st_size:
+        os.ftruncate(descriptor, size)
+    else:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, size)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 @contextlib.contextmanager

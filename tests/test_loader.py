@@ -457,6 +457,7 @@ def test_a_loop_uses_few_arrays(clips: Selection, monkeypatch: pytest.MonkeyPatc
 # --- torch
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_clips_by_position_through_pytorchs_own_loader(clips: Selection, start: str) -> None:
     dataset = ClipDataset(clips, View(SMALL.window, 24, flow="dis"), labels=["emotion", "aus"])

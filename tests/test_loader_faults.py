@@ -175,6 +175,7 @@ def test_faults_that_are_kept_hold_no_batch(damaged: Callable[..., Selection]) -
     assert [array() for array in made] == [None] * len(made)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_the_dataset_names_a_damaged_clip(damaged: Callable[..., Selection]) -> None:
     clips = damaged(4)
     dataset = ClipDataset(clips, VIEW)

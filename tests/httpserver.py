@@ -73,8 +73,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def send(self, data: bytes) -> None:
+        self.request_seen.sent += len(data)  # first, so that who has the bytes finds them counted
         self.wfile.write(data)
-        self.request_seen.sent += len(data)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from urllib.request import getproxies
 
 from equime_loader.storage.errors import AccessError, CorruptionError, Failure, MissingError, one_line
-from equime_loader.storage.process import PerProcess
+from equime_loader.storage.process import PerProcess, fsspec_loop
 from equime_loader.storage.retry import AGAIN, asked_wait_s
 from equime_loader.storage.source import Source, Token
 
@@ -38,12 +38,12 @@ class _Connection:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         import fsspec
-        from fsspec.asyn import get_loop, sync
+        from fsspec.asyn import sync
 
         client = {"trust_env": bool(getproxies()), **options.get("client_kwargs", {})}
         own = {"client_kwargs": client, "asynchronous": True, "skip_instance_cache": True}
         filesystem = fsspec.filesystem("http", **{**options, **own})
-        self.loop: asyncio.AbstractEventLoop = get_loop()
+        self.loop = fsspec_loop()
         self.session: aiohttp.ClientSession = sync(self.loop, filesystem.set_session)
         self.request: dict[str, Any] = dict(filesystem.kwargs)
         self.targets: dict[str, str] = {}

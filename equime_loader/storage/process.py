@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 _Value = TypeVar("_Value")
 
@@ -44,3 +47,15 @@ class PerProcess(Generic[_Value]):
         with holder.lock:
             value, holder.value = holder.value, None
             return value
+
+
+def fsspec_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of fsspec, which runs in this process.
+
+    Versions of fsspec before 2025.9 do not notice a fork: a child would wait for a thread that only its parent has.
+    """
+    from fsspec import asyn
+
+    if asyn.iothread[0] is not None and not asyn.iothread[0].is_alive():
+        asyn.reset_lock()
+    return asyn.get_loop()  # type: ignore[no-any-return]

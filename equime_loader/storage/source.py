@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from equime_loader.storage.errors import AccessError, CorruptionError, Failure, MissingError, one_line
-from equime_loader.storage.process import PerProcess
+from equime_loader.storage.process import PerProcess, fsspec_loop
 
 
 class Source(Protocol):
@@ -66,6 +66,7 @@ class FsspecSource(Source):
         def connect() -> tuple[Any, str]:
             import fsspec
 
+            fsspec_loop()
             try:
                 # Without the cache of instances, so that no event loop of a parent process is met after a fork.
                 return fsspec.core.url_to_fs(self.root, skip_instance_cache=True, **self._options)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import logging
@@ -554,6 +555,21 @@ def test_nothing_is_left_behind(server: RangeServer, tmp_path: Path, monkeypatch
 
 def server_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "process_request" in thread.name]
+
+
+def test_stores_that_nobody_closes_are_closed(server: RangeServer) -> None:
+    with open_store(server.url, retries=QUICK) as store:
+        store.read(SHARD, 0, 5)
+    settle(lambda: not server_threads())
+    before = descriptors()
+    for _ in range(10):
+        store = open_store(server.url, retries=QUICK)
+        store.read_many(SHARD, [(0, 5), (50_000, 5), (100_000, 5)])
+        del store
+    gc.collect()
+    settle(lambda: descriptors() <= before and not server_threads())
+    assert descriptors() <= before
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
 
 
 def settle(done: Callable[[], bool], seconds: float = 5.0) -> None:

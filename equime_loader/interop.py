@@ -98,9 +98,10 @@ def _hugging_face_samples(
     members: _Members, rows: NDArray[np.int64], index: Index, labels: tuple[str, ...], parts: list[list[int]]
 ) -> Iterator[dict[str, Any]]:
     for part in parts:
-        for position, data in members.read(part):
-            (row,) = index.rows(rows[[position]], labels)
-            yield {**row, VIDEO: {"bytes": data["mp4"], "path": f"{row['key']}.mp4"}}
+        for start in range(0, len(part), READ_AT_ONCE):
+            some = part[start : start + READ_AT_ONCE]
+            for row, (_, data) in zip(index.rows(rows[some], labels), members.read(some), strict=True):
+                yield {**row, VIDEO: {"bytes": data["mp4"], "path": f"{row['key']}.mp4"}}
 
 
 def to_webdataset(selection: Selection) -> webdataset.DataPipeline:

@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_loader.video import pyav
+from equime_loader.video import mp4, pyav
 from equime_loader.video.faults import VideoFault
+from equime_loader.video.h264 import is_closed
 from equime_loader.video.scale import Picture, Scaling, scale_rgb
 
 
@@ -31,13 +32,16 @@ def _torchcodec(
 ) -> Picture:
     from torchcodec.decoders import VideoDecoder
 
+    if not _seeks_exactly(data):
+        return pyav.decode(data, indices, scaling, out)
     try:
         # Exact seeking counts frames as they are shown, also where their times are uneven.
         decoder = VideoDecoder(bytes(data), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
         _check_count(indices, len(decoder))
+        _check_size(len(indices), decoder.metadata.height or 0, decoder.metadata.width or 0)
         frames = decoder.get_frames_at(indices.tolist()).data.numpy()
-    except (RuntimeError, IndexError) as error:
-        raise VideoFault(f"the video does not decode ({_first_line(error)})") from error
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise _fault(error) from error
     return scale_rgb(frames, scaling, out)
 
 
@@ -46,13 +50,26 @@ def _decord(
 ) -> Picture:
     import decord
 
+    if not _seeks_exactly(data):
+        return pyav.decode(data, indices, scaling, out)
     try:
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
         _check_count(indices, len(reader))
         frames = reader.get_batch(indices.tolist()).asnumpy()
     except (decord.DECORDError, IndexError) as error:
-        raise VideoFault(f"the video does not decode ({_first_line(error)})") from error
+        raise _fault(error) from error
     return scale_rgb(frames, scaling, out)
+
+
+def _seeks_exactly(data: bytes | memoryview) -> bool:
+    """Whether every library finds the same frames in a file; the others are read by PyAV, whatever the backend.
+
+    Seeking in AVI, into open groups of pictures, and across edits gives other frames, or none, from one to the next.
+    """
+    try:
+        return is_closed(mp4.parse(data), memoryview(data))
+    except mp4.NotPlain:
+        return False
 
 
 def _check_count(indices: NDArray[np.int64], count: int) -> None:
@@ -60,8 +77,16 @@ def _check_count(indices: NDArray[np.int64], count: int) -> None:
         raise VideoFault(f"frame {indices[-1]} was asked for, the video has {count}")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _check_size(count: int, height: int, width: int) -> None:
+    """These libraries keep whole frames before they are scaled."""
+    Scaling(None, False).shape(count, height, width)
+
+
+def _fault(error: Exception) -> VideoFault:
+    """What another library says, in one line."""
+    if isinstance(error, VideoFault):
+        return error
+    return VideoFault(f"the video does not decode ({next(iter(str(error).splitlines()), type(error).__name__)})")
 
 
 # The first that is installed is taken where none is named: the fastest for short windows stands first.

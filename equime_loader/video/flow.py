@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.video.faults import VideoFault
+
 
 def _dis() -> Any:
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -38,9 +40,17 @@ def flow(
 
     Returns:
         (2, h, w) float32, right and down, in pixels of the result.
+
+    Raises:
+        VideoFault: pictures too small for the method.
     """
-    found = METHODS[method]().calc(first, second, None)
     height, width = first.shape
+    if np.array_equal(first, second):
+        return np.zeros((2, *(size or (height, width))), np.float32)
+    try:
+        found = METHODS[method]().calc(first, second, None)
+    except cv2.error as error:
+        raise VideoFault(f"no flow by {method} in pictures of {height} x {width}") from error
     if size is not None and size != (height, width):
         found = cv2.resize(found, size[::-1], interpolation=cv2.INTER_AREA)
         found *= np.array([size[1] / width, size[0] / height], np.float32)

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from equime_loader.video.backends import backend
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.flow import METHODS, flow
-from equime_loader.video.scale import Scaling
+from equime_loader.video.scale import Scaling, room
 from equime_loader.windows import Event, Window
 
 __all__ = ["Clip", "VideoFault", "View", "read_frames"]
 
 MAX_SIZE = 8192
-# A window may ask for no more pixels than this: a header that lies costs an error, not the memory.
-MAX_BYTES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,9 @@ class View:
     backend: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scaling.size is not None and not all(1 <= side <= MAX_SIZE for side in self.scaling.size):
-            raise ValueError(f"size={self.size} must lie within 1..{MAX_SIZE}")
+        size = self.scaling.size
+        if size is not None and not (len(size) == 2 and all(1 <= side <= MAX_SIZE for side in size)):
+            raise ValueError(f"size={self.size} must be pixels within 1..{MAX_SIZE}, or (height, width)")
         if self.flow is not None and self.flow not in METHODS:
             raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
         backend(self.backend)
@@ -77,31 +76,27 @@ def read_frames(video: bytes | memoryview, event: Event, view: View, out: NDArra
     """Decode a window of a clip.
 
     Args:
-        video: the clip's file, MP4 or whatever the backend reads.
+        video: the clip's file: MP4, or MOV, Matroska, WebM, AVI.
         event: its onset, apex, offset, number of frames and rate.
         out: (T, h, w, C) uint8, contiguous, where the frames are to be written; else they get an array of their own.
 
     Raises:
         VideoFault: the bytes hold no video, or not the frames that the event speaks of.
+        ValueError: a window of too many frames at the clip's rate, or an `out` of another form.
     """
-    if not 0 <= event.onset <= event.apex <= event.offset < event.frames:
-        raise VideoFault(f"{event} must satisfy 0 <= onset <= apex <= offset < frames")
     indices, mask = view.window.indices(event)
-    _check_size(len(indices), view)
+    scaling = view.scaling
+    scaling.shape(len(indices), 1, 1)
     decode = backend(view.backend)
-    if (np.diff(indices) > 0).all():
-        frames = decode(video, indices, view.scaling, out)
+    if (indices[1:] > indices[:-1]).all():
+        frames = decode(video, indices, scaling, out)
     else:
         unique, place = np.unique(indices, return_inverse=True)
-        frames = np.take(decode(video, unique, view.scaling), place, axis=0, out=out)
+        decoded = decode(video, unique, scaling)
+        # Clip only spares a copy: no place lies outside.
+        frames = np.take(decoded, place, axis=0, out=room((len(place), *decoded.shape[1:]), out), mode="clip")
     if view.flow is None:
         return Clip(frames, mask, indices)
     pair = np.array([event.onset, event.apex]) if event.onset < event.apex else np.array([event.onset])
     grey = decode(video, pair, Scaling(None, True))[..., 0]
-    return Clip(frames, mask, indices, flow(grey[0], grey[-1], method=view.flow, size=view.scaling.size))
-
-
-def _check_size(count: int, view: View) -> None:
-    height, width = view.scaling.size or (MAX_SIZE // 8, MAX_SIZE // 8)
-    if count * height * width * view.scaling.channels > MAX_BYTES:
-        raise VideoFault(f"{count} frames of {height} x {width} are more than {MAX_BYTES // 2**20} MiB; ask for fewer")
+    return Clip(frames, mask, indices, flow(grey[0], grey[-1], method=view.flow, size=scaling.size))

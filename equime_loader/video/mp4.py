@@ -1,19 +1,22 @@
 """Where each frame of an MP4 lies, from its header alone: ISO/IEC 14496-12, the boxes that a plain H.264 file has.
 
 FFmpeg's demuxer would probe and parse the same header in several times as long as a short window takes to decode.
-Files that use more of the standard than this (fragments, edits that cut, other codecs) are left to FFmpeg.
+Files that use more of the standard than this (fragments, edits that cut, rotation, other codecs) are left to FFmpeg.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_FRAMES = 1_000_000
+from equime_loader.video.boxes import MAX_FRAMES, Box, BoxFault, Place, boxes
+
+# Bytes of a decoder's configuration: far more than any plain file has.
+MAX_EXTRADATA = 2**16
+_UPRIGHT = struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 
 
 class NotPlain(ValueError):
@@ -28,7 +31,7 @@ class Track:
         extradata: the decoder's configuration (avcC). width, height: pixels.
         offsets, lengths: (n,) int64, bytes of each packet, in decoding order.
         shown: (n,) int64, number of the frame that each packet holds.
-        keys: (k,) int64, packets where decoding can begin, ascending.
+        keys: (k,) int64, packets that are marked as key frames, ascending, the first among them.
     """
 
     extradata: bytes
@@ -50,73 +53,70 @@ def parse(data: bytes | memoryview) -> Track:
         NotPlain: no MP4, damaged, or more than this reader knows.
     """
     try:
-        tracks = [track for track in _tracks(memoryview(data)) if track is not None]
-    except (struct.error, ValueError, IndexError, OverflowError) as error:
+        return _parse(memoryview(data))
+    except (BoxFault, struct.error, IndexError, OverflowError) as error:
         raise NotPlain(f"the MP4 header cannot be read ({error})") from error
-    if len(tracks) != 1:
-        raise NotPlain(f"{len(tracks)} H.264 tracks, expected one")
-    return tracks[0]
 
 
-def _boxes(data: memoryview, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, first and last byte of each box's contents between two places."""
-    while start < end:
-        if end - start < 8:
-            raise NotPlain("a box is cut off")
-        size, kind = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, start + 8)[0], 16
-        elif size == 0:
-            size = end - start
-        if size < head or start + size > end:
-            raise NotPlain(f"box {kind!r} declares {size} bytes, {end - start} are left")
-        yield kind, start + head, start + size
-        start += size
-
-
-def _find(data: memoryview, start: int, end: int, path: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
-    for kind, first, last in _boxes(data, start, end):
-        if kind == path[0]:
-            if len(path) == 1:
-                yield first, last
-            else:
-                yield from _find(data, first, last, path[1:])
-
-
-def _tracks(data: memoryview) -> Iterator[Track | None]:
-    kinds = {kind for kind, _, _ in _boxes(data, 0, len(data))}
-    if b"ftyp" not in kinds or b"moov" not in kinds or b"moof" in kinds:
+def _parse(data: memoryview) -> Track:
+    file = list(boxes(data, 0, len(data)))
+    kinds = {kind for kind, _, _ in file}
+    if not {b"ftyp", b"moov"} <= kinds or b"moof" in kinds:
         raise NotPlain("no ftyp and moov, or fragments")
-    for first, last in _find(data, 0, len(data), (b"moov", b"trak")):
-        handler = next(_find(data, first, last, (b"mdia", b"hdlr")))
-        if bytes(data[handler[0] + 8 : handler[0] + 12]) == b"vide":
-            yield _track(data, first, last)
+    movie = _only(file, b"moov")
+    inside = list(boxes(data, *movie))
+    tracks = [(begin, end) for kind, begin, end in inside if kind == b"trak" and _is_video(data, (begin, end))]
+    if len(tracks) != 1:
+        raise NotPlain(f"{len(tracks)} video tracks, expected one")
+    return _track(data, tracks[0], _only(inside, b"mvhd"))
 
 
-def _track(data: memoryview, first: int, last: int) -> Track:
-    table = next(_find(data, first, last, (b"mdia", b"minf", b"stbl")))
-    places = {kind: (begin, end) for kind, begin, end in _boxes(data, *table)}
-    extradata, width, height = _description(data, places[b"stsd"])
-    lengths = _lengths(data, places[b"stsz"])
+def _only(boxes: list[Box], wanted: bytes) -> Place:
+    places = [(begin, end) for kind, begin, end in boxes if kind == wanted]
+    if len(places) != 1:
+        raise NotPlain(f"{len(places)} boxes {wanted!r}, expected one")
+    return places[0]
+
+
+def _inside(data: memoryview, place: Place, *path: bytes) -> Place:
+    """The box at the end of a path of boxes, each the only one of its kind."""
+    for kind in path:
+        place = _only(list(boxes(data, *place)), kind)
+    return place
+
+
+def _is_video(data: memoryview, track: Place) -> bool:
+    begin, _ = _inside(data, track, b"mdia", b"hdlr")
+    return bytes(data[begin + 8 : begin + 12]) == b"vide"
+
+
+def _track(data: memoryview, track: Place, movie: Place) -> Track:
+    header, media = (_inside(data, track, kind) for kind in (b"tkhd", b"mdia"))
+    _check_upright(data, movie, header)
+    tables = list(boxes(data, *_inside(data, media, b"minf", b"stbl")))
+    extradata, width, height = _description(data, _only(tables, b"stsd"))
+    lengths = _lengths(data, _only(tables, b"stsz"))
     count = len(lengths)
-    offsets = _offsets(data, places, lengths)
-    if (offsets < 0).any() or (offsets + lengths > len(data)).any():
-        raise NotPlain("a packet lies outside the file")
-    times = _times(data, places, count)
-    _check_edits(data, first, last, int(times.min()))
+    offsets = _offsets(data, tables, lengths)
+    # Subtracted, since a sum may overflow. Packets that share bytes could make a small file endless.
+    if (offsets < 0).any() or (offsets > len(data) - lengths).any() or lengths.sum() > len(data):
+        raise NotPlain("packets lie outside the file or share bytes")
+    times = _times(data, tables, count)
+    ticks = _timescale(data, _inside(data, media, b"mdhd")), _timescale(data, movie)
+    _check_edits(data, track, times, ticks)
     order = np.argsort(times, kind="stable")
     if (np.diff(times[order]) == 0).any():
         raise NotPlain("two frames are shown at one time")
     shown = np.empty(count, np.int64)
     shown[order] = np.arange(count)
-    keys = _array(data, places[b"stss"], ">u4") - 1 if b"stss" in places else np.arange(count)
+    marked = [place for place in tables if place[0] == b"stss"]
+    keys = _array(data, _only(marked, b"stss"), ">u4") - 1 if marked else np.arange(count)
     if not len(keys) or keys[0] != 0 or (np.diff(keys) <= 0).any() or keys[-1] >= count:
         raise NotPlain("key frames are not in order")
     return Track(extradata, width, height, offsets, lengths, shown, keys)
 
 
-def _array(data: memoryview, place: tuple[int, int], kind: str, columns: int = 1) -> NDArray[np.int64]:
+def _array(data: memoryview, place: Place, kind: str, columns: int = 1) -> NDArray[np.int64]:
     """A full box's table: version and flags, a count, rows of big-endian numbers."""
     begin, end = place
     (count,) = struct.unpack_from(">I", data, begin + 4)
@@ -126,17 +126,36 @@ def _array(data: memoryview, place: tuple[int, int], kind: str, columns: int = 1
     return np.frombuffer(data, kind, count * columns, begin + 8).astype(np.int64)
 
 
-def _description(data: memoryview, place: tuple[int, int]) -> tuple[bytes, int, int]:
-    entries = list(_boxes(data, place[0] + 8, place[1]))
+def _check_upright(data: memoryview, movie: Place, header: Place) -> None:
+    """Matrices of the movie and of the track turn nothing (8.2.2, 8.3.2); times of version 1 are longer."""
+    for (begin, _), before in ((movie, 36), (header, 40)):
+        matrix = begin + before + (12 if data[begin] == 1 else 0)
+        if bytes(data[matrix : matrix + 36]) != _UPRIGHT:
+            raise NotPlain("pictures are turned")
+
+
+def _timescale(data: memoryview, header: Place) -> int:
+    """Ticks per second, in the header of a movie or of a track's media."""
+    begin, _ = header
+    ticks: int = struct.unpack_from(">I", data, begin + (20 if data[begin] == 1 else 12))[0]
+    if not ticks:
+        raise NotPlain("a clock without ticks")
+    return ticks
+
+
+def _description(data: memoryview, place: Place) -> tuple[bytes, int, int]:
+    entries = list(boxes(data, place[0] + 8, place[1]))
     if len(entries) != 1 or entries[0][0] != b"avc1":
         raise NotPlain("not one H.264 description")
     _, begin, end = entries[0]
     width, height = struct.unpack_from(">HH", data, begin + 24)
-    first, last = next(_find(data, begin + 78, end, (b"avcC",)))
+    first, last = _inside(data, (begin + 78, end), b"avcC")
+    if not 7 <= last - first <= MAX_EXTRADATA:
+        raise NotPlain(f"a configuration of {last - first} bytes")
     return bytes(data[first:last]), width, height
 
 
-def _lengths(data: memoryview, place: tuple[int, int]) -> NDArray[np.int64]:
+def _lengths(data: memoryview, place: Place) -> NDArray[np.int64]:
     begin, end = place
     fixed, count = struct.unpack_from(">II", data, begin + 4)
     if not 0 < count <= MAX_FRAMES:
@@ -146,11 +165,11 @@ def _lengths(data: memoryview, place: tuple[int, int]) -> NDArray[np.int64]:
     return _array(data, (begin + 4, end), ">u4")
 
 
-def _offsets(data: memoryview, places: dict[bytes, tuple[int, int]], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _offsets(data: memoryview, tables: list[Box], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Packets follow one another within a chunk: `stsc` says how many each chunk holds, `stco` where chunks begin."""
-    wide = b"co64" in places
-    chunks = _array(data, places[b"co64" if wide else b"stco"], ">u8" if wide else ">u4")
-    runs = _array(data, places[b"stsc"], ">u4", 3).reshape(-1, 3)
+    wide = any(kind == b"co64" for kind, _, _ in tables)
+    chunks = _array(data, _only(tables, b"co64" if wide else b"stco"), ">u8" if wide else ">u4")
+    runs = _array(data, _only(tables, b"stsc"), ">u4", 3).reshape(-1, 3)
     firsts = np.append(runs[:, 0] - 1, len(chunks))
     if firsts[0] != 0 or (np.diff(firsts) < 0).any():
         raise NotPlain("chunks are not in order")
@@ -165,29 +184,40 @@ def _offsets(data: memoryview, places: dict[bytes, tuple[int, int]], lengths: ND
     return np.asarray(starts + np.repeat(shift, per_chunk[used]), np.int64)
 
 
-def _times(data: memoryview, places: dict[bytes, tuple[int, int]], count: int) -> NDArray[np.int64]:
+def _times(data: memoryview, tables: list[Box], count: int) -> NDArray[np.int64]:
     """When each packet's frame is shown, in ticks from the first packet's decoding."""
-    steps = _array(data, places[b"stts"], ">u4", 2).reshape(-1, 2)
+    steps = _array(data, _only(tables, b"stts"), ">u4", 2).reshape(-1, 2)
     if steps[:, 0].sum() != count:
         raise NotPlain(f"times of {steps[:, 0].sum()} packets, {count} are declared")
     times = np.concatenate([[0], np.cumsum(np.repeat(steps[:, 1], steps[:, 0]))[:-1]])
-    if b"ctts" in places:
-        shifts = _array(data, places[b"ctts"], ">i4", 2).reshape(-1, 2)
+    shifted = [place for place in tables if place[0] == b"ctts"]
+    if shifted:
+        shifts = _array(data, _only(shifted, b"ctts"), ">i4", 2).reshape(-1, 2)
         if (shifts[:, 0] < 0).any() or shifts[:, 0].sum() != count:
             raise NotPlain(f"composition times of {shifts[:, 0].sum()} packets, {count} are declared")
         times = times + np.repeat(shifts[:, 1], shifts[:, 0])
     return np.asarray(times, np.int64)
 
 
-def _check_edits(data: memoryview, first: int, last: int, earliest: int) -> None:
-    """An edit list may shift a track's time (encoders do, by the delay of B-frames); one that cuts is not plain."""
-    for begin, end in _find(data, first, last, (b"edts", b"elst")):
-        version = data[begin]
-        (count,) = struct.unpack_from(">I", data, begin + 4)
-        form, size = (">QqI", 20) if version == 1 else (">IiI", 12)
-        if count > 1 or begin + 8 + count * size > end:
-            raise NotPlain("an edit list with several edits")
-        if count:
-            _, start, _ = struct.unpack_from(form, data, begin + 8)
-            if start > earliest:
-                raise NotPlain("an edit list that cuts frames off")
+def _check_edits(data: memoryview, track: Place, times: NDArray[np.int64], ticks: tuple[int, int]) -> None:
+    """An edit list may shift a track's time (encoders do, by the delay of B-frames); one that cuts is not plain.
+
+    Args:
+        ticks: per second, of the media and of the movie; an edit begins in the first and lasts in the second.
+    """
+    lists = [place for kind, *place in boxes(data, *track) if kind == b"edts"]
+    if not lists:
+        return
+    begin, end = _inside(data, (lists[0][0], lists[0][1]), b"elst")
+    (count,) = struct.unpack_from(">I", data, begin + 4)
+    form, size = (">QqI", 20) if data[begin] == 1 else (">IiI", 12)
+    if len(lists) > 1 or count > 2 or begin + 8 + count * size > end:
+        raise NotPlain("more edits than one and a pause before it")
+    edits = [struct.unpack_from(form, data, begin + 8 + number * size) for number in range(count)]
+    if len(edits) == 2 and edits[0][1] == -1:
+        del edits[0]
+    if len(edits) != 1:
+        raise NotPlain(f"{len(edits)} edits, expected one")
+    lasts, first, _ = edits[0]
+    if not 0 <= first <= int(times.min()) or int(times.max()) >= first + lasts * ticks[0] // ticks[1]:
+        raise NotPlain("an edit list that cuts frames off")

@@ -6,10 +6,10 @@ that no other refers to are passed over, and one decoder per thread serves all c
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections import OrderedDict
+from contextlib import closing
 from typing import Any
 
 import av
@@ -18,38 +18,44 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from equime_loader.video import mp4
+from equime_loader.video import ffmpeg, mp4
 from equime_loader.video.faults import VideoFault
-from equime_loader.video.scale import Picture, PlaneStack, Scaling, resize, yuv_matrix
+from equime_loader.video.h264 import packets_needed
+from equime_loader.video.scale import Picture, PlaneStack, Scaling, resize, room, yuv_matrix
 
 DECODERS_PER_THREAD = 4
+# Strict: frames are put in order by what the level allows. A stream that does not say how far its frames are out of
+# order would lose the first ones else, since nothing was decoded to learn it from.
+_OPTIONS = {**ffmpeg.DECODER_OPTIONS, "strict": "strict"}
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 _WEIGHTS = {Colorspace.ITU709: "bt709", 9: "bt2020", 10: "bt2020"}
 
 
 class _Decoders(threading.local):
-    """Open decoders of this thread by configuration. A child of a fork begins with none."""
+    """Decoders of this thread that are free, by configuration. A child of a fork begins with none."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
-        self.open: OrderedDict[bytes, Any] = OrderedDict()
+        self._process = os.getpid()
+        self._free: OrderedDict[bytes, Any] = OrderedDict()
 
-    def get(self, extradata: bytes) -> Any:
-        if self.process != os.getpid():
+    def take(self, extradata: bytes) -> Any:
+        """A decoder that has seen nothing yet."""
+        if self._process != os.getpid():
             self.__init__()  # type: ignore[misc]
-        if extradata in self.open:
-            self.open.move_to_end(extradata)
-            return self.open[extradata]
+        if decoder := self._free.pop(extradata, None):
+            return decoder
         decoder = av.CodecContext.create("h264", "r")
         decoder.extradata = extradata
         decoder.thread_count = 1
-        self.open[extradata] = decoder
-        if len(self.open) > DECODERS_PER_THREAD:
-            self.open.popitem(last=False)
+        decoder.options = _OPTIONS
         return decoder
 
-    def drop(self, extradata: bytes) -> None:
-        self.open.pop(extradata, None)
+    def give_back(self, extradata: bytes, decoder: Any) -> None:
+        """Keep a decoder that did its work. One that failed is not given back: it may hold frames of the clip."""
+        decoder.flush_buffers()
+        self._free[extradata] = decoder
+        if len(self._free) > DECODERS_PER_THREAD:
+            self._free.popitem(last=False)
 
 
 _decoders = _Decoders()
@@ -70,54 +76,36 @@ def decode(
     if indices[-1] >= len(track):
         raise VideoFault(f"frame {indices[-1]} was asked for, the video has {len(track)}")
     collected = _Collected(indices, scaling)
-    decoder = _decoders.get(track.extradata)
+    decoder = _decoders.take(track.extradata)
     view = memoryview(data)
     try:
-        for number in _packets_needed(track, indices, view):
+        for number in packets_needed(track, view, indices):
             begin = track.offsets[number]
             packet = av.Packet(bytes(view[begin : begin + track.lengths[number]]))
             packet.pts = int(track.shown[number])
             for frame in decoder.decode(packet):
-                collected.put(frame)
+                collected.put(frame, frame.pts)
         for frame in decoder.decode(None):
-            collected.put(frame)
-        decoder.flush_buffers()
+            collected.put(frame, frame.pts)
     except av.FFmpegError as error:
-        _decoders.drop(track.extradata)
         raise VideoFault(f"the video does not decode ({error.strerror})") from error
+    _decoders.give_back(track.extradata, decoder)
     return collected.pictures(out)
 
 
-def _packets_needed(track: mp4.Track, indices: NDArray[np.int64], data: memoryview) -> list[int]:
-    """Packets to decode, in their order: from each frame's key frame to the frame, without frames nobody refers to."""
-    decoded_at = np.empty(len(track), np.int64)
-    decoded_at[track.shown] = np.arange(len(track))
-    key_shown = track.shown[track.keys]
-    # Key frames are shown in the order in which they are decoded.
-    keys = track.keys[np.maximum(np.searchsorted(key_shown, indices, side="right") - 1, 0)]
-    wanted = decoded_at[indices]
-    needed: list[int] = []
-    for key in np.unique(keys):
-        ends = wanted[keys == key]
-        asked = set(ends.tolist())
-        for number in range(key, int(ends.max()) + 1):
-            if number in asked or not _is_disposable(data, int(track.offsets[number]), int(track.lengths[number])):
-                needed.append(number)
-    return needed
-
-
-def _is_disposable(data: memoryview, begin: int, length: int) -> bool:
-    """Whether no other frame refers to this one: nal_ref_idc of its first slice is 0 (ITU-T H.264, 7.4.1).
-
-    NAL units are preceded by their length in 4 bytes, as every encoder writes them; anything else counts as needed.
-    """
-    end = begin + length
-    while begin + 5 <= end:
-        kind, references = data[begin + 4] & 31, data[begin + 4] >> 5 & 3
-        if kind in (1, 5):
-            return references == 0
-        begin += 4 + int.from_bytes(data[begin : begin + 4], "big")
-    return False
+def _decode_any(data: bytes | memoryview, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None) -> Picture:
+    """Any video that FFmpeg reads, from its first frame on."""
+    collected = _Collected(indices, scaling)
+    last = int(indices[-1])
+    number = -1
+    with closing(ffmpeg.frames(data)) as frames:
+        for number, frame in enumerate(frames):
+            collected.put(frame, number, turned=frame.rotation != 0)
+            if number == last:
+                break
+    if number < last:
+        raise VideoFault(f"frame {last} was asked for, the video has {number + 1}")
+    return collected.pictures(out)
 
 
 class _Collected:
@@ -132,8 +120,8 @@ class _Collected:
         self._matrix = yuv_matrix("bt601", full_range=False)
         self._converted: dict[int, Picture] = {}
 
-    def put(self, frame: Any, index: int | None = None) -> None:
-        index = frame.pts if index is None else index
+    def put(self, frame: Any, index: int, *, turned: bool = False) -> None:
+        """Keep a frame if it is asked for. turned: it is to be shown so."""
         place = self._place.get(index)
         if place is None:
             return
@@ -141,7 +129,8 @@ class _Collected:
             raise VideoFault(f"frame {index} is damaged")
         self._missing.discard(index)
         form = (frame.height, frame.width, frame.format.name)
-        if form[2] not in _PLANAR_420 or (self._stack is not None and form != self._form):
+        if turned or form[2] not in _PLANAR_420 or (self._stack is not None and form != self._form):
+            self._scaling.shape(len(self._place), frame.height, frame.width)
             self._converted[place] = _convert(frame, self._scaling)
             return
         if self._stack is None:
@@ -156,8 +145,9 @@ class _Collected:
             raise VideoFault(f"frame {min(self._missing)} does not decode")
         if self._stack is not None:
             out = self._stack.pictures(self._matrix, out)
-        elif out is None:
-            out = np.empty((len(self._place), *next(iter(self._converted.values())).shape), np.uint8)
+        else:
+            height, width, _ = next(iter(self._converted.values())).shape
+            out = room(self._scaling.shape(len(self._place), height, width), out)
         for place, picture in self._converted.items():
             if picture.shape != out.shape[1:]:
                 raise VideoFault("frames of different sizes; ask for a size")
@@ -171,31 +161,9 @@ def _plane(plane: Any) -> Picture:
 
 
 def _convert(frame: Any, scaling: Scaling) -> Picture:
-    """Pictures of other forms than planar 4:2:0, by FFmpeg's own conversion."""
-    picture = frame.to_ndarray(format="rgb24")
+    """Pictures of other forms than planar 4:2:0, and turned ones, by FFmpeg's own conversion."""
+    picture = ffmpeg.rgb(frame)
     picture = resize(picture, scaling.size) if scaling.size else picture
     if scaling.grey:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
     return np.asarray(picture, np.uint8)
-
-
-def _decode_any(data: bytes | memoryview, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None) -> Picture:
-    """Any video that FFmpeg reads, from its first frame on."""
-    collected = _Collected(indices, scaling)
-    last = int(indices[-1])
-    number = -1
-    try:
-        with av.open(io.BytesIO(data), mode="r") as container:
-            if not container.streams.video:
-                raise VideoFault("holds no video")
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            for number, frame in enumerate(container.decode(stream)):
-                collected.put(frame, number)
-                if number == last:
-                    break
-    except av.FFmpegError as error:
-        raise VideoFault(f"the video does not decode ({error.strerror})") from error
-    if number < last:
-        raise VideoFault(f"frame {last} was asked for, the video has {number + 1}")
-    return collected.pictures(out)

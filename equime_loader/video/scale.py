@@ -1,7 +1,7 @@
 """Decoded pictures to the size and colors of a model's input.
 
-Scaling is by the whole factor first (the mean of n x n pixels), then bilinear to the size asked for: nothing aliases,
-and both steps have fast paths in OpenCV. Planes are scaled before they become RGB, since then there are fewer pixels.
+Scaling is the mean of m x n pixels and bilinear by what is left: nothing aliases, and both steps have fast paths in
+OpenCV. Planes are scaled before they become RGB, since then there are fewer pixels.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.video.faults import VideoFault
+
 Picture = NDArray[np.uint8]
 
 KEPT_BYTES = 2**26
+# A window may ask for no more than this: a header that lies costs an error, not the memory.
+MAX_BYTES = 2**31
 # ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance): weights of red and blue in luma.
 LUMA_WEIGHTS: dict[str, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
@@ -36,6 +41,19 @@ class Scaling:
     @property
     def channels(self) -> int:
         return 1 if self.grey else 3
+
+    def shape(self, count: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Shape of `count` frames of this height and width when they are scaled.
+
+        Raises:
+            VideoFault: more than 2 GiB.
+        """
+        shape = (count, *(self.size or (height, width)), self.channels)
+        if math.prod(shape) > MAX_BYTES:
+            raise VideoFault(
+                f"{count} frames of {shape[1]} x {shape[2]} are more than {MAX_BYTES // 2**20} MiB; ask for fewer"
+            )
+        return shape
 
 
 def yuv_matrix(weights: str, *, full_range: bool) -> NDArray[np.float32]:
@@ -57,23 +75,33 @@ def yuv_matrix(weights: str, *, full_range: bool) -> NDArray[np.float32]:
 
 def resize(picture: Picture, size: tuple[int, int], out: Picture | None = None) -> Picture:
     """A picture (H, W) or (H, W, C) at another size (height, width), in `out` where one is given."""
-    height, width = picture.shape[:2]
     out = np.empty((*size, *picture.shape[2:]), np.uint8) if out is None else out
-    factor = max(1, min(height // size[0], width // size[1]))
-    if (height, width) == size:
+    steps = _steps(picture.shape[0], picture.shape[1], size)
+    if not steps:
         out[:] = picture
-        return out
-    if height % factor or width % factor:
-        # Blocks do not fill the picture: the mean over exact areas, which takes longer.
-        cv2.resize(picture, size[::-1], out, interpolation=cv2.INTER_AREA)
-        return out
-    if factor > 1:
-        smaller = (height // factor, width // factor)
-        halved = out if smaller == size else _scratch.get("smaller", (*smaller, *picture.shape[2:]))
-        picture = cv2.resize(picture, smaller[::-1], halved, interpolation=cv2.INTER_AREA)
-    if picture.shape[:2] != size:
-        cv2.resize(picture, size[::-1], out, interpolation=cv2.INTER_LINEAR)
+    for shape, interpolation in steps:
+        target = out if shape == size else _scratch.get("between", (*shape, *picture.shape[2:]))
+        picture = cv2.resize(picture, shape[::-1], target, interpolation=interpolation)
     return out
+
+
+@lru_cache(256)
+def _steps(height: int, width: int, size: tuple[int, int]) -> tuple[tuple[tuple[int, int], int], ...]:
+    """Sizes on the way, and how each is reached.
+
+    The mean of whole blocks comes first where blocks fill the picture and bilinear then skips no pixel, as it does at
+    factors above 1.5; else bilinear comes first, to a whole multiple of the size.
+    """
+    whole = tuple(max(1, have // want) for have, want in zip((height, width), size, strict=True))
+    nearest = tuple(max(1, round(have / want)) for have, want in zip((height, width), size, strict=True))
+    blocks = (height // whole[0], width // whole[1])
+    fill = (blocks[0] * whole[0], blocks[1] * whole[1]) == (height, width)
+    if fill and blocks[0] <= 1.5 * size[0] and blocks[1] <= 1.5 * size[1]:
+        steps = [(blocks, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)]
+    else:
+        steps = [((size[0] * nearest[0], size[1] * nearest[1]), cv2.INTER_LINEAR), (size, cv2.INTER_AREA)]
+    before = [(height, width), steps[0][0]]
+    return tuple(step for step, shape in zip(steps, before, strict=True) if step[0] != shape)
 
 
 class Scratch(threading.local):
@@ -104,8 +132,9 @@ class PlaneStack:
     """
 
     def __init__(self, count: int, height: int, width: int, scaling: Scaling) -> None:
-        self._count, self._scaling = count, scaling
-        self._size = rows, _ = scaling.size or (height, width)
+        self._scaling = scaling
+        self._shape = scaling.shape(count, height, width)
+        self._size = rows, _ = self._shape[1:3]
         self._stack = _scratch.get("stack", (count * rows, self._size[1], scaling.channels))
         # Where the result is no larger than the chroma planes, luma comes to their size and all three go on as one.
         chroma = (height // 2, width // 2)
@@ -135,10 +164,9 @@ class PlaneStack:
 
     def pictures(self, matrix: NDArray[np.float32], out: Picture | None = None) -> Picture:
         """(T, H, W, C) uint8, in `out` where one is given."""
-        rows, columns = self._size
-        if out is None:
-            out = np.empty((self._count, rows, columns, self._scaling.channels), np.uint8)
-        flat = out.reshape(self._count * rows, columns, -1)
+        out = room(self._shape, out)
+        count, rows, columns, channels = self._shape
+        flat = out.reshape(count * rows, columns, channels)
         if self._scaling.grey:
             # Luma of a limited range is stretched to 0-255, as RGB would be.
             cv2.LUT(self._stack[..., 0], _luma_table(matrix), flat[..., 0])
@@ -156,10 +184,27 @@ def _luma_table(matrix: NDArray[np.float32]) -> Picture:
     return np.asarray(np.clip(np.rint((np.arange(256) - black) * matrix[0, 0]), 0, 255), np.uint8)
 
 
+def room(shape: tuple[int, ...], out: Picture | None = None) -> Picture:
+    """`out`, or an array of its own where none is given.
+
+    Raises:
+        ValueError: `out` has another shape or type, or is not contiguous.
+    """
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+        raise ValueError(
+            f"out.shape={out.shape}, dtype={out.dtype}, contiguous={out.flags.c_contiguous} must be {shape} uint8, "
+            "contiguous"
+        )
+    return out
+
+
 def scale_rgb(frames: Picture, scaling: Scaling, out: Picture | None = None) -> Picture:
     """RGB pictures (T, H, W, 3) uint8 at the size and in the colors asked for: (T, h, w, C) uint8."""
-    size = scaling.size or (frames.shape[1], frames.shape[2])
-    out = np.empty((len(frames), *size, scaling.channels), np.uint8) if out is None else out
+    shape = scaling.shape(*frames.shape[:3])
+    size = shape[1:3]
+    out = room(shape, out)
     for frame, target in zip(frames, out, strict=True):
         if scaling.grey:
             target[..., 0] = cv2.cvtColor(resize(frame, size), cv2.COLOR_RGB2GRAY)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from equime_loader.video import ffmpeg
+from equime_loader.video.faults import VideoFault
+from equime_loader.video.scale import Scaling
+
+_AS_IT_IS = Scaling(None, grey=False)
 
 
 def read_video(video: Any) -> NDArray[np.uint8]:
@@ -23,7 +29,7 @@ def read_video(video: Any) -> NDArray[np.uint8]:
 
     Raises:
         TypeError: none of these.
-        ValueError: the bytes hold no video.
+        VideoFault: the bytes hold no video, or one of more than 2 GiB.
     """
     if hasattr(video, "get_frames_in_range"):
         frames = video.get_frames_in_range(0, len(video)).data
@@ -34,11 +40,14 @@ def read_video(video: Any) -> NDArray[np.uint8]:
         video = Path(video).read_bytes()
     if not isinstance(video, bytes | bytearray | memoryview):
         raise TypeError(f"video must be bytes, a path, a bytes/path mapping or a decoder, not {type(video).__name__}")
-    import av
-
+    pictures: list[NDArray[np.uint8]] = []
     try:
-        with av.open(io.BytesIO(video), mode="r") as container:
-            frames = container.decode(video=0)
-            return np.stack([np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames])
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"{len(video)} bytes do not decode as video: {error}") from error
+        with closing(ffmpeg.frames(video)) as decoded:
+            for frame in decoded:
+                _AS_IT_IS.shape(len(pictures) + 1, frame.height, frame.width)
+                pictures.append(ffmpeg.rgb(frame))
+    except VideoFault as fault:
+        raise VideoFault(f"{len(video)} bytes do not decode as video: {fault}") from fault
+    if len({picture.shape for picture in pictures}) != 1:
+        raise VideoFault(f"{len(video)} bytes do not decode as video: frames of several sizes, or none")
+    return np.stack(pictures)

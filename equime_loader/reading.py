@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from equime_loader.video.frames import Clip
 from equime_loader.window_cache import WindowCache, WindowCacheSettings
 from equime_loader.windows import Event
 
+Fetch = Callable[[Sequence[int]], Sequence[Answer]]
 EVENT_COLUMNS = ("onset_frame", "apex_frame", "offset_frame", "frames")
 
 
@@ -107,9 +108,9 @@ class ClipReader:
         self.words: Mapping[str, tuple[str, ...]] = {name: codes.words for name, codes in coded.items()}
         self.labels: Mapping[str, NDArray[Any]] = {name: _label(selection, name, coded) for name in labels}
         self._windows = None if cache is None else WindowCache.open(cache, selection, view)
-        self._read: Callable[[Sequence[int]], Sequence[Answer]] = self._bytes
-        if ahead:
-            self._read = BlockReader(self.places.blocks, self._bytes).fetch
+        # Not a method: a reader that refers to itself would keep its cache and its memory until they are collected.
+        self._bytes: Fetch = partial(_bytes, self.store, self.places)
+        self._read = BlockReader(self.places.blocks, self._bytes).fetch if ahead else self._bytes
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -145,25 +146,6 @@ class ClipReader:
             answers[slot] = self.fault(positions[slot], answer) if isinstance(answer, StorageError) else answer
         return answers
 
-    def _bytes(self, positions: Sequence[int]) -> list[bytes | StorageError]:
-        answers: dict[int, bytes | StorageError] = {}
-        by_shard: dict[int, list[int]] = {}
-        for slot, position in enumerate(positions):
-            by_shard.setdefault(int(self.places.shard[position]), []).append(slot)
-        for shard, slots in by_shard.items():
-            chosen = [positions[slot] for slot in slots]
-            ranges = [(int(self.places.offset[p]), int(self.places.length[p])) for p in chosen]
-            known = self.places.sha256
-            hashes = None if known is None else [known[p].as_py() for p in chosen]
-            try:
-                read: Sequence[bytes | StorageError] = self.store.read_each(
-                    self.places.shards[shard], ranges, sha256=hashes
-                )
-            except StorageError as error:
-                read = [error] * len(chosen)
-            answers |= dict(zip(slots, read, strict=True))
-        return [answers[slot] for slot in range(len(positions))]
-
     def read(
         self, position: int, data: bytes | SampleFault | None = None, out: NDArray[np.uint8] | None = None
     ) -> Clip:
@@ -196,6 +178,24 @@ class ClipReader:
         if self._windows is not None:
             self._windows.write(position, clip)
         return clip
+
+
+def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answer]:
+    """The bytes of some clips, those of a shard in one request, or what is wrong with each."""
+    answers: dict[int, Answer] = {}
+    by_shard: dict[int, list[int]] = {}
+    for slot, position in enumerate(positions):
+        by_shard.setdefault(int(places.shard[position]), []).append(slot)
+    for shard, slots in by_shard.items():
+        chosen = [positions[slot] for slot in slots]
+        ranges = [(int(places.offset[p]), int(places.length[p])) for p in chosen]
+        hashes = None if places.sha256 is None else [places.sha256[p].as_py() for p in chosen]
+        try:
+            read: Sequence[Answer] = store.read_each(places.shards[shard], ranges, sha256=hashes)
+        except StorageError as error:
+            read = [error] * len(chosen)
+        answers |= dict(zip(slots, read, strict=True))
+    return [answers[slot] for slot in range(len(positions))]
 
 
 def _is_words(name: str) -> bool:

@@ -106,12 +106,16 @@ def cpu_seconds() -> float:
     return sum(spent[pid][1] for pid in wanted) / os.sysconf("SC_CLK_TCK")
 
 
-def timed_epoch(loader: Iterable[Batch], start: float) -> tuple[dict[str, Any], list[str], list[torch.Tensor]]:
-    """Go through one epoch: when each batch came, the keys in order, and some rows of all frames."""
+def timed_epoch(
+    loader: Iterable[Batch], start: float, cpu: float
+) -> tuple[dict[str, Any], list[str], list[torch.Tensor]]:
+    """Go through one epoch: when each batch came, the keys in order, and some rows of all frames.
+
+    `start` and `cpu`: the clock, and the processor time spent, when it began.
+    """
     arrivals: list[tuple[float, int]] = []
     keys: list[str] = []
     kept: list[torch.Tensor] = []
-    cpu = cpu_seconds()
     for batch in loader:
         arrivals.append((time.perf_counter() - start, len(batch.keys)))
         keys += batch.keys
@@ -141,10 +145,12 @@ def read(peer: PeerModule, job: Job) -> dict[str, Any]:
     torch.set_num_threads(1)
     clips = read_clips(job.clips)
     epochs, all_keys, all_kept = [], [], []
-    start = time.perf_counter()
+    cpu, start = cpu_seconds(), time.perf_counter()
     loader = peer.open_loader(Path(job.folder), clips, job, **job.settings)
     for number in range(job.epochs):
-        figures, keys, kept = timed_epoch(loader, start if number == 0 else time.perf_counter())
+        if number:
+            cpu, start = cpu_seconds(), time.perf_counter()
+        figures, keys, kept = timed_epoch(loader, start, cpu)
         epochs.append(figures)
         all_keys.append(keys)
         all_kept.append(torch.cat(kept).numpy() if kept else None)

@@ -63,37 +63,32 @@ def _parse(data: memoryview) -> Track:
     kinds = {kind for kind, _, _ in file}
     if not {b"ftyp", b"moov"} <= kinds or b"moof" in kinds:
         raise NotPlain("no ftyp and moov, or fragments")
-    movie = _only(file, b"moov")
-    inside = list(boxes(data, *movie))
-    tracks = [(begin, end) for kind, begin, end in inside if kind == b"trak" and _is_video(data, (begin, end))]
-    if len(tracks) != 1:
-        raise NotPlain(f"{len(tracks)} video tracks, expected one")
-    return _track(data, tracks[0], _only(inside, b"mvhd"))
+    movie = list(boxes(data, *_only(file, b"moov")))
+    tracks = [list(boxes(data, begin, end)) for kind, begin, end in movie if kind == b"trak"]
+    media = [list(boxes(data, *_only(track, b"mdia"))) for track in tracks]
+    shows = [number for number, parts in enumerate(media) if _is_video(data, parts)]
+    if len(shows) != 1:
+        raise NotPlain(f"{len(shows)} video tracks, expected one")
+    return _track(data, _only(movie, b"mvhd"), tracks[shows[0]], media[shows[0]])
 
 
 def _only(boxes: list[Box], wanted: bytes) -> Place:
+    """The place of the one box of its kind."""
     places = [(begin, end) for kind, begin, end in boxes if kind == wanted]
     if len(places) != 1:
         raise NotPlain(f"{len(places)} boxes {wanted!r}, expected one")
     return places[0]
 
 
-def _inside(data: memoryview, place: Place, *path: bytes) -> Place:
-    """The box at the end of a path of boxes, each the only one of its kind."""
-    for kind in path:
-        place = _only(list(boxes(data, *place)), kind)
-    return place
-
-
-def _is_video(data: memoryview, track: Place) -> bool:
-    begin, _ = _inside(data, track, b"mdia", b"hdlr")
+def _is_video(data: memoryview, media: list[Box]) -> bool:
+    begin, _ = _only(media, b"hdlr")
     return bytes(data[begin + 8 : begin + 12]) == b"vide"
 
 
-def _track(data: memoryview, track: Place, movie: Place) -> Track:
-    header, media = (_inside(data, track, kind) for kind in (b"tkhd", b"mdia"))
-    _check_upright(data, movie, header)
-    tables = list(boxes(data, *_inside(data, media, b"minf", b"stbl")))
+def _track(data: memoryview, movie: Place, track: list[Box], media: list[Box]) -> Track:
+    _check_upright(data, movie, _only(track, b"tkhd"))
+    information = list(boxes(data, *_only(media, b"minf")))
+    tables = list(boxes(data, *_only(information, b"stbl")))
     extradata, width, height = _description(data, _only(tables, b"stsd"))
     lengths = _lengths(data, _only(tables, b"stsz"))
     count = len(lengths)
@@ -102,18 +97,22 @@ def _track(data: memoryview, track: Place, movie: Place) -> Track:
     if (offsets < 0).any() or (offsets > len(data) - lengths).any() or lengths.sum() > len(data):
         raise NotPlain("packets lie outside the file or share bytes")
     times = _times(data, tables, count)
-    ticks = _timescale(data, _inside(data, media, b"mdhd")), _timescale(data, movie)
+    ticks = _timescale(data, _only(media, b"mdhd")), _timescale(data, movie)
     _check_edits(data, track, times, ticks)
     order = np.argsort(times, kind="stable")
-    if (np.diff(times[order]) == 0).any():
+    if (_steps(times[order]) == 0).any():
         raise NotPlain("two frames are shown at one time")
     shown = np.empty(count, np.int64)
     shown[order] = np.arange(count)
     marked = [place for place in tables if place[0] == b"stss"]
     keys = _array(data, _only(marked, b"stss"), ">u4") - 1 if marked else np.arange(count)
-    if not len(keys) or keys[0] != 0 or (np.diff(keys) <= 0).any() or keys[-1] >= count:
+    if not len(keys) or keys[0] != 0 or (_steps(keys) <= 0).any() or keys[-1] >= count:
         raise NotPlain("key frames are not in order")
     return Track(extradata, width, height, offsets, lengths, shown, keys)
+
+
+def _steps(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return values[1:] - values[:-1]
 
 
 def _array(data: memoryview, place: Place, kind: str, columns: int = 1) -> NDArray[np.int64]:
@@ -149,7 +148,7 @@ def _description(data: memoryview, place: Place) -> tuple[bytes, int, int]:
         raise NotPlain("not one H.264 description")
     _, begin, end = entries[0]
     width, height = struct.unpack_from(">HH", data, begin + 24)
-    first, last = _inside(data, (begin + 78, end), b"avcC")
+    first, last = _only(list(boxes(data, begin + 78, end)), b"avcC")
     if not 7 <= last - first <= MAX_EXTRADATA:
         raise NotPlain(f"a configuration of {last - first} bytes")
     return bytes(data[first:last]), width, height
@@ -171,9 +170,10 @@ def _offsets(data: memoryview, tables: list[Box], lengths: NDArray[np.int64]) ->
     chunks = _array(data, _only(tables, b"co64" if wide else b"stco"), ">u8" if wide else ">u4")
     runs = _array(data, _only(tables, b"stsc"), ">u4", 3).reshape(-1, 3)
     firsts = np.append(runs[:, 0] - 1, len(chunks))
-    if firsts[0] != 0 or (np.diff(firsts) < 0).any():
+    chunks_of_run = _steps(firsts)
+    if firsts[0] != 0 or (chunks_of_run < 0).any():
         raise NotPlain("chunks are not in order")
-    per_chunk = np.repeat(runs[:, 1], np.diff(firsts))
+    per_chunk = np.repeat(runs[:, 1], chunks_of_run)
     if per_chunk.sum() != len(lengths):
         raise NotPlain(f"chunks hold {per_chunk.sum()} packets, {len(lengths)} are declared")
     ends = np.cumsum(lengths)
@@ -199,19 +199,18 @@ def _times(data: memoryview, tables: list[Box], count: int) -> NDArray[np.int64]
     return np.asarray(times, np.int64)
 
 
-def _check_edits(data: memoryview, track: Place, times: NDArray[np.int64], ticks: tuple[int, int]) -> None:
+def _check_edits(data: memoryview, track: list[Box], times: NDArray[np.int64], ticks: tuple[int, int]) -> None:
     """An edit list may shift a track's time (encoders do, by the delay of B-frames); one that cuts is not plain.
 
     Args:
         ticks: per second, of the media and of the movie; an edit begins in the first and lasts in the second.
     """
-    lists = [place for kind, *place in boxes(data, *track) if kind == b"edts"]
-    if not lists:
+    if all(kind != b"edts" for kind, _, _ in track):
         return
-    begin, end = _inside(data, (lists[0][0], lists[0][1]), b"elst")
+    begin, end = _only(list(boxes(data, *_only(track, b"edts"))), b"elst")
     (count,) = struct.unpack_from(">I", data, begin + 4)
     form, size = (">QqI", 20) if data[begin] == 1 else (">IiI", 12)
-    if len(lists) > 1 or count > 2 or begin + 8 + count * size > end:
+    if count > 2 or begin + 8 + count * size > end:
         raise NotPlain("more edits than one and a pause before it")
     edits = [struct.unpack_from(form, data, begin + 8 + number * size) for number in range(count)]
     if len(edits) == 2 and edits[0][1] == -1:

@@ -175,6 +175,45 @@ def test_faults_that_are_kept_hold_no_batch(damaged: Callable[..., Selection]) -
     assert [array() for array in made] == [None] * len(made)
 
 
+def test_damage_of_a_clip_does_not_reach_the_next(intact: Selection) -> None:
+    reader = ClipReader(intact, VIEW)
+    whole = reader.fetch(range(4))
+    expected = [reader.read(position, data).frames.copy() for position, data in enumerate(whole)]
+    rng = np.random.default_rng(0)
+    faults = []
+    for turn in range(200):
+        position, data = turn % 4, bytearray(whole[turn % 4])  # type: ignore[arg-type]
+        place = int(rng.integers(len(data) - 400))
+        if turn % 3 == 0:
+            data[place : place + 400] = rng.bytes(400)
+        elif turn % 3 == 1:
+            for place in rng.integers(len(data), size=20):
+                data[place] = rng.integers(256)
+        else:
+            del data[place:]
+        try:
+            reader.read(position, bytes(data))
+        except SampleFault as fault:
+            faults.append((reader.key(position), fault))
+        after = (position + 1) % 4
+        assert np.array_equal(reader.read(after, whole[after]).frames, expected[after])
+    assert 60 < len(faults) < 200
+    assert all(fault.key == key and "\n" not in str(fault) for key, fault in faults)
+
+
+@pytest.mark.parametrize("error", [KeyError("stsz"), MemoryError("out of\nmemory"), RuntimeError("StopIteration")])
+def test_whatever_a_decoder_raises_is_the_samples_fault(
+    intact: Selection, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def read_frames(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("equime_loader.reading.read_frames", read_frames)
+    told = re.escape(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    with pytest.raises(SampleFault, match=rf"^wds/\S+\.tar: sample {key_of(intact, 2)}: {told}$"):
+        ClipReader(intact, VIEW).read(2)
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_the_dataset_names_a_damaged_clip(damaged: Callable[..., Selection]) -> None:
     clips = damaged(4)
@@ -294,8 +333,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("options", MODES[1:])
-@pytest.mark.parametrize("whom", ["group", "parent"])
+@pytest.mark.parametrize(
+    ("options", "whom"), [(MODES[1], "group"), (MODES[2], "group"), (MODES[2], "parent")]
+)  # fmt: skip
 def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, Any], whom: str) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

@@ -62,7 +62,7 @@ def encode_by_default(data: bytes) -> bytes:
     import av
 
     out = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(out, "w", format="mp4") as target:
+    with av.open(io.BytesIO(data), "r") as source, av.open(out, "w", format="mp4") as target:
         stream = source.streams.video[0]
         made = target.add_stream("libx264", rate=stream.average_rate)
         made.width, made.height, made.pix_fmt, made.thread_count = stream.width, stream.height, stream.pix_fmt, 1

@@ -25,8 +25,10 @@ FRAMES, SIZE, BATCH, WORKERS = 16, 112, 16, 2
 # The rows of each frame that are kept, from every epoch that is timed, to compare with the reference afterwards.
 KEPT_ROWS = slice(14, None, 28)
 
-VERSIONS = ("torch", "torchcodec", "torchvision", "av", "numpy", "pyarrow", "webdataset", "datasets", "litdata")
-VERSIONS += ("mosaicml-streaming", "spdl", "megatron-energon", "lerobot", "equime")
+VERSIONS = (
+    *("torch", "torchcodec", "torchvision", "av", "numpy", "pyarrow", "opencv-contrib-python", "equime"),
+    *("webdataset", "datasets", "litdata", "mosaicml-streaming", "spdl", "megatron-energon", "lerobot"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def read(peer: PeerModule, job: Job) -> dict[str, Any]:
         all_keys.append(keys)
         all_kept.append(torch.cat(kept).numpy() if kept else None)
     if job.kept:
-        arrays = {f"rows{number}": rows for number, rows in enumerate(all_kept) if rows is not None}
+        arrays: dict[str, Any] = {f"rows{number}": rows for number, rows in enumerate(all_kept) if rows is not None}
         np.savez(job.kept, keys=np.array(all_keys), **arrays)
     getattr(loader, "close", lambda: None)()
     return {"epochs": epochs, "versions": versions()}

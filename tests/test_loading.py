@@ -154,7 +154,11 @@ def test_an_unknown_version_of_datasets_fails_loudly(monkeypatch: pytest.MonkeyP
 
 
 def test_the_public_names() -> None:
-    assert equime_loader.__all__ == ["read_video"]
+    assert equime_loader.__all__ == sorted(equime_loader.__all__)
+    for name in equime_loader.__all__:
+        assert getattr(equime_loader, name).__doc__, name
+    with pytest.raises(AttributeError, match="module 'equime_loader' has no attribute 'load'"):
+        _ = equime_loader.load  # type: ignore[attr-defined]
 
 
 def test_no_member_of_a_tar_is_a_pickle(built: Path) -> None:

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
-# Bounds at the door: far above any dataset that can be, far below what would harm.
-MAX_ROWS = 100_000_000
+# Bounds at the door: far above any dataset that can be, far below what would harm. A row costs bytes, since its key and
+# the hash of its video are its own; compression makes a small part of what there is, not a millionth.
+MAX_ROWS, MAX_ROW_GROUPS = 100_000_000, 10_000
+MAX_EXPANSION, EXPANSION_OF_NOTHING = 256, 2**20
+MAX_TEXT = 2**31 - 1
+KEY = "^[0-9A-Za-z_-]{1,200}$"
 _FRAMES, _PIXELS, _BYTES = (1, 1_000_000), (1, 16_384), (0, 2**50)
 _BOUNDS: dict[str, tuple[int, int]] = {
     "frames": _FRAMES,
@@ -63,11 +67,10 @@ class Index:
             # The file is mapped, so that opening reads its footer and a column costs its own pages.
             self._file = pq.ParquetFile(self.path, memory_map=True)
             schema = self._file.schema_arrow.remove_metadata()
+            _check_claims(self._file.metadata, self.path.stat().st_size)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise IndexFault(f"{self.path}: is no Parquet file that can be read ({error})") from error
+            raise IndexFault(f"{self.path}: is no Parquet file that can be read ({_line(error)})") from error
         self._check_schema(schema)
-        if len(self) > MAX_ROWS:
-            raise IndexFault(f"{self.path}: declares {len(self)} rows, more than {MAX_ROWS}")
         self._columns: dict[str, pa.Array] = {}
         self._codes: dict[str, Codes] = {}
 
@@ -130,15 +133,26 @@ class Index:
         if name not in _FIELDS:
             raise KeyError(f"no field {name!r}; the index has {', '.join(_FIELDS)}")
         if name not in self._columns:
-            dictionary = [name] if _repeats(_FIELDS[name]) else None
             try:
-                with pq.ParquetFile(self.path, memory_map=True, read_dictionary=dictionary) as file:
-                    column = file.read([name]).column(0)
-            except (pa.ArrowException, OSError) as error:
-                raise IndexFault(f"{self.path}: column {name!r} cannot be read ({error})") from error
-            column = column.unify_dictionaries() if dictionary else column
-            self._columns[name] = column.combine_chunks()
+                self._columns[name] = self._read(name)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise IndexFault(f"{self.path}: column {name!r} cannot be read ({_line(error)})") from error
         return self._columns[name]
+
+    def _read(self, name: str) -> pa.Array:
+        # Words are read as a dictionary, since a word of a megabyte in every row would be many.
+        words = pa.types.is_string(_FIELDS[name].kind)
+        with pq.ParquetFile(self.path, memory_map=True, read_dictionary=[name] if words else None) as file:
+            column = file.read([name]).column(0)
+        column.validate(full=True)
+        if not words:
+            return column.combine_chunks()
+        if _repeats(_FIELDS[name]):
+            return column.unify_dictionaries().combine_chunks()
+        lengths = [pc.binary_length(part.dictionary).take(part.indices) for part in column.chunks]
+        if sum(pc.sum(part, min_count=0).as_py() for part in lengths) > MAX_TEXT:
+            raise ValueError(f"more than {MAX_TEXT} bytes of text")
+        return pa.chunked_array([part.dictionary_decode() for part in column.chunks], pa.string()).combine_chunks()
 
     def codes(self, name: str) -> Codes:
         """A label of words as numbers, the vocabulary in the schema's order where it has one, else sorted.
@@ -175,7 +189,7 @@ class Index:
         """A label of numbers, NaN where it is null.
 
         Raises:
-            TypeError: the field does not hold numbers.
+            TypeError: the field does not hold numbers. IndexFault: it holds some that are not finite.
         """
         column = self.column(name)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
@@ -183,6 +197,9 @@ class Index:
         values: NDArray[np.float64] = to_numpy(column.cast(pa.float64(), safe=False))
         if column.null_count:
             values = np.where(nulls(column), np.nan, values)
+        if pa.types.is_floating(column.type) and np.isfinite(values).sum() + column.null_count != len(values):
+            row = int(np.flatnonzero(~np.isfinite(values) & ~nulls(column))[0])
+            raise IndexFault(f"{self.path}: {name}={values[row]} of {self.column('key')[row]} is no number")
         return values
 
     def integers(self, name: str) -> NDArray[np.int64]:
@@ -201,15 +218,21 @@ class Index:
 
         Args:
             side: only where it acts on this side (`both`, `left`, `right`).
+
+        Raises:
+            IndexFault: an intensity outside 0..5.
         """
         lists = self.column("aus")
         acting = lists.flatten()
-        chosen = to_numpy(acting.field("au")) == au
+        codes, peak = acting.field("au"), to_numpy(acting.field("intensity"))
+        if codes.null_count or not np.all((peak >= 0) & (peak <= 5)):
+            raise IndexFault(f"{self.path}: intensities of AUs must lie within 0..5")
+        chosen = to_numpy(codes) == au
         if side is not None:
             chosen &= to_numpy(pc.equal(acting.field("side"), side))
         clips = to_numpy(pc.list_parent_indices(lists))[chosen]
         peaks = np.zeros(len(self), np.float32)
-        np.maximum.at(peaks, clips, to_numpy(acting.field("intensity"))[chosen])
+        np.maximum.at(peaks, clips, peak[chosen])
         return peaks
 
     def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -225,8 +248,12 @@ class Index:
             IndexFault: a key that stands twice, a number out of its bounds, or a place of bytes that cannot be.
         """
         keys = self.column("key").take(from_numpy(rows))
-        if keys.null_count or pc.count_distinct(keys).as_py() != len(keys):
-            twice = next((row["values"] for row in pc.value_counts(keys).to_pylist() if row["counts"] > 1), None)
+        fit = pc.match_substring_regex(keys, KEY)
+        if keys.null_count or not pc.all(fit, min_count=0).as_py():
+            wrong = None if keys.null_count else keys.filter(pc.invert(fit))[0].as_py()
+            raise IndexFault(f"{self.path}: key={wrong!r:.80} must be letters, digits, _ and -")
+        if pc.count_distinct(keys).as_py() != len(keys):
+            twice = next(row["values"] for row in pc.value_counts(keys).to_pylist() if row["counts"] > 1)
             raise IndexFault(f"{self.path}: key {twice!r} stands in more than one row")
         for name, (least, most) in _BOUNDS.items():
             values = self.integers(name)[rows]
@@ -236,10 +263,31 @@ class Index:
                     f"{self.path}: {name}={values[wrong[0]]} of {keys[wrong[0]]} must lie within {least}..{most}"
                 )
         fps = self.numbers("fps")[rows]
-        if not np.all((fps > 0) & (fps < 1e6)):
-            raise IndexFault(f"{self.path}: fps must be a positive number in every row")
+        wrong = np.flatnonzero(~((fps > 0) & (fps < 1e6)))
+        if len(wrong):
+            raise IndexFault(f"{self.path}: fps={fps[wrong[0]]} of {keys[wrong[0]]} must lie within 0..1,000,000")
 
 
 def _repeats(field: Field) -> bool:
     """Whether a column of words is worth a dictionary: most hold few words, these another in every row."""
     return pa.types.is_string(field.kind) and field.name not in ("key", "caption", "prompt", "mp4_sha256")
+
+
+def _check_claims(footer: pq.FileMetaData, size: int) -> None:
+    """Check what reading would take memory or time for.
+
+    Raises:
+        ValueError: a file of `size` bytes cannot hold that.
+    """
+    if footer.num_rows > min(MAX_ROWS, size):
+        raise ValueError(f"declares {footer.num_rows} rows in {size} bytes")
+    if footer.num_row_groups > MAX_ROW_GROUPS:
+        raise ValueError(f"declares {footer.num_row_groups} row groups, at most {MAX_ROW_GROUPS} are read")
+    # Of the columns' own claims nothing is asked: pyarrow ends the process over some that are damaged.
+    expanded = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
+    if expanded > MAX_EXPANSION * size + EXPANSION_OF_NOTHING:
+        raise ValueError(f"declares {expanded} bytes of columns in {size} bytes")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -236,10 +236,12 @@ def compare(
         if "error" in trial and f"{trial['peer']}/{trial['encoding']}" not in best:
             reasons[trial["peer"]] = trial["error"]
     runs: list[dict[str, Any]] = []
+    versions: dict[str, dict[str, str]] = {}
     for number in range(rounds):
         turn = number * len(entries) // rounds
         for peer, encoding in entries[turn:] + entries[:turn]:
             result = run_once(peer, works[encoding], best[f"{peer.name}/{encoding}"], launch)
+            versions[peer.name] = result.pop("versions")
             runs.append({"round": number, "peer": peer.name, "encoding": encoding, **result})
             first, again = (epoch["steady"] for epoch in result["epochs"])
             print(f"round {number + 1}: {peer.name}/{encoding} {first:.0f} {again:.0f}", file=sys.stderr, flush=True)
@@ -247,6 +249,7 @@ def compare(
         "machine": report.machine(),
         "clips": len(rows),
         "kilobytes": {name: report.mean_kilobytes(works[name].folder / "clips") for name in works},
+        "versions": versions,
         "settings": best,
         "trials": trials,
         "absent": {PEERS[name].title: why for name, why in reasons.items()},
@@ -279,7 +282,7 @@ def main() -> None:
         tuned=tuned,
     )
     if options.json:
-        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+        options.json.write_text(report.as_json(measured))
     print(report.markdown(measured))
     if options.figure:
         report.draw(measured, options.figure)

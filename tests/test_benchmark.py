@@ -84,6 +84,7 @@ def test_the_answer_is_well_formed(runner: Any, folder: Path, tmp_path: Path) ->
     table = report.markdown(measured)
     assert "first epoch / best peer on default encoding (PyAV + threads)" in table
     assert "| SPDL | absent: " in table
+    assert json.loads(report.as_json(measured)) == measured
     report.draw(measured, tmp_path / "loaders.png")
     assert (tmp_path / "loaders.png").stat().st_size > 10_000
 

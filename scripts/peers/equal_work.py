@@ -99,7 +99,7 @@ def check_frames(
     if off.any():
         raise UnequalWorkError(f"{name}: {keys[int(off.argmax())]} fits the reference better one frame off")
     placed = int((fits[:, 1] < fits[:, [0, 2]].min(axis=1)).sum())
-    return Agreement(float(differences.mean()), float(differences[worst]), placed, len(keys))
+    return Agreement(round(float(differences.mean()), 3), round(float(differences[worst]), 3), placed, len(keys))
 
 
 def check_delivery(

@@ -133,11 +133,11 @@ def timed_epoch(
     after = (len(keys) - count) / (last - first) if len(arrivals) > 1 else len(keys) / last
     figures = {
         "clips": len(keys),
-        "first_batch_s": first,
-        "seconds": last,
-        "rate": len(keys) / last,
-        "steady": after,
-        "cpu_ms": 1000 * (cpu_seconds() - cpu) / len(keys),
+        "first_batch_s": round(first, 4),
+        "seconds": round(last, 4),
+        "rate": round(len(keys) / last, 2),
+        "steady": round(after, 2),
+        "cpu_ms": round(1000 * (cpu_seconds() - cpu) / len(keys), 3),
     }
     return figures, keys, kept
 
@@ -182,7 +182,7 @@ def main(name: str) -> None:
     request = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
     spawned = request.pop("spawned", imported)
     result = carry_out(sys.modules[name], Job(**request))
-    print(json.dumps({"import_s": imported - spawned, **result}), file=answer, flush=True)
+    print(json.dumps({"import_s": round(imported - spawned, 3), **result}), file=answer, flush=True)
 
 
 def batched(samples: Iterable[tuple[str, torch.Tensor]]) -> Iterator[Batch]:

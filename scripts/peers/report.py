@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -45,6 +46,16 @@ def machine() -> dict[str, Any]:
 
 def mean_kilobytes(folder: Path) -> float:
     return statistics.mean(path.stat().st_size for path in folder.glob("*.mp4")) / 1000
+
+
+def as_json(measured: dict[str, Any]) -> str:
+    """Everything measured, a line for each run and trial."""
+    lists = {name: values for name, values in measured.items() if isinstance(values, list)}
+    head = json.dumps({**measured, **dict.fromkeys(lists, [])}, indent=1)
+    for name, values in lists.items():
+        lines = ",\n".join(f"  {json.dumps(value)}" for value in values)
+        head = head.replace(f'"{name}": []', f'"{name}": [\n{lines}\n ]')
+    return head + "\n"
 
 
 def by_round(measured: dict[str, Any], peer: str, encoding: str, figure: str) -> list[float]:

@@ -51,7 +51,7 @@ def mean_kilobytes(folder: Path) -> float:
 def as_json(measured: dict[str, Any]) -> str:
     """Everything measured, a line for each run and trial."""
     lists = {name: values for name, values in measured.items() if isinstance(values, list)}
-    head = json.dumps({**measured, **dict.fromkeys(lists, [])}, indent=1)
+    head = json.dumps({**measured, **{name: [] for name in lists}}, indent=1)
     for name, values in lists.items():
         lines = ",\n".join(f"  {json.dumps(value)}" for value in values)
         head = head.replace(f'"{name}": []', f'"{name}": [\n{lines}\n ]')

@@ -29,6 +29,7 @@ _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)
 MAX_ROWS, MAX_ROW_GROUPS = 100_000_000, 10_000
 MAX_EXPANSION, EXPANSION_OF_NOTHING = 256, 2**20
 MAX_TEXT = 2**31 - 1
+MAX_MESSAGE = 500
 KEY = "^[0-9A-Za-z_-]{1,200}$"
 _FRAMES, _PIXELS, _BYTES = (1, 1_000_000), (1, 16_384), (0, 2**50)
 _BOUNDS: dict[str, tuple[int, int]] = {
@@ -42,7 +43,11 @@ _BOUNDS: dict[str, tuple[int, int]] = {
 
 
 class IndexFault(ValueError):
-    """An index that cannot be used; the message names the file and what is wrong."""
+    """An index that cannot be used; the message names the file and what is wrong, in one line that can be shown."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in line)[:MAX_MESSAGE])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +74,7 @@ class Index:
             schema = self._file.schema_arrow.remove_metadata()
             _check_claims(self._file.metadata, self.path.stat().st_size)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise IndexFault(f"{self.path}: is no Parquet file that can be read ({_line(error)})") from error
+            raise IndexFault(f"{self.path}: is no Parquet file that can be read ({error})") from error
         self._check_schema(schema)
         self._columns: dict[str, pa.Array] = {}
         self._codes: dict[str, Codes] = {}
@@ -136,7 +141,7 @@ class Index:
             try:
                 self._columns[name] = self._read(name)
             except (pa.ArrowException, OSError, ValueError) as error:
-                raise IndexFault(f"{self.path}: column {name!r} cannot be read ({_line(error)})") from error
+                raise IndexFault(f"{self.path}: column {name!r} cannot be read ({error})") from error
         return self._columns[name]
 
     def _read(self, name: str) -> pa.Array:
@@ -287,7 +292,3 @@ def _check_claims(footer: pq.FileMetaData, size: int) -> None:
     expanded = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
     if expanded > MAX_EXPANSION * size + EXPANSION_OF_NOTHING:
         raise ValueError(f"declares {expanded} bytes of columns in {size} bytes")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -113,8 +113,9 @@ def place(data: bytes, *path: bytes) -> int:
     begin, end = 0, len(data)
     for kind in path:
         while data[begin + 4 : begin + 8] != kind:
-            begin += int.from_bytes(data[begin : begin + 4], "big")
-            assert begin < end, kind
+            size = int.from_bytes(data[begin : begin + 4], "big")
+            begin += size
+            assert size >= 8 and begin < end, kind
         end = begin + int.from_bytes(data[begin : begin + 4], "big")
         begin += 8
     return begin
@@ -123,3 +124,23 @@ def place(data: bytes, *path: bytes) -> int:
 def changed(data: bytes, at: int, new: bytes) -> bytes:
     """The same bytes with some replaced."""
     return data[:at] + new + data[at + len(new) :]
+
+
+def box(kind: bytes, contents: bytes) -> bytes:
+    """A box of an MP4."""
+    return (8 + len(contents)).to_bytes(4, "big") + kind + contents
+
+
+def rewritten(data: bytes, path: tuple[bytes, ...], new: bytes) -> bytes:
+    """An MP4 with one box in place of another, however long, and the sizes of those around it set right.
+
+    What lies behind moves, so the header should be at the end.
+    """
+    begin = place(data, *path) - 8
+    size = int.from_bytes(data[begin : begin + 4], "big")
+    changed_data = bytearray(data[:begin] + new + data[begin + size :])
+    for depth in range(1, len(path)):
+        outer = place(data, *path[:depth]) - 8
+        grown = int.from_bytes(data[outer : outer + 4], "big") + len(new) - size
+        changed_data[outer : outer + 4] = grown.to_bytes(4, "big")
+    return bytes(changed_data)

@@ -28,6 +28,7 @@ from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.schema import index_schema
 from equime_loader.storage import PathError, StorageError
 from equime_loader.video import mp4, read_frames
+from equime_loader.video.backends import BACKENDS, installed
 from equime_loader.video.faults import VideoFault
 from equime_loader.windows import Event
 
@@ -112,11 +113,11 @@ def refused(data: bytes, message: str) -> None:
         told(whole.value)
 
 
-def tried(data: bytes) -> str:
+def tried(data: bytes, view: View = VIEW) -> str:
     """Decoded, or refused in one line; nothing else."""
     began = time.process_time()
     try:
-        frames = read_frames(data, EVENT, VIEW).frames
+        frames = read_frames(data, EVENT, view).frames
         assert frames.shape == (8, 32, 32, 3)
         outcome = "decoded"
     except VideoFault as fault:
@@ -152,6 +153,28 @@ def test_damaged_bytes_are_decoded_or_refused(form: str) -> None:
                 mutated[at:at] = data[at // 2 : at // 2 + int(rng.integers(1, 200))]
             outcomes.append(tried(bytes(mutated)))
     assert {"decoded", "refused"} == set(outcomes)
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "pyav"])
+def test_damaged_bytes_cost_no_more_with_other_backends(name: str) -> None:
+    if name not in installed():
+        pytest.skip(f"{name} is not installed")
+    view = View(VIEW.window, VIEW.size, backend=name)
+    tried(ours(), view)
+    rng = np.random.default_rng(4)
+    header = ours().index(b"moov")
+    for _ in range(150):
+        mutated = bytearray(ours())
+        for at in rng.integers(header if rng.random() < 0.6 else 0, len(mutated), 3):
+            mutated[at] = rng.integers(256)
+        tried(bytes(mutated), view)
+
+
+def test_key_frames_that_are_none() -> None:
+    """Every packet is marked as one, as where the table is missing."""
+    data = rewritten(ours(), (*TABLES, b"stss"), b"")
+    assert len(mp4.parse(data).keys) == COUNT
+    np.testing.assert_array_equal(read_frames(data, EVENT, VIEW).frames, read_frames(ours(), EVENT, VIEW).frames)
 
 
 def test_cut_off_anywhere(tmp_path: Path) -> None:

@@ -354,6 +354,8 @@ def test_a_clip_that_fails_leaves_nothing_behind_for_the_next() -> None:
     assert failed > 20
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_of_a_fork_decodes_by_itself() -> None:
     window = np.arange(12, 20)
     expected = whole("ours")[window]
@@ -670,6 +672,12 @@ def test_a_backend_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(backends, "installed", lambda: ("pyav",))
     with pytest.raises(ValueError, match="backend='decord' is not installed: pip install decord"):
         View(backend="decord")
+    monkeypatch.setattr(backends, "installed", lambda: tuple(BACKENDS))
+    monkeypatch.setitem(backends._LOADED, "torchcodec", "equime_loader.no_such_module")
+    backends._trouble.cache_clear()
+    with pytest.raises(ValueError, match="backend='torchcodec' is installed and does not load: No module named"):
+        View(backend="torchcodec")
+    backends._trouble.cache_clear()
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -6,6 +6,7 @@ scaling.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 from functools import cache
@@ -56,7 +57,7 @@ def _decord(
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
         _check_count(indices, len(reader))
         frames = reader.get_batch(indices.tolist()).asnumpy()
-    except (decord.DECORDError, IndexError) as error:
+    except (decord.DECORDError, RuntimeError, IndexError) as error:
         raise _fault(error) from error
     return scale_rgb(frames, scaling, out)
 
@@ -83,15 +84,19 @@ def _check_size(count: int, height: int, width: int) -> None:
 
 
 def _fault(error: Exception) -> VideoFault:
-    """What another library says, in one line."""
     if isinstance(error, VideoFault):
         return error
-    return VideoFault(f"the video does not decode ({next(iter(str(error).splitlines()), type(error).__name__)})")
+    return VideoFault(f"the video does not decode ({_first_line(error)})")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 # The first that is installed is taken where none is named: the fastest for short windows stands first.
 BACKENDS: dict[str, Backend] = {"pyav": pyav.decode, "torchcodec": _torchcodec, "decord": _decord}
 _MODULES = {"pyav": "av", "torchcodec": "torchcodec", "decord": "decord"}
+_LOADED = {**_MODULES, "torchcodec": "torchcodec.decoders"}
 
 
 @cache
@@ -100,16 +105,27 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name, module in _MODULES.items() if importlib.util.find_spec(module))
 
 
+@cache
+def _trouble(name: str) -> str | None:
+    """Why a library that is there cannot be used, such as FFmpeg missing beside torchcodec."""
+    try:
+        importlib.import_module(_LOADED[name])
+    except (ImportError, OSError, RuntimeError) as error:
+        return _first_line(error)
+    return None
+
+
 def backend(name: str | None = None) -> Backend:
     """The backend of this name, or the best that is installed.
 
     Raises:
-        ValueError: an unknown name, or one whose library is missing; the message says how to install it.
+        ValueError: an unknown name, or one whose library is missing or broken; the message says how to install it.
     """
-    if name is None:
-        return BACKENDS[installed()[0]]
+    name = installed()[0] if name is None else name
     if name not in BACKENDS:
         raise ValueError(f"backend={name!r} must be one of {', '.join(BACKENDS)}")
     if name not in installed():
         raise ValueError(f"backend={name!r} is not installed: pip install {_MODULES[name]}")
+    if trouble := _trouble(name):
+        raise ValueError(f"backend={name!r} is installed and does not load: {trouble}")
     return BACKENDS[name]

@@ -24,7 +24,7 @@ def packets_needed(track: Track, data: memoryview, indices: NDArray[np.int64]) -
         ends = wanted[marked == mark]
         asked = set(ends.tolist())
         last = int(ends.max())
-        for number in range(max(done, _refresh(track, data, mark)), last + 1):
+        for number in range(_refresh(track, data, mark, done), last + 1):
             if number in asked or not _is_disposable(track, data, number):
                 needed.append(number)
         done = last + 1
@@ -36,16 +36,15 @@ def is_closed(track: Track, data: memoryview) -> bool:
     return all(_first_slice(track, data, number)[0] == _SLICE_OF_IDR for number in track.keys.tolist())
 
 
-def _refresh(track: Track, data: memoryview, mark: int) -> int:
-    """Packet where decoding can begin for what follows the `mark`-th marked one.
+def _refresh(track: Track, data: memoryview, mark: int, done: int) -> int:
+    """Packet where decoding can begin, or go on where `done` packets are behind, for what follows the marked one.
 
     Encoders with open groups or gradual refresh also mark packets from which a decoder recovers after a while; frames
     near them refer to frames before. Nothing refers across an IDR picture.
     """
-    keys = track.keys.tolist()
-    while mark and _first_slice(track, data, keys[mark])[0] != _SLICE_OF_IDR:
+    while track.keys[mark] > done and _first_slice(track, data, track.keys[mark])[0] != _SLICE_OF_IDR:
         mark -= 1
-    return int(keys[mark])
+    return max(done, int(track.keys[mark]))
 
 
 def _is_disposable(track: Track, data: memoryview, number: int) -> bool:

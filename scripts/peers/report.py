@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peers.table import BARE, CACHED, OURS, PEERS
+from peers.table import BARE, CACHED, OURS, PEERS, PROCESSES
 
 Runs = list[dict[str, Any]]
 # A figure of one run of a peer.
@@ -84,20 +84,17 @@ def best_peer(measured: dict[str, Any], encodings: tuple[str, ...], figure: str)
 def ratios(measured: dict[str, Any]) -> dict[str, list[float]]:
     """What is claimed, one ratio per round: the two figures of each are of the same round."""
     both = ("default", "ours")
+    first_epochs = [
+        (f"first epoch, {workers} / {name}", ours, "first epoch", other)
+        for workers, ours in (("threads", OURS), ("processes", PROCESSES))
+        for name, other in (
+            ("best peer on default encoding", best_peer(measured, both[:1], "first epoch")),
+            ("best peer on EquiME's files", best_peer(measured, both[1:], "first epoch")),
+            ("bare libavcodec on the same files", (BARE, "ours")),
+        )
+    ]
     claims = (
-        (
-            "first epoch / best peer on default encoding",
-            OURS,
-            "first epoch",
-            best_peer(measured, both[:1], "first epoch"),
-        ),
-        (
-            "first epoch / best peer on EquiME's files",
-            OURS,
-            "first epoch",
-            best_peer(measured, both[1:], "first epoch"),
-        ),
-        ("first epoch / bare libavcodec on the same files", OURS, "first epoch", (BARE, "ours")),
+        *first_epochs,
         (
             "repeat epoch with window cache / best peer",
             CACHED,

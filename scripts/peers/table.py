@@ -64,6 +64,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("equime_folder", "EquiME", None, encodings=("ours",), ours=True),
+        Peer("equime_processes", "EquiME, processes", None, encodings=("ours",), ours=True),
         Peer("equime_cached", "EquiME, window cache", None, encodings=("ours",), ours=True),
         Peer("bare_libavcodec", "bare libavcodec", None, delivers=False),
         Peer("plain_pyav", "PyAV + threads", None),
@@ -78,4 +79,4 @@ PEERS = {
         Peer("lerobot_av1", "LeRobot, its own AV1", "lerobot", encodings=("default",), reencodes=True),
     )
 }
-OURS, CACHED, BARE = "equime_folder", "equime_cached", "bare_libavcodec"
+OURS, PROCESSES, CACHED, BARE = "equime_folder", "equime_processes", "equime_cached", "bare_libavcodec"

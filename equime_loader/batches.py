@@ -173,6 +173,9 @@ def thread_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int
     ):
         try:
             yield _ahead(make, share, buffers, prefetch, begun, decoding, fetching)
+        except KeyboardInterrupt:
+            make.reader.store.close()  # a server that does not answer would be waited for
+            raise
         finally:
             # What no thread has taken up is not done any more; leaving the block waits for what one has.
             for batch in begun:

@@ -1,8 +1,8 @@
 """Clips as PyTorch tensors: a map-style dataset, and a loader whose order survives anything.
 
-`Loader` decodes with threads: FFmpeg and OpenCV let go of Python's lock, batches are filled where they lie, and nothing
-is sent between processes. `processes=True` decodes in worker processes instead, for machines with many cores, where
-what remains under the lock would be the limit.
+`Loader` decodes with threads: they give the first batch at once, work in notebooks, and fill batches where they lie.
+`processes=True` decodes in worker processes, which begin after seconds, since they import torch, but are not held back
+by Python's lock: faster once they run, and the more so the more cores there are.
 """
 
 from __future__ import annotations

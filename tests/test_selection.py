@@ -149,9 +149,7 @@ def test_saved_and_loaded(built: Path, tmp_path: Path) -> None:
 def test_a_saved_selection_refuses_another_index(built: Path, tmp_path: Path) -> None:
     open_dataset(built).where(split="train").save(tmp_path / "train.json")
     other = index_of(tmp_path, [{"emotion": "fear", "split": "train", "aus": []}])
-    with pytest.raises(
-        SelectionError, match=r"train\.json: was saved for an index of 12 clips .* has 1 clip"
-    ):
+    with pytest.raises(SelectionError, match=r"train\.json: was saved for an index of 12 clips .* has 1 clip"):
         Selection.load(tmp_path / "train.json", other)
 
 

@@ -70,6 +70,8 @@ class RemoteStore(Store):
         # Learned when it is needed, and taken along to worker processes: whether there is a manifest, and which.
         self._manifest: tuple[Manifest | None] | None = None
         self._pool: PerProcess[ThreadPoolExecutor] = PerProcess()
+        # Set when nobody waits any more for what is being read.
+        self._given_up: PerProcess[threading.Event] = PerProcess()
         self._fetched: PerProcess[_Fetched] = PerProcess()
 
     def __repr__(self) -> str:
@@ -119,7 +121,9 @@ class RemoteStore(Store):
         return self._manifest[0]
 
     def close(self) -> None:
-        """See `Store.close`."""
+        """See `Store.close`. Reads that are under way end with their next failure."""
+        if given_up := self._given_up.drop():
+            given_up.set()
         self._source.close()
         if pool := self._pool.drop():
             pool.shutdown(cancel_futures=True)
@@ -169,7 +173,7 @@ class RemoteStore(Store):
 
     def _brought(self, path: str, jobs: Sequence[tuple[Span, list[_Wanted]]]) -> Iterator[list[bytes | StorageError]]:
         """The answers to each job; several jobs run side by side."""
-        given_up = threading.Event()
+        given_up = self._given_up.get(threading.Event)
         if len(jobs) <= 1:
             yield from (self._span(path, span, wanted, given_up) for span, wanted in jobs)
             return
@@ -179,7 +183,6 @@ class RemoteStore(Store):
             for future in running:
                 yield future.result()
         except BaseException:  # Ctrl-C: do not wait for a server that does not answer
-            given_up.set()
             self.close()
             raise
 

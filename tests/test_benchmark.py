@@ -82,7 +82,7 @@ def test_the_answer_is_well_formed(runner: Any, folder: Path, tmp_path: Path) ->
             assert all(agreement["worst"] < 2.5 for agreement in run["agreement"])
     report = importlib.import_module("peers.report")
     table = report.markdown(measured)
-    assert "first epoch / best peer on default encoding (PyAV + threads)" in table
+    assert "first epoch, threads / best peer on default encoding (PyAV + threads)" in table
     assert "| SPDL | absent: " in table
     assert json.loads(report.as_json(measured)) == measured
     report.draw(measured, tmp_path / "loaders.png")

@@ -548,7 +548,7 @@ def test_colors_are_those_that_were_encoded(tags: dict[str, int], pixels: str) -
     assert np.abs(decoded.mean(axis=(1, 2)) - np.array(colors)).max() < 2.5
 
 
-@given(st.tuples(st.integers(8, 400), st.integers(8, 400)), st.tuples(st.integers(4, 130), st.integers(4, 130)))
+@given(st.tuples(st.integers(32, 400), st.integers(32, 400)), st.tuples(st.integers(4, 130), st.integers(4, 130)))
 @settings(deadline=None, max_examples=80)
 def test_scaling_is_close_to_an_antialiased_reference(have: tuple[int, int], want: tuple[int, int]) -> None:
     """Root mean square within 5 % of the contrast of a texture as fine as a camera's; 0.2 % of the mean."""

@@ -476,14 +476,21 @@ def test_a_writer_that_is_killed_leaves_no_wrong_window(clips: Selection, folder
     rng = np.random.default_rng(0)
     found = []
     for _ in range(25):
+        begun, begins = os.pipe()
         writer = os.fork()
+        if not writer:
+            windows(reader).write(0, expected[0])
+            os.write(begins, b"!")
         while not writer:
             os.truncate(files(folder)[0], 0)
             for position, clip in enumerate(expected):
                 windows(reader).write(position, clip)
+        os.read(begun, 1)
         time.sleep(0.01 * rng.random())
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
+        os.close(begun)
+        os.close(begins)
         found.append(kept(reader))
         for position in found[-1]:
             assert np.array_equal(reader.read(position).frames, expected[position].frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from equime_builder.sources.drawn import ProceduralSource
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
+
+# A shell's job in the background ignores Ctrl-C and hands that on; tests of Ctrl-C need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Photographs and the landmark model are no part of the project; tests that need them skip where they are absent.
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -347,8 +347,6 @@ def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, A
         [sys.executable, str(script)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "TMPDIR": str(temporary)},
-        # Jobs in the background ignore Ctrl-C and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     assert run.stdout is not None
     assert run.stdout.readline() == "training\n"

@@ -56,14 +56,20 @@ def is_finished(root: Path) -> bool:
 def write_index(root: Path, target: Path) -> None:
     """Write the index as Parquet, a few shards at a time, so that memory does not grow with the dataset."""
     with pq.ParquetWriter(target, index_schema(), compression="zstd") as writer:
-        waiting: list[pa.Table] = []
-        for table in index_tables(root):
-            waiting.append(table)
-            if sum(map(len, waiting)) >= ROW_GROUP:
-                writer.write_table(pa.concat_tables(waiting), row_group_size=2 * ROW_GROUP)
-                waiting.clear()
-        if waiting:
-            writer.write_table(pa.concat_tables(waiting), row_group_size=2 * ROW_GROUP)
+        for group in _gathered(index_tables(root)):
+            writer.write_table(group, row_group_size=2 * ROW_GROUP)
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Tables put together until each has the rows of a row group, the last as many as are left."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= ROW_GROUP:
+            yield pa.concat_tables(waiting)
+            waiting.clear()
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
@@ -89,7 +95,7 @@ def index_tables(root: Path) -> Iterator[pa.Table]:
 def index_table(root: Path, files: Mapping[str, str]) -> pa.Table:
     """Index rows of one shard: labels from its Parquet (or its tar), places from its tar."""
     try:
-        places = member_places(root / files["webdataset"]) if "webdataset" in files else None
+        places = _located_videos(root / files["webdataset"]) if "webdataset" in files else None
         labels = read_labels(root, files)
     except (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError) as error:
         raise FolderError(f"{root / next(iter(files.values()))}: cannot be read ({error})") from error
@@ -100,6 +106,16 @@ def index_table(root: Path, files: Mapping[str, str]) -> pa.Table:
     columns = [labels[field.name] for field in LABELS]
     columns += [pa.array([row.get(field.name) for row in located], field.kind) for field in LOCATION]
     return pa.table(columns, schema=index_schema())
+
+
+def _located_videos(path: Path) -> dict[str, dict[str, Any]]:
+    """Places of each sample's members in a tar, and the SHA-256 of its video, by key, in the tar's order."""
+    places: dict[str, dict[str, Any]] = {**member_places(path)}
+    with open(path, "rb") as tar:
+        for place in places.values():
+            tar.seek(place["mp4_offset"])
+            place["mp4_sha256"] = hashlib.sha256(tar.read(place["mp4_length"])).hexdigest()
+    return places
 
 
 def read_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
@@ -115,13 +131,13 @@ def read_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def member_places(path: Path) -> dict[str, dict[str, Any]]:
-    """Offset and length of each sample's members in a tar, and its video's SHA-256, by key, in the tar's order.
+def member_places(path: Path) -> dict[str, dict[str, int]]:
+    """Offset and length of each sample's members in a tar, by key, in the tar's order.
 
     Raises:
         ValueError: a sample without exactly the members of the schema, adjacent and in their order.
     """
-    places: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, int]] = {}
     with tarfile.open(path, "r:") as tar:
         entries = iter(tar)
         for first in entries:
@@ -133,8 +149,6 @@ def member_places(path: Path) -> dict[str, dict[str, Any]]:
             for member, entry in zip(MEMBERS, group, strict=True):
                 stem = member.replace(".", "_")
                 places[key] |= {f"{stem}_offset": entry.offset_data, f"{stem}_length": entry.size}
-            video = tar.extractfile(group[0])
-            places[key]["mp4_sha256"] = hashlib.sha256(video.read() if video else b"").hexdigest()
     return places
 
 

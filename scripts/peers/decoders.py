@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,3 +75,10 @@ DECODERS: dict[str, Callable[[Source, int], torch.Tensor]] = {
     "torchcodec_interpolate": torchcodec_interpolate,
     "pyav": pyav,
 }
+# What is tried for a loader that leaves decoding to its user and prefetches batches.
+SETTINGS: list[dict[str, Any]] = [
+    {"decoder": "torchcodec_interpolate", "prefetch": 2},
+    {"decoder": "torchcodec_interpolate", "prefetch": 4},
+    {"decoder": "torchcodec_transform", "prefetch": 2},
+    {"decoder": "pyav", "prefetch": 2},
+]

@@ -203,3 +203,19 @@ def collate(samples: list[tuple[str, torch.Tensor]]) -> tuple[list[str], torch.T
     """For loaders whose worker processes make the batches: plain tuples travel, not our class."""
     keys, frames = zip(*samples, strict=True)
     return list(keys), torch.stack(frames)
+
+
+class PairLoader:
+    """A loader whose worker processes give what `collate` makes: keys and frames."""
+
+    def __init__(self, loader: Iterable[tuple[list[str], torch.Tensor]]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        for keys, frames in self.loader:
+            yield Batch(keys, frames)
+
+
+def worker_options(prefetch: int) -> dict[str, Any]:
+    """How a data loader of PyTorch's kind is told to decode in worker processes that stay through all epochs."""
+    return {"num_workers": WORKERS, "persistent_workers": True, "prefetch_factor": prefetch}

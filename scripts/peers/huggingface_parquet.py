@@ -5,7 +5,6 @@ Its own `Video` feature gives a decoder, and torch scales; the other settings ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import datasets
 import harness
 import torch
 from decoders import DECODERS, interpolate
-from harness import BATCH, FRAMES, WORKERS, Batch, Clip, Job, collate
+from harness import BATCH, FRAMES, Clip, Job, PairLoader, collate, worker_options
 
 SHARDS = 8
 SETTINGS: list[dict[str, Any]] = [
@@ -39,41 +38,31 @@ def write(clips: list[Clip], folder: Path) -> None:
         table.shard(SHARDS, number).to_parquet(folder / f"train-{number:05d}-of-{SHARDS:05d}.parquet")
 
 
-class Loader:
-    def __init__(self, folder: Path, cache: str, decoder: str, prefetch: int) -> None:
-        files = sorted(map(str, folder.glob("*.parquet")))
-        samples = datasets.load_dataset(
-            "parquet", data_files=files, split="train", streaming=True, cache_dir=cache or None
-        )
-        own = decoder == "feature"
-        feature = datasets.Video(decode=own, seek_mode="approximate", num_ffmpeg_threads=1)
-        samples = samples.cast_column("video", feature)
+def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> PairLoader:
+    files = sorted(map(str, folder.glob("*.parquet")))
+    samples = datasets.load_dataset(
+        "parquet", data_files=files, split="train", streaming=True, cache_dir=job.cache or None
+    )
+    own = decoder == "feature"
+    feature = datasets.Video(decode=own, seek_mode="approximate", num_ffmpeg_threads=1)
+    samples = samples.cast_column("video", feature)
 
-        def window(sample: dict[str, Any]) -> tuple[str, torch.Tensor]:
-            first = sample["first"]
-            if own:
-                return sample["key"], interpolate(sample["video"].get_frames_in_range(first, first + FRAMES).data)
-            return sample["key"], DECODERS[decoder](sample["video"]["bytes"], first)
+    def window(sample: dict[str, Any]) -> tuple[str, torch.Tensor]:
+        first = sample["first"]
+        if own:
+            return sample["key"], interpolate(sample["video"].get_frames_in_range(first, first + FRAMES).data)
+        return sample["key"], DECODERS[decoder](sample["video"]["bytes"], first)
 
-        def gather(rows: list[dict[str, Any]]) -> tuple[list[str], torch.Tensor]:
-            return collate([window(row) for row in rows])
+    def gather(rows: list[dict[str, Any]]) -> tuple[list[str], torch.Tensor]:
+        return collate([window(row) for row in rows])
 
-        self.loader = torch.utils.data.DataLoader(
-            samples,
-            batch_size=BATCH,
-            num_workers=WORKERS,
-            collate_fn=gather,
-            persistent_workers=True,
-            prefetch_factor=prefetch,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        for keys, frames in self.loader:
-            yield Batch(keys, frames)
-
-
-def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> Loader:
-    return Loader(folder, job.cache, decoder, prefetch)
+    loader = torch.utils.data.DataLoader(
+        samples,
+        batch_size=BATCH,
+        collate_fn=gather,
+        **worker_options(prefetch),
+    )
+    return PairLoader(loader)
 
 
 if __name__ == "__main__":

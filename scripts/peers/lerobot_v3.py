@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import harness
 import numpy as np
 import torch
 from decoders import interpolate
-from harness import BATCH, FRAMES, WORKERS, Batch, Clip, Job, collate
+from harness import BATCH, FRAMES, Clip, Job, PairLoader, collate, worker_options
 from lerobot.configs import RGBEncoderConfig
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
@@ -102,24 +101,14 @@ class Windows(torch.utils.data.Dataset[tuple[str, torch.Tensor]]):
         return sample["task"], sample[VIDEO]
 
 
-class Loader:
-    def __init__(self, folder: Path, clips: list[Clip], backend: str, prefetch: int) -> None:
-        self.loader = torch.utils.data.DataLoader(
-            Windows(folder, clips, backend),
-            batch_size=BATCH,
-            num_workers=WORKERS,
-            collate_fn=collate,
-            persistent_workers=True,
-            prefetch_factor=prefetch,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        for keys, frames in self.loader:
-            yield Batch(keys, frames)
-
-
-def open_loader(folder: Path, clips: list[Clip], job: Job, *, backend: str, prefetch: int) -> Loader:
-    return Loader(folder, clips, backend, prefetch)
+def open_loader(folder: Path, clips: list[Clip], job: Job, *, backend: str, prefetch: int) -> PairLoader:
+    loader = torch.utils.data.DataLoader(
+        Windows(folder, clips, backend),
+        batch_size=BATCH,
+        collate_fn=collate,
+        **worker_options(prefetch),
+    )
+    return PairLoader(loader)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,12 @@ os.environ["LITDATA_DISABLE_VERSION_CHECK"] = "1"  # it would ask the package in
 import harness
 import litdata
 import torch
-from decoders import DECODERS
-from harness import BATCH, WORKERS, Batch, Clip, Job, collate
+from decoders import DECODERS, SETTINGS
+from harness import BATCH, Clip, Job, PairLoader, collate, worker_options
 
 CHUNKS = 8
-SETTINGS: list[dict[str, Any]] = [
-    {"decoder": "torchcodec_interpolate", "prefetch": 2},
-    {"decoder": "torchcodec_interpolate", "prefetch": 4},
-    {"decoder": "torchcodec_transform", "prefetch": 2},
-    {"decoder": "pyav", "prefetch": 2},
-]
+
+__all__ = ["SETTINGS", "open_loader", "write"]
 
 
 def sample_of(clip: Clip) -> dict[str, Any]:
@@ -44,24 +39,14 @@ class Windows(litdata.StreamingDataset):
         return sample["key"], DECODERS[self.decoder](sample["video"], sample["first"])
 
 
-class Loader:
-    def __init__(self, folder: Path, decoder: str, prefetch: int) -> None:
-        self.loader = litdata.StreamingDataLoader(
-            Windows(folder, decoder),
-            batch_size=BATCH,
-            num_workers=WORKERS,
-            collate_fn=collate,
-            persistent_workers=True,
-            prefetch_factor=prefetch,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        for keys, frames in self.loader:
-            yield Batch(keys, frames)
-
-
-def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> Loader:
-    return Loader(folder, decoder, prefetch)
+def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> PairLoader:
+    loader = litdata.StreamingDataLoader(
+        Windows(folder, decoder),
+        batch_size=BATCH,
+        collate_fn=collate,
+        **worker_options(prefetch),
+    )
+    return PairLoader(loader)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import harness
 import torch
-from decoders import DECODERS
-from harness import BATCH, WORKERS, Batch, Clip, Job, collate
+from decoders import DECODERS, SETTINGS
+from harness import BATCH, Clip, Job, PairLoader, collate, worker_options
 from streaming import MDSWriter, StreamingDataLoader, StreamingDataset
 from streaming.base.util import clean_stale_shared_memory
 
-SETTINGS: list[dict[str, Any]] = [
-    {"decoder": "torchcodec_interpolate", "prefetch": 2},
-    {"decoder": "torchcodec_interpolate", "prefetch": 4},
-    {"decoder": "torchcodec_transform", "prefetch": 2},
-    {"decoder": "pyav", "prefetch": 2},
-]
+__all__ = ["SETTINGS", "open_loader", "write"]
 
 
 def write(clips: list[Clip], folder: Path) -> None:
@@ -37,25 +30,15 @@ class Windows(StreamingDataset):
         return sample["key"], DECODERS[self.decoder](sample["video"], int(sample["first"]))
 
 
-class Loader:
-    def __init__(self, folder: Path, decoder: str, prefetch: int) -> None:
-        clean_stale_shared_memory()
-        self.loader = StreamingDataLoader(
-            Windows(folder, decoder),
-            batch_size=BATCH,
-            num_workers=WORKERS,
-            collate_fn=collate,
-            persistent_workers=True,
-            prefetch_factor=prefetch,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        for keys, frames in self.loader:
-            yield Batch(keys, frames)
-
-
-def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> Loader:
-    return Loader(folder, decoder, prefetch)
+def open_loader(folder: Path, clips: list[Clip], job: Job, *, decoder: str, prefetch: int) -> PairLoader:
+    clean_stale_shared_memory()
+    loader = StreamingDataLoader(
+        Windows(folder, decoder),
+        batch_size=BATCH,
+        collate_fn=collate,
+        **worker_options(prefetch),
+    )
+    return PairLoader(loader)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,43 @@
+"""`equime preview` and `equime export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equime_builder.commands.shared import Folder, progress_bar, say
+from equime_builder.requests import words
+
+
+def preview(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="picture to write")] = Path("preview.png"),
+    figures: Annotated[Path | None, typer.Option(help="page of figures to write", show_default=False)] = None,
+    keys: Annotated[str | None, typer.Option(help="comma-separated keys", show_default="a spread")] = None,
+    rows: Annotated[int, typer.Option(help="how many clips")] = 12,
+) -> None:
+    """Draw a contact sheet: clips through onset, apex and offset, with difference and AU curves."""
+    from equime_builder.figures import composition_page
+    from equime_builder.preview import contact_sheet
+
+    shown = contact_sheet(folder, out, keys=words(keys), rows=rows)
+    say(f"{out}: {len(shown)} clips")
+    if figures is not None:
+        composition_page(folder, figures)
+        say(f"{figures}: composition")
+
+
+def export(
+    folder: Folder,
+    target: Annotated[Path, typer.Argument(help="folder to write", show_default=False)],
+    layout: Annotated[str, typer.Option(help="folders: the published hierarchy")] = "folders",
+) -> None:
+    """Write the clips in another layout."""
+    from equime_builder.export import export as run
+
+    with progress_bar(False) as bar:
+        task = bar.add_task("exporting", total=None, rate="")
+        count = run(folder, target, layout=layout, progress=lambda s: bar.update(task, description=f"exporting {s}"))
+    say(f"{target}: {count} clips")

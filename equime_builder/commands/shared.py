@@ -1,0 +1,93 @@
+"""What the commands share: consoles, printing, progress, and the options that several of them take."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+screen, notes = Console(), Console(stderr=True)
+
+Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False)]
+ProfileName = Annotated[str, typer.Option(help="micro, paper, readme, demo, or a TOML file")]
+Source = Annotated[str, typer.Option(help="procedural, folder or celeba-hq")]
+Portraits = Annotated[Path | None, typer.Option(help="folder of photographs", show_default=False)]
+AttributesFile = Annotated[
+    Path | None, typer.Option(help="CSV: file, apparent_gender, apparent_race, apparent_age", show_default=False)
+]
+Select = Annotated[
+    list[str] | None, typer.Option(help="celeba-hq: attribute=1 or -1, repeatable", show_default="neutral faces")
+]
+FaceModel = Annotated[Path | None, typer.Option(help="face_landmarker.task", show_default=False)]
+Subjects = Annotated[int | None, typer.Option(help="how many subjects", show_default="the profile's, or all")]
+Emotions = Annotated[str | None, typer.Option(help="comma-separated", show_default="the profile's")]
+Size = Annotated[int | None, typer.Option(help="pixels", show_default="the profile's")]
+Frames = Annotated[int | None, typer.Option(help="frames per clip", show_default="the profile's")]
+Fps = Annotated[float | None, typer.Option(help="frames per second", show_default="the profile's")]
+Sequences = Annotated[int | None, typer.Option(help="clips per subject and emotion", show_default="the profile's")]
+Ablations = Annotated[int | None, typer.Option(help="extra clips with one AU changed", show_default="the profile's")]
+Seed = Annotated[int, typer.Option(help="same seed, same bytes")]
+Formats = Annotated[str | None, typer.Option(help="of webdataset, parquet, arrow", show_default="webdataset,parquet")]
+Workers = Annotated[int | None, typer.Option(help="processes", show_default="one per core")]
+Shards = Annotated[str | None, typer.Option(help="build (again) only these, like 3,7-9", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+
+def cores(workers: int | None) -> int:
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= workers <= 256:
+        raise ValueError(f"--workers {workers} must lie within 1..256")
+    return workers
+
+
+def say(text: str) -> None:
+    screen.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def progress_bar(as_json: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    return Progress(*columns, *times, console=notes, transient=True, disable=as_json or not notes.is_terminal)
+
+
+def clips_shown(bar: Progress, task: TaskID, as_json: bool) -> Callable[[Any], None]:
+    """Show each finished shard: on a terminal by the bar, in the log of a batch job by a line."""
+    start = time.monotonic()
+
+    def show(done: Any) -> None:
+        seconds = max(time.monotonic() - start, 1e-3)
+        rate = done.clips / seconds
+        bar.update(
+            task,
+            description=f"shard {done.shard}",
+            total=done.total_clips,
+            completed=done.clips,
+            rate=f"{rate:.1f} clips/s",
+        )
+        if not as_json and not notes.is_terminal:
+            left = (done.total_clips - done.clips) / rate / 60
+            counts = f"{done.clips} of {done.total_clips} clips, {rate:.1f} clips/s, {left:.1f} minutes left"
+            notes.print(f"shard {done.shard}: {counts}", highlight=False)
+
+    return show

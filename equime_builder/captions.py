@@ -1,9 +1,11 @@
-"""Captions and prompts, built from the program so that the text says what was caused and nothing else."""
+"""Captions, built from the program so that the text says what was caused and nothing else."""
 
 from __future__ import annotations
 
-from equime_builder.facs import LETTERS, SIDE_PREFIX, describe, letter
+from equime_builder.facs import LETTERS, SIDE_PREFIX, letter
 from equime_builder.portraits import Attributes
+from equime_builder.prompts import NEGATIVE_PROMPT as NEGATIVE_PROMPT
+from equime_builder.prompts import prompt as prompt
 from equime_builder.scm import Activation, Program
 
 _WORDS = dict(zip(LETTERS, ("trace", "slight", "marked", "severe", "maximum"), strict=True))
@@ -14,12 +16,6 @@ _ACTIONS = {
     15: "pulls the lip corners down", 17: "pushes the chin up", 20: "stretches the lips", 23: "tightens the lips",
     24: "presses the lips together", 25: "parts the lips", 26: "drops the jaw",
 }  # fmt: skip
-
-NEGATIVE_PROMPT = (
-    "head movement, camera movement, blinking, strong expression, talking, several faces, profile view, occlusion, "
-    "sunglasses, hands, blur, flicker, distorted face, changing identity, compression artifacts, text, watermark, "
-    "drawing, 3d render"
-)
 
 
 def au_text(program: Program) -> str:
@@ -52,14 +48,4 @@ def caption(program: Program, emotion: str, attributes: Attributes) -> str:
         f"{who} {_listed([_action(activation) for activation in program.activations])} for {end - start:.0f} ms, "
         f"with the apex {apex - start:.0f} ms after the onset at {start:.0f} ms, and returns to neutral: "
         f"a micro-expression of {emotion}."
-    )
-
-
-def prompt(program: Program, emotion: str, attributes: Attributes) -> str:
-    """Prompt for a text-guided generator: still frame, neutral, the AUs, back to neutral."""
-    aus = _listed([describe(a.au, a.side, a.intensity) for a in program.activations]) if program.activations else "none"
-    return (
-        f"A static frontal portrait of {_person(attributes)} with a neutral face. For a fraction of a second a subtle "
-        f"micro-expression of {emotion} appears (Action Units: {aus}) and fades back to neutral. "
-        "The head, hair and background stay still; even light; locked camera."
     )

@@ -5,7 +5,6 @@ A shard is a pure function of (plan, shard number), so it does not matter who bu
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import threading
@@ -14,22 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from equime_builder import manifest
 from equime_builder.finish import finish, is_finished
-from equime_builder.generators import GENERATORS, PreparedPortrait
-from equime_builder.manifest import Commit, FolderError
+from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan, Shard, ask, differences, make_plan
-from equime_builder.portraits import PortraitError, PortraitSource, Rejection
-from equime_builder.profiles import Profile, profile_from_dict
-from equime_builder.samples import ClipRejected, make_sample
-from equime_builder.shards import shard_writers
+from equime_builder.portraits import PortraitSource
+from equime_builder.profiles import Profile
+from equime_builder.shard_build import build_shard
 
 PLANNING_PATIENCE_S = 3600.0
 
@@ -42,7 +37,22 @@ class Request:
     source: PortraitSource
     seed: int = 0
     generator: str = "warp"
+    generator_options: Mapping[str, Any] = field(default_factory=dict)
+    audit: bool = False
     formats: tuple[str, ...] = ("webdataset", "parquet")
+
+
+def request_of(profile: Profile, source: PortraitSource, header: Mapping[str, Any]) -> Request:
+    """The request that led to a plan with this header."""
+    return Request(
+        profile,
+        source,
+        header["seed"],
+        header["generator"],
+        header["generator_options"],
+        header["audit"],
+        tuple(header["formats"]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ def asked(request: Request) -> dict[str, Any]:
         options=request.source.options(),
         fingerprint=request.source.fingerprint(),
         generator=request.generator,
+        generator_options=request.generator_options,
+        audit=request.audit,
         formats=request.formats,
     )
 
@@ -195,62 +207,3 @@ def _watch_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def build_shard(root: Path, source: PortraitSource, shard: Shard) -> None:
-    """Make, write and commit one shard.
-
-    Raises:
-        FolderError: another process is building it, or the disk is full or cannot be written.
-    """
-    import cv2
-    import pyarrow as pa
-
-    # Processes share the cores among them, and sums that threads divide are not the same bits on every machine.
-    cv2.setNumThreads(1)
-    pa.set_cpu_count(1)
-    try:
-        with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=manifest.LOCK_PATIENCE_S):
-            manifest.commit_path(root, shard).unlink(missing_ok=True)
-            manifest.write_commit(root, shard, _write_shard(root, source, shard))
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "the disk is full" if full else f"cannot be written: {error.strerror or error}"
-        raise FolderError(
-            f"{root}: {why} (shard {shard.name}); what is committed is kept, make room and run the same command again"
-        ) from error
-
-
-def _write_shard(root: Path, source: PortraitSource, shard: Shard) -> Commit:
-    header = manifest.read_header(root)
-    profile = profile_from_dict(header["profile"], where="plan")
-    generator = GENERATORS[header["generator"]]()
-    clips, subjects = manifest.read_shard_plan(root, shard)
-    rejected: list[Rejection] = []
-    keys: list[str] = []
-    files = shard.files(header["formats"])
-    current: tuple[str, PreparedPortrait] | None = None
-    with shard_writers(root, files) as writers:
-        for clip in clips:
-            try:
-                if current is None or current[0] != clip.subject:
-                    portrait = source.portrait(subjects[clip.subject], profile.size)
-                    current = clip.subject, generator.prepare(portrait)
-                sample = make_sample(profile, clip, subjects[clip.subject], source.name, current[1], generator)
-            except ClipRejected as error:
-                rejected.append(Rejection(clip.key, str(error)))
-                continue
-            except PortraitError as error:
-                raise FolderError(f"{clip.subject}: {error}") from error
-            keys.append(sample.key)
-            for writer in writers:
-                writer.write(sample)
-    return Commit(
-        shard.name,
-        header["plan_sha256"],
-        len(keys),
-        keys[0] if keys else None,
-        keys[-1] if keys else None,
-        manifest.describe_files(root, files),
-        tuple(rejected),
-    )

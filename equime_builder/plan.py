@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,8 @@ ASKED = (
     "source_options",
     "source_fingerprint",
     "generator",
+    "generator_options",
+    "audit",
     "formats",
 )
 
@@ -179,6 +182,8 @@ def ask(
     fingerprint: str,
     generator: str,
     formats: Sequence[str],
+    generator_options: Mapping[str, Any] = MappingProxyType({}),
+    audit: bool = False,
 ) -> dict[str, Any]:
     """The part of a plan's header that says what is asked for; two plans are the same if it is.
 
@@ -188,8 +193,19 @@ def ask(
     if unknown := [name for name in formats if name not in FORMATS]:
         raise ValueError(f"format {unknown[0]!r} must be one of {', '.join(FORMATS)}")
     kept = [name for name in FORMATS if name in formats]
-    values = (FORMAT_VERSION, VERSION, profile.to_dict(), seed, source, dict(options), fingerprint, generator, kept)
-    return dict(zip(ASKED, values, strict=True))
+    return {
+        "format_version": FORMAT_VERSION,
+        "builder_version": VERSION,
+        "profile": profile.to_dict(),
+        "seed": seed,
+        "source": source,
+        "source_options": dict(options),
+        "source_fingerprint": fingerprint,
+        "generator": generator,
+        "generator_options": dict(generator_options),
+        "audit": audit,
+        "formats": kept,
+    }
 
 
 def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:

@@ -82,6 +82,27 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What happens to clips that do not show their label.
+
+    Attributes:
+        attempts: how often a clip is drawn at most.
+        keep_best: whether the best of the refused attempts stays, with its verdict in its labels; else none does.
+        reserve: extra subjects that are held back, to perform what refused clips should have shown.
+    """
+
+    attempts: int = 1
+    keep_best: bool = False
+    reserve: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 100:
+            raise ValueError(f"acceptance.attempts={self.attempts} must lie within 1..100")
+        if not 0 <= self.reserve <= 1_000_000:
+            raise ValueError(f"acceptance.reserve={self.reserve} must lie within 0..1000000")
+
+
+@dataclass(frozen=True, slots=True)
 class Marginals:
     """Wanted shares of apparent gender, race and age group among drawn subjects; any positive weights.
 
@@ -145,6 +166,7 @@ class Profile:
     shard_samples: int = 64
     event: Event = Event()
     video: Video = Video()
+    acceptance: Acceptance = Acceptance()
     marginals: Marginals = field(default_factory=Marginals)
 
     def __post_init__(self) -> None:

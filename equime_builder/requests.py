@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from equime_builder.build import Request
+from equime_builder.generators import check_options
 from equime_builder.models import find_model
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
@@ -142,15 +145,44 @@ def words(text: str | None) -> tuple[str, ...] | None:
 
 
 def make_request(
-    profile: Profile, source: PortraitSource, *, seed: int, formats: str | None, generator: str = "warp"
+    profile: Profile,
+    source: PortraitSource,
+    *,
+    seed: int,
+    formats: str | None,
+    generator: str = "warp",
+    settings: Sequence[str] = (),
+    audit: bool = False,
 ) -> Request:
-    """A request; `formats` as the user typed them, None for the default ones."""
+    """A request; `formats` and the generator's `settings` as the user typed them, None for the default formats.
+
+    Raises:
+        ValueError: an unknown generator, or a setting that it does not have.
+    """
+    options = check_options(generator, parse_settings(settings))
+    request = Request(profile, source, seed, generator, options, audit)
     chosen = words(formats)
-    return (
-        Request(profile, source, seed, generator)
-        if chosen is None
-        else Request(profile, source, seed, generator, chosen)
-    )
+    return request if chosen is None else replace(request, formats=chosen)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """``["steps=30", "mode=keyframe"]`` to plain values: numbers and true/false as such, the rest as text.
+
+    Raises:
+        ValueError: not of the form NAME=VALUE, or a name given twice.
+    """
+    chosen: dict[str, Any] = {}
+    for item in settings:
+        name, equals, text = item.partition("=")
+        name = name.strip()
+        if not equals or not name.isidentifier() or name in chosen:
+            raise ValueError(f"--set {item!r} must read NAME=VALUE, each name once")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text.strip()
+        chosen[name] = value if isinstance(value, bool | int | float | str) else text.strip()
+    return chosen
 
 
 def make_profile(name: str, overrides: Mapping[str, object]) -> Profile:

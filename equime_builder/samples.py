@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from equime_builder.captions import NEGATIVE_PROMPT, au_text, caption, prompt
 from equime_builder.encode import CODEC, EncodedClip, decode_planes, encode
-from equime_builder.generators import Generator, PreparedPortrait
+from equime_builder.generators import ClipRequest, Generator, PreparedPortrait
 from equime_builder.plan import PlannedClip
 from equime_builder.portraits import Attributes, Subject
 from equime_builder.profiles import Profile
@@ -26,6 +26,7 @@ from equime_builder.scm import (
     sample_program,
     sided_curves,
 )
+from equime_builder.seeds import derive_seed
 from equime_loader.schema import FIELDS, LABELS, THREE_CLASS_OF, age_group, check_labels
 
 # An event that the encoder erased is no label: the apex must differ from the onset in the moved region at least this
@@ -51,6 +52,16 @@ class Sample:
         return str(self.labels["key"])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """The causes of one attempt at a clip: `change` is the intervention of an ablation."""
+
+    number: int
+    program_seed: int
+    change: str | None
+    request: ClipRequest
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What the finished, encoded clip shows at its apex: see the schema's fields of the same names."""
@@ -60,34 +71,69 @@ class Measurement:
     motion_outside: float
 
 
-def program_of(profile: Profile, clip: PlannedClip) -> tuple[Program, str | None]:
-    """The clip's program and, for an ablation, the intervention that made it."""
-    program = sample_program(profile, clip.emotion, clip.program_seed)
+def draw_attempt(
+    profile: Profile, clip: PlannedClip, subject: Subject, portrait: PreparedPortrait, number: int
+) -> Attempt:
+    """The causes of the clip's first (0) or a later attempt.
+
+    Attempts after the first draw nuisance and generator noise anew. The program is drawn anew only where no other clip
+    shares it: members of a counterfactual group differ in one cause and in nothing else.
+    """
+    program_seed = attempt_seed(clip.program_seed, 0 if clip.counterfactual_group else number)
+    nuisance_seed = attempt_seed(clip.nuisance_seed, number)
+    program, change = program_of(profile, clip, program_seed)
+    request = ClipRequest(
+        portrait,
+        program,
+        sample_nuisance(profile, program.timing, nuisance_seed),
+        clip.emotion,
+        prompt(program, clip.emotion, subject.attributes),
+        NEGATIVE_PROMPT,
+        derive_seed(nuisance_seed, "generator"),
+    )
+    return Attempt(number, program_seed, change, request)
+
+
+def attempt_seed(seed: int, number: int) -> int:
+    """Seed of an attempt; the first keeps the plan's."""
+    return derive_seed(seed, "attempt", number) if number else seed
+
+
+def program_of(profile: Profile, clip: PlannedClip, seed: int | None = None) -> tuple[Program, str | None]:
+    """The clip's program (of the planned seed or another) and, for an ablation, the intervention that made it."""
+    seed = clip.program_seed if seed is None else seed
+    program = sample_program(profile, clip.emotion, seed)
     if not clip.ablation:
         return program, None
-    change = intervention(program, profile, clip.ablation, clip.program_seed)
+    change = intervention(program, profile, clip.ablation, seed)
     return change.apply(program), str(change)
 
 
 def make_sample(
-    profile: Profile, clip: PlannedClip, subject: Subject, source: str, portrait: PreparedPortrait, generator: Generator
+    profile: Profile,
+    clip: PlannedClip,
+    subject: Subject,
+    source: str,
+    generator: Generator,
+    attempt: Attempt,
+    frames: NDArray[np.uint8],
 ) -> Sample:
-    """Make one sample; a pure function of its arguments.
+    """Encode, measure and label what was drawn; a pure function of its arguments.
 
     Raises:
         ClipRejected: the finished clip does not show its label.
     """
-    program, change = program_of(profile, clip)
-    nuisance = sample_nuisance(profile, program.timing, clip.nuisance_seed)
-    frames = portrait.render(program, nuisance)
+    request = attempt.request
+    program, nuisance = request.program, request.nuisance
     encoded = encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video)
-    measured = measure(encoded.data, frames, program, portrait.moved(program)) if program.activations else None
+    moved = request.portrait.moved(program)
+    measured = measure(encoded.data, frames, program, moved) if program.activations else None
     left, right = sided_curves(program, nuisance)
     labels = dict.fromkeys(field.name for field in LABELS)
-    labels |= _program_labels(profile, clip, program, change)
+    labels |= _program_labels(profile, clip, attempt)
     labels |= {**_subject_labels(subject), "source": source, "portrait": portrait_id(subject, source)}
     labels |= _video_labels(profile, encoded, nuisance)
-    labels |= {"prompt": prompt(program, clip.emotion, subject.attributes), "negative_prompt": NEGATIVE_PROMPT}
+    labels |= {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
     labels |= {"caption": caption(program, clip.emotion, subject.attributes)}
     labels |= {"generator": generator.name, "model": generator.model, "model_revision": generator.revision}
     if measured is not None:
@@ -126,23 +172,25 @@ def measure(data: bytes, frames: NDArray[np.uint8], program: Program, moved: NDA
     return Measurement(10 * np.log10(255**2 / max(error, 1e-6)), inside, outside)
 
 
-def _program_labels(profile: Profile, clip: PlannedClip, program: Program, change: str | None) -> dict[str, Any]:
+def _program_labels(profile: Profile, clip: PlannedClip, attempt: Attempt) -> dict[str, Any]:
+    program = attempt.request.program
     timing = program.timing
     frames = {"onset": timing.onset, "apex": timing.apex, "offset": timing.offset}
     return {
         "key": clip.key,
         "split": clip.split,
         "emotion": clip.emotion,
-        "derived_emotion": derive_label(program, profile, clip.program_seed),
+        "derived_emotion": derive_label(program, profile, attempt.program_seed),
         "three_class": THREE_CLASS_OF[clip.emotion],
         "aus": [{"au": a.au, "side": a.side, "intensity": a.intensity} for a in program.activations],
         "au_text": au_text(program),
         **{f"{name}_frame": frame for name, frame in frames.items()},
         **{f"{name}_ms": timing.milliseconds(frame) for name, frame in frames.items()},
         "profile": profile.name,
-        "seed": clip.program_seed,
+        "seed": attempt.program_seed,
+        "attempt": attempt.number,
         "counterfactual_group": clip.counterfactual_group,
-        "intervention": change,
+        "intervention": attempt.change,
     }
 
 

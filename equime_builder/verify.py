@@ -2,6 +2,7 @@
 
 Shards are compared with their committed lines and with each other's formats, sample by sample; everything beside the
 shards is derived again and compared. What differs is rebuilt from the plan, so a repair brings the same bytes back.
+Annotations are not derived from the plan: one that is whole is folded again, one that is not is set aside.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.build import Request, build_shards, plan_for
+from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
+from equime_builder.annotation_tables import Annotation, fold, read_table
+from equime_builder.annotations import annotation_names, annotation_path, folded
+from equime_builder.build import build_shards, plan_for, request_of
 from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
@@ -31,6 +35,7 @@ from equime_builder.finish import (
     dataset_bytes,
     finish,
     index_table,
+    label_tables,
     recorded_hashes,
     texts,
 )
@@ -46,7 +51,7 @@ PLAN, FINISH, STRAY = "plan", "finish", "stray"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken promise. `repair` is the shard to rebuild, or `plan`, `finish` or `stray`."""
+    """One broken promise. `repair` is the shard to rebuild, or `plan`, `finish` or `stray` (set the file aside)."""
 
     path: str
     message: str
@@ -72,7 +77,9 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
             faults += _shard_faults(root, shard, header, seen)
     faults += _strays(root, shards, header["formats"])
     if not any(fault.repair not in (FINISH, STRAY) for fault in faults):
-        faults += _finish_faults(root)
+        annotations, broken = _annotations(root)
+        faults += broken
+        faults += _finish_faults(root, annotations)
     return faults
 
 
@@ -128,7 +135,7 @@ def _repair_plan(root: Path, source: PortraitSource) -> None:
     except FolderError:
         header = manifest.read_header(root)
         profile = profile_from_dict(header["profile"], where=manifest.HEADER)
-        plan = plan_for(Request(profile, source, header["seed"], header["generator"], tuple(header["formats"])))
+        plan = plan_for(request_of(profile, source, header))
         hashes = _committed_plans(root)
         if hashes and plan.header["plan_sha256"] not in hashes:
             raise FolderError(
@@ -292,8 +299,8 @@ def _expected_files(shards: Sequence[Shard], formats: Sequence[str]) -> set[str]
 
 
 def _strays(root: Path, shards: Sequence[Shard], formats: Sequence[str]) -> Iterator[Fault]:
-    expected = _expected_files(shards, formats)
-    folders = {parent for path in expected for parent in Path(path).parents}
+    expected = _expected_files(shards, formats) | {annotation_path(name) for name in annotation_names(root)}
+    folders = {parent for path in expected for parent in Path(path).parents} | {Path(ANNOTATIONS)}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)
         for name in sorted(names):
@@ -307,10 +314,30 @@ def _strays(root: Path, shards: Sequence[Shard], formats: Sequence[str]) -> Iter
                 yield Fault(path, kind, STRAY)
 
 
-def _finish_faults(root: Path) -> Iterator[Fault]:
-    """Index, texts and hashes, against what the plan and the shards make of them."""
+def _annotations(root: Path) -> tuple[list[Annotation], list[Fault]]:
+    """The annotations that hold, in their order, and the faults of those that do not."""
+    sound: list[Annotation] = []
+    faults = [
+        Fault(path, "missing", FINISH)
+        for path in recorded_hashes(root)
+        if path.startswith(f"{ANNOTATIONS}/") and not (root / path).is_file()
+    ]
+    for name in annotation_names(root):
+        path = annotation_path(name)
+        try:
+            annotation = read_table(name, root / path)
+            for _ in folded(label_tables(root), [*sound, annotation]):
+                pass
+            sound.append(annotation)
+        except FolderError as error:
+            faults.append(Fault(path, str(error).split(": ", 1)[-1], STRAY))
+    return sound, faults
+
+
+def _finish_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[Fault]:
+    """Index, texts and hashes, against what the plan, the shards and the annotations make of them."""
     try:
-        yield from (Fault(INDEX, reason, FINISH) for reason in _index_faults(root))
+        yield from (Fault(INDEX, reason, FINISH) for reason in _index_faults(root, annotations))
         for path, data in texts(root, pq.read_table(root / INDEX)).items():
             if not (root / path).is_file():
                 yield Fault(path, "missing", FINISH)
@@ -324,7 +351,7 @@ def _finish_faults(root: Path) -> Iterator[Fault]:
         yield Fault(INDEX, str(error), FINISH)
 
 
-def _index_faults(root: Path) -> Iterator[str]:
+def _index_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[str]:
     if not (root / INDEX).is_file():
         yield "missing"
         return
@@ -334,12 +361,12 @@ def _index_faults(root: Path) -> Iterator[str]:
         return
     header, start = manifest.read_header(root), 0
     for shard in manifest.shards_in(header, None):
-        expected = index_table(root, shard.files(header["formats"]))
+        expected = fold(index_table(root, shard.files(header["formats"])), annotations)
         rows = index.slice(start, len(expected))
         start += len(expected)
         if not rows.equals(expected):
             names = [name for name in expected.column_names if not rows[name].equals(expected[name])]
-            yield f"shard {shard.name}: {', '.join(names[:3])} differ from the shard"
+            yield f"shard {shard.name}: {', '.join(names[:3])} differ from the shard and its annotations"
     if start != len(index):
         yield f"{len(index)} rows, the shards hold {start}"
 

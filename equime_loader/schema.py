@@ -38,6 +38,8 @@ AGE_GROUPS: dict[str, tuple[int, int]] = {
     "60+": (60, 130),
 }
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
+REVIEW_VERDICTS: tuple[str, ...] = ("accepted", "rejected", "tied")
+REVIEW_MODES: tuple[str, ...] = ("open", "blind")
 AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
 
 KEY_PATTERN = re.compile(r"[a-z]+_[mfu]_[a-z0-9]+_[0-9]{3}")
@@ -115,6 +117,7 @@ FIELDS: tuple[Field, ...] = (
     Field("model", pa.string(), "generative model, where there is one", nullable=True),
     Field("model_revision", pa.string(), "its revision", nullable=True),
     Field("seed", pa.int64(), "seed of the program"),
+    Field("attempt", pa.int16(), "which attempt at the clip this is, 0 the first"),
     Field("sway_px", pa.float32(), "largest head sway from the first frame, pixels"),
     Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
     Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
@@ -148,6 +151,20 @@ FIELDS: tuple[Field, ...] = (
     Field("audit_off_target_response", pa.float32(), "audit: largest response of any other AU", nullable=True),
     Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
     Field("audit_head_drift", pa.float32(), "audit: head drift in inter-ocular distances", nullable=True),
+    Field("review_count", pa.int16(), "review: experts who judged the clip", nullable=True),
+    Field("review_mode", pa.string(), "review: whether they saw the label", nullable=True, words=REVIEW_MODES),
+    Field("review_verdict", pa.string(), "review: what most of them said", nullable=True, words=REVIEW_VERDICTS),
+    Field("review_accepted", pa.float32(), "review: share of them that accepted the clip", nullable=True),
+    Field(
+        "review_label",
+        pa.string(),
+        "review: emotion that more of them saw than any other, null where none",
+        nullable=True,
+        words=(*EMOTIONS, NEUTRAL),
+    ),
+    Field("review_label_share", pa.float32(), "review: share of them that saw it", nullable=True),
+    Field("review_aus", pa.list_(pa.int16()), "review: AUs that more than half of them saw", nullable=True),
+    Field("review_confidence", pa.float32(), "review: mean confidence, 1 (a guess) to 5 (certain)", nullable=True),
 )
 FIELD: dict[str, Field] = {field.name: field for field in FIELDS}
 # The index and the JSON of a sample hold the labels; pixels and curves have members of their own.

@@ -34,7 +34,7 @@ import cv2
 from threadpoolctl import threadpool_limits
 from equime_builder import manifest
 from equime_builder.encode import encode
-from equime_builder.generators import GENERATORS
+from equime_builder.generators import make_generator
 from equime_builder.plan import subject_from_row
 from equime_builder.samples import keyframes, program_of
 from equime_builder.scm import sample_nuisance
@@ -42,7 +42,7 @@ from equime_builder.sources.drawn import ProceduralSource
 cv2.setNumThreads(1)
 threadpool_limits(1)
 root = Path(sys.argv[1])
-header, source, generator = manifest.read_header(root), ProceduralSource(), GENERATORS["warp"]()
+header, source, generator = manifest.read_header(root), ProceduralSource(), make_generator("warp", {})
 profile, seconds, digest, current = manifest.read_plan(root).profile, 0.0, hashlib.sha256(), None
 for shard in manifest.shards_in(header, None):
     clips, subjects = manifest.read_shard_plan(root, shard)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.encode import decode_planes, encode
-from equime_builder.generators import GENERATORS
+from equime_builder.generators import make_generator
 from equime_builder.profiles import Profile, Video, load_profile
 from equime_builder.samples import keyframes
 from equime_builder.scm import Timing, sample_nuisance, sample_program
@@ -35,7 +35,7 @@ class Clip:
 
 
 def clips(profile: Profile) -> Iterator[Clip]:
-    source, generator = ProceduralSource(), GENERATORS["warp"]()
+    source, generator = ProceduralSource(), make_generator("warp", {})
     for subject in source.survey(profile, 0).subjects:
         portrait = generator.prepare(source.portrait(subject, profile.size))
         for emotion in profile.emotions:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.encode import decode_planes, encode
-from equime_builder.generators import GENERATORS
+from equime_builder.generators import make_generator
 from equime_builder.profiles import load_profile
 from equime_builder.samples import keyframes
 from equime_builder.scm import sample_nuisance, sample_program
@@ -34,7 +34,7 @@ def main(subjects: int) -> None:
     cv2.setNumThreads(1)
     profile = load_profile("micro", subjects=subjects)
     quiet = replace(profile, sway_px=0.0, noise_sigma=0.0, blink_probability=0.0)
-    source, generator = ProceduralSource(), GENERATORS["warp"]()
+    source, generator = ProceduralSource(), make_generator("warp", {})
     rows: list[tuple[float, float, float, float]] = []
     for subject in source.survey(profile, 1).subjects:
         portrait = generator.prepare(source.portrait(subject, profile.size))

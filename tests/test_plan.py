@@ -30,7 +30,7 @@ from equime_builder.plan import (
     summary,
 )
 from equime_builder.portraits import Attributes, Rejection, Subject, Survey
-from equime_builder.profiles import Event, Marginals, Profile, Video, load_profile
+from equime_builder.profiles import Acceptance, Event, Marginals, Profile, Video, load_profile
 from equime_builder.samples import program_of
 from equime_builder.sources.drawn import ProceduralSource, allot
 from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, KEY_PATTERN, RACES, SPLITS
@@ -246,7 +246,7 @@ CHANGES = {
     "au_table": "facs", "subjects": 47, "sequences": 2, "intensity": (0.8, 1.9), "label_noise": 0.1, "sway_px": 0.5,
     "blink_probability": 0.2, "noise_sigma": 1.0, "shared_program_subjects": 3, "ablations": 1,
     "split": (0.6, 0.2, 0.2), "shard_samples": 63, "event": Event(mean_ms=371), "video": Video(crf=17),
-    "marginals": Marginals(gender={"Woman": 2, "Man": 1}),
+    "marginals": Marginals(gender={"Woman": 2, "Man": 1}), "acceptance": Acceptance(attempts=2),
 }  # fmt: skip
 
 
@@ -277,6 +277,8 @@ def test_any_change_of_the_profile_is_another_plan_and_is_named(name: str) -> No
         ({"options": {"limit": 3}}, "source_options.limit: 3 asked, None planned"),
         ({"fingerprint": "x"}, "source_fingerprint: x asked, abc planned"),
         ({"generator": "ltx"}, "generator: ltx asked, warp planned"),
+        ({"generator_options": {"steps": 3}}, "generator_options.steps: 3 asked, None planned"),
+        ({"audit": True}, "audit: True asked, False planned"),
         ({"formats": ("parquet",)}, "formats: ['parquet'] asked, ['webdataset', 'parquet'] planned"),
     ],
 )

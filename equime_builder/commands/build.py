@@ -11,18 +11,21 @@ from rich.table import Table
 from equime_builder.commands.shared import (
     Ablations,
     AttributesFile,
+    Audited,
     Emotions,
     FaceModel,
     Folder,
     Formats,
     Fps,
     Frames,
+    GeneratorName,
     Json,
     Portraits,
     ProfileName,
     Seed,
     Select,
     Sequences,
+    Settings,
     Shards,
     Size,
     Source,
@@ -54,6 +57,9 @@ def build(
     sequences: Sequences = None,
     ablations: Ablations = None,
     seed: Seed = 0,
+    generator: GeneratorName = "warp",
+    settings: Settings = None,
+    audit: Audited = False,
     formats: Formats = None,
     workers: Workers = None,
     shards: Shards = None,
@@ -90,6 +96,9 @@ def plan(
     sequences: Sequences = None,
     ablations: Ablations = None,
     seed: Seed = 0,
+    generator: GeneratorName = "warp",
+    settings: Settings = None,
+    audit: Audited = False,
     formats: Formats = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -111,7 +120,15 @@ def _request(options: dict[str, Any]) -> Any:
         face_model=options["face_model"],
         limit=options["subjects"],
     )
-    return make_request(profile, source, seed=options["seed"], formats=options["formats"])
+    return make_request(
+        profile,
+        source,
+        seed=options["seed"],
+        formats=options["formats"],
+        generator=options["generator"],
+        settings=options["settings"] or (),
+        audit=options["audit"],
+    )
 
 
 def _show_plan(request: Any, workers: int, as_json: bool) -> None:

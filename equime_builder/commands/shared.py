@@ -43,6 +43,11 @@ Fps = Annotated[float | None, typer.Option(help="frames per second", show_defaul
 Sequences = Annotated[int | None, typer.Option(help="clips per subject and emotion", show_default="the profile's")]
 Ablations = Annotated[int | None, typer.Option(help="extra clips with one AU changed", show_default="the profile's")]
 Seed = Annotated[int, typer.Option(help="same seed, same bytes")]
+GeneratorName = Annotated[str, typer.Option("--generator", help="what draws the frames")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="generator option NAME=VALUE, repeatable", show_default=False)
+]
+Audited = Annotated[bool, typer.Option("--audit", help="judge every clip, and try again or refuse (FaceLandmarker)")]
 Formats = Annotated[str | None, typer.Option(help="of webdataset, parquet, arrow", show_default="webdataset,parquet")]
 Workers = Annotated[int | None, typer.Option(help="processes", show_default="one per core")]
 Shards = Annotated[str | None, typer.Option(help="build (again) only these, like 3,7-9", show_default=False)]

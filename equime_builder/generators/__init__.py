@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,27 @@ from equime_builder.scm import Nuisance, Program
 class PreparedPortrait(Protocol):
     """A portrait that a generator has prepared once for all clips of its subject."""
 
-    def render(self, program: Program, nuisance: Nuisance) -> NDArray[np.uint8]:
-        """The clip: (T, 3 * H // 2, W) uint8, planar I420."""
-        ...
-
     def moved(self, program: Program) -> NDArray[np.bool_]:
         """(H, W) bool: where the program may change the picture."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipRequest:
+    """One clip to be drawn: its length and frame rate are those of `program.timing`.
+
+    Attributes:
+        portrait: made by `prepare` of the generator that is asked.
+        seed: 63 bits, for whatever the generator draws besides what program and nuisance say.
+    """
+
+    portrait: Any
+    program: Program
+    nuisance: Nuisance
+    emotion: str
+    prompt: str
+    negative_prompt: str
+    seed: int
 
 
 class Generator(Protocol):
@@ -42,13 +57,65 @@ class Generator(Protocol):
         """The model's revision, None where there is none."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many clips are best drawn at once; at least 1."""
+        ...
+
     def prepare(self, portrait: Portrait) -> PreparedPortrait: ...
 
+    def render(self, requests: Sequence[ClipRequest]) -> list[NDArray[np.uint8]]:
+        """The clips, in the order of their requests: each (T, 3 * H // 2, W) uint8, planar I420."""
+        ...
 
-def _warp() -> Generator:
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of generator.
+
+    Attributes:
+        check: completes what a user set to the options that a plan keeps, plain JSON values; loads no model.
+        make: the generator with such options.
+    """
+
+    check: Callable[[Mapping[str, Any]], dict[str, Any]]
+    make: Callable[[Mapping[str, Any]], Generator]
+
+
+def _no_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    if options:
+        raise ValueError(f"generator option {next(iter(options))!r}: the warp generator has none")
+    return {}
+
+
+def _warp(options: Mapping[str, Any]) -> Generator:
     from equime_builder.generators.warped import WarpGenerator
 
-    return WarpGenerator()
+    return WarpGenerator(**options)
 
 
-GENERATORS: dict[str, Callable[[], Generator]] = {"warp": _warp}
+GENERATORS: dict[str, Kind] = {"warp": Kind(_no_options, _warp)}
+
+
+def _kind(name: str) -> Kind:
+    if name not in GENERATORS:
+        raise ValueError(f"generator {name!r} must be one of {', '.join(GENERATORS)}")
+    return GENERATORS[name]
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a generator as a plan keeps them, from what a user set.
+
+    Raises:
+        ValueError: an unknown generator, or options that it does not have.
+    """
+    return _kind(name).check(options)
+
+
+def make_generator(name: str, options: Mapping[str, Any]) -> Generator:
+    """A generator by its name, with the options that a plan keeps (plain JSON values).
+
+    Raises:
+        ValueError: an unknown generator.
+    """
+    return _kind(name).make(options)

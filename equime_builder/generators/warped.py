@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_builder.generators import ClipRequest
 from equime_builder.generators.warp import WarpRig, build_rig, moved_mask, render_clip
 from equime_builder.portraits import Portrait
 from equime_builder.scm import Nuisance, Program, sided_curves
@@ -44,6 +46,10 @@ class WarpGenerator:
     name: str = "warp"
     model: str | None = None
     revision: str | None = None
+    batch: int = 1
 
     def prepare(self, portrait: Portrait) -> PreparedWarp:
         return PreparedWarp(build_rig(portrait.image, portrait.landmarks))
+
+    def render(self, requests: Sequence[ClipRequest]) -> list[NDArray[np.uint8]]:
+        return [request.portrait.render(request.program, request.nuisance) for request in requests]

@@ -1,0 +1,195 @@
+"""One shard: draw, encode, measure, accept or try again, write, commit. A pure function of (plan, shard number)."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from equime_builder import manifest
+from equime_builder.generators import Generator, PreparedPortrait, make_generator
+from equime_builder.manifest import Commit, FolderError
+from equime_builder.models import find_model
+from equime_builder.plan import PlannedClip, Shard
+from equime_builder.portraits import Portrait, PortraitError, PortraitSource, Rejection, Subject
+from equime_builder.profiles import Profile, profile_from_dict
+from equime_builder.samples import Attempt, ClipRejected, Sample, draw_attempt, make_sample
+from equime_builder.shards import shard_writers
+
+if TYPE_CHECKING:
+    from equime_builder.audit import Auditor
+
+
+def build_shard(
+    root: Path,
+    source: PortraitSource,
+    shard: Shard,
+    *,
+    generator: Generator | None = None,
+    face_model: Path | None = None,
+) -> None:
+    """Make, write and commit one shard.
+
+    Args:
+        generator: the plan's, where it is already loaded; else it is made for this shard.
+        face_model: FaceLandmarker's file for the audit, where the user named one.
+
+    Raises:
+        FolderError: another process is building it, or the disk is full or cannot be written.
+    """
+    import cv2
+    import pyarrow as pa
+
+    # Processes share the cores among them, and sums that threads divide are not the same bits on every machine.
+    cv2.setNumThreads(1)
+    pa.set_cpu_count(1)
+    try:
+        with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=manifest.LOCK_PATIENCE_S):
+            manifest.commit_path(root, shard).unlink(missing_ok=True)
+            manifest.write_commit(root, shard, _write_shard(root, source, shard, generator, face_model))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = "the disk is full" if full else f"cannot be written: {error.strerror or error}"
+        raise FolderError(
+            f"{root}: {why} (shard {shard.name}); what is committed is kept, make room and run the same command again"
+        ) from error
+
+
+def _write_shard(
+    root: Path, source: PortraitSource, shard: Shard, generator: Generator | None, face_model: Path | None
+) -> Commit:
+    header = manifest.read_header(root)
+    profile = profile_from_dict(header["profile"], where="plan")
+    drawn_by = generator or make_generator(header["generator"], header["generator_options"])
+    clips, subjects = manifest.read_shard_plan(root, shard)
+    rejected: list[Rejection] = []
+    keys: list[str] = []
+    files = shard.files(header["formats"])
+    with shard_writers(root, files) as writers, _auditor(profile, header["audit"], face_model) as auditor:
+        for made in make_clips(Making(profile, source, drawn_by, subjects, auditor), clips):
+            if isinstance(made, Rejection):
+                rejected.append(made)
+                continue
+            keys.append(made.key)
+            for writer in writers:
+                writer.write(made)
+    return Commit(
+        shard.name,
+        header["plan_sha256"],
+        len(keys),
+        keys[0] if keys else None,
+        keys[-1] if keys else None,
+        manifest.describe_files(root, files),
+        tuple(rejected),
+    )
+
+
+def _auditor(profile: Profile, wanted: bool, face_model: Path | None) -> AbstractContextManager[Auditor | None]:
+    if not wanted:
+        return nullcontext()
+    from equime_builder.audit import open_auditor
+
+    return open_auditor(find_model("face-landmarker", face_model), profile.audit)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What makes the clips of a shard: `subjects` by name, `auditor` None where nothing is audited."""
+
+    profile: Profile
+    source: PortraitSource
+    generator: Generator
+    subjects: Mapping[str, Subject]
+    auditor: Auditor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    """A subject's portrait, as it is and as the generator has prepared it."""
+
+    portrait: Portrait
+    prepared: PreparedPortrait
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outcome:
+    """What became of one attempt: a sample where one could be made, and why it is not accepted."""
+
+    sample: Sample | None
+    reasons: tuple[str, ...] = ()
+
+
+def make_clips(making: Making, clips: Sequence[PlannedClip]) -> Iterator[Sample | Rejection]:
+    """The planned clips in their order, each as a sample or as the reason why there is none.
+
+    Clips are drawn in batches of the generator's size, which begin at the shard's first clip.
+
+    Raises:
+        FolderError: a portrait is gone, or is not the one that was planned with.
+    """
+    actors: dict[str, _Actor] = {}
+    waiting = iter(clips)
+    while batch := list(islice(waiting, making.generator.batch)):
+        names = {clip.subject for clip in batch}
+        actors = {name: actors[name] if name in actors else _actor(making, name) for name in sorted(names)}
+        yield from _make_batch(making, batch, actors)
+
+
+def _actor(making: Making, name: str) -> _Actor:
+    try:
+        portrait = making.source.portrait(making.subjects[name], making.profile.size)
+    except PortraitError as error:
+        raise FolderError(f"{name}: {error}") from error
+    return _Actor(portrait, making.generator.prepare(portrait))
+
+
+def _make_batch(making: Making, clips: Sequence[PlannedClip], actors: Mapping[str, _Actor]) -> list[Sample | Rejection]:
+    """Draw every clip, and those that are not accepted again, as often as the profile allows."""
+    tried: dict[str, list[_Outcome]] = {clip.key: [] for clip in clips}
+    pending = list(clips)
+    for number in range(making.profile.acceptance.attempts):
+        attempts = [
+            draw_attempt(making.profile, clip, making.subjects[clip.subject], actors[clip.subject].prepared, number)
+            for clip in pending
+        ]
+        drawn = making.generator.render([attempt.request for attempt in attempts])
+        for clip, attempt, frames in zip(pending, attempts, drawn, strict=True):
+            tried[clip.key].append(_judge(making, clip, attempt, frames, actors[clip.subject].portrait))
+        pending = [clip for clip in pending if tried[clip.key][-1].reasons]
+        if not pending:
+            break
+    return [_settled(clip.key, tried[clip.key], making.profile.acceptance.keep_best) for clip in clips]
+
+
+def _judge(
+    making: Making, clip: PlannedClip, attempt: Attempt, frames: NDArray[np.uint8], portrait: Portrait
+) -> _Outcome:
+    subject = making.subjects[clip.subject]
+    try:
+        sample = make_sample(making.profile, clip, subject, making.source.name, making.generator, attempt, frames)
+    except ClipRejected as error:
+        return _Outcome(None, (str(error),))
+    if making.auditor is None:
+        return _Outcome(sample)
+    from equime_builder.audit import Claim
+
+    audit = making.auditor.judge(sample.video, Claim.from_labels(sample.labels), portrait)
+    sample.labels.update(audit.labels())
+    return _Outcome(sample, audit.reasons)
+
+
+def _settled(key: str, outcomes: Sequence[_Outcome], keep_best: bool) -> Sample | Rejection:
+    """The accepted attempt, else the one with fewest faults where that may stay, else why there is none."""
+    best = min(outcomes, key=lambda outcome: (outcome.sample is None, len(outcome.reasons)))
+    if best.sample is not None and (keep_best or not best.reasons):
+        return best.sample
+    times = f" (best of {len(outcomes)} attempts)" if len(outcomes) > 1 else ""
+    return Rejection(key, "; ".join(best.reasons) + times)

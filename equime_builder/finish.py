@@ -1,6 +1,7 @@
 """What a dataset gets when all its shards are committed: index, rejects, card, licence, and their hashes.
 
-All of it is derived from the plan and the shards, so it can be written, compared and repaired at any time.
+All of it is derived from the plan, the shards and the annotations, so it can be written, compared and repaired at any
+time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
+from equime_builder.annotations import annotation_names, annotation_path, folded, read_annotations
 from equime_builder.card import card, licence_text
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError
@@ -25,6 +27,7 @@ from equime_builder.plan import Shard, rejected_portraits
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 
 INDEX, CARD, LICENCE = "index.parquet", "README.md", "LICENSE"
+READ_ERRORS = (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError)
 TEXTS = (CARD, LICENCE, manifest.REJECTED)
 # Rows of a row group of the index: many small ones make its footer slow to read.
 ROW_GROUP = 16_384
@@ -35,7 +38,7 @@ def finish(root: Path) -> None:
     """Write index, texts and, last, their hashes.
 
     Raises:
-        FolderError: a shard is not committed or cannot be read.
+        FolderError: a shard is not committed or cannot be read, or an annotation is damaged or contradicts a shard.
     """
     with replacing(root / INDEX) as temporary:
         write_index(root, temporary)
@@ -48,15 +51,20 @@ def finish(root: Path) -> None:
 def is_finished(root: Path) -> bool:
     """Whether all that `finish` writes lies there as it was recorded."""
     recorded = recorded_hashes(root)
-    return set(recorded) == set(HASHED) and all(
+    return set(recorded) == set(hashed_files(root)) and all(
         (root / path).is_file() and file_sha256(root / path) == sha256 for path, sha256 in recorded.items()
     )
+
+
+def hashed_files(root: Path) -> tuple[str, ...]:
+    """Paths of the files whose hashes `dataset.json` records."""
+    return (*HASHED, *(annotation_path(name) for name in annotation_names(root)))
 
 
 def write_index(root: Path, target: Path) -> None:
     """Write the index as Parquet, a few shards at a time, so that memory does not grow with the dataset."""
     with pq.ParquetWriter(target, index_schema(), compression="zstd") as writer:
-        for group in _gathered(index_tables(root)):
+        for group in _gathered(folded(index_tables(root), read_annotations(root))):
             writer.write_table(group, row_group_size=2 * ROW_GROUP)
 
 
@@ -86,19 +94,26 @@ def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
 
 
 def index_tables(root: Path) -> Iterator[pa.Table]:
-    """The index, shard by shard."""
+    """The index as the shards state it, shard by shard."""
     formats = manifest.read_header(root)["formats"]
     for shard, _ in committed(root):
         yield index_table(root, shard.files(formats))
+
+
+def label_tables(root: Path) -> Iterator[pa.Table]:
+    """The labels as the shards state them, shard by shard, without the places that cost reading every video."""
+    formats = manifest.read_header(root)["formats"]
+    for shard, _ in committed(root):
+        yield _readable_labels(root, shard.files(formats))
 
 
 def index_table(root: Path, files: Mapping[str, str]) -> pa.Table:
     """Index rows of one shard: labels from its Parquet (or its tar), places from its tar."""
     try:
         places = _located_videos(root / files["webdataset"]) if "webdataset" in files else None
-        labels = read_labels(root, files)
-    except (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError) as error:
-        raise FolderError(f"{root / next(iter(files.values()))}: cannot be read ({error})") from error
+    except READ_ERRORS as error:
+        raise FolderError(f"{root / files['webdataset']}: cannot be read ({error})") from error
+    labels = _readable_labels(root, files)
     if places is not None and list(places) != labels["key"].to_pylist():
         raise FolderError(f"{root / files['webdataset']}: holds other keys than {files.get('parquet', 'its JSON')}")
     rows = list((places or {}).values()) or [{}] * len(labels)
@@ -116,6 +131,13 @@ def _located_videos(path: Path) -> dict[str, dict[str, Any]]:
             tar.seek(place["mp4_offset"])
             place["mp4_sha256"] = hashlib.sha256(tar.read(place["mp4_length"])).hexdigest()
     return places
+
+
+def _readable_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
+    try:
+        return read_labels(root, files)
+    except READ_ERRORS as error:
+        raise FolderError(f"{root / next(iter(files.values()))}: cannot be read ({error})") from error
 
 
 def read_labels(root: Path, files: Mapping[str, str]) -> pa.Table:
@@ -170,10 +192,11 @@ def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
 
 def dataset_bytes(root: Path) -> bytes:
     """The line of `dataset.json` for the folder as it lies."""
+    paths = hashed_files(root)
     content: dict[str, Any] = {
         "plan_sha256": manifest.read_header(root)["plan_sha256"],
         "samples": sum(commit.samples for _, commit in committed(root)),
-        "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in HASHED},
+        "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in paths},
     }
     return (json.dumps({**content, "content_sha256": manifest.digest(content)}, indent=1) + "\n").encode()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from equime_builder.facs import LETTERS, SIDE_PREFIX, letter
 from equime_builder.portraits import Attributes
-from equime_builder.prompts import NEGATIVE_PROMPT as NEGATIVE_PROMPT
-from equime_builder.prompts import prompt as prompt
+from equime_builder.prompts import NEGATIVE_PROMPT, prompt  # noqa: F401
 from equime_builder.scm import Activation, Program
 
 _WORDS = dict(zip(LETTERS, ("trace", "slight", "marked", "severe", "maximum"), strict=True))

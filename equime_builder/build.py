@@ -162,7 +162,10 @@ def build(
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
         todo = manifest.pending(root, chosen, str(header["plan_sha256"])) if shards is None else chosen
         clips, total = 0, sum(shard.clips for shard in todo)
-        for count, shard in enumerate(build_shards(root, request.source, todo, workers=workers), start=1):
+        built = (
+            shard for stage in stages(todo) for shard in build_shards(root, request.source, stage, workers=workers)
+        )
+        for count, shard in enumerate(built, start=1):
             clips += shard.clips
             progress(Progress(shard.name, clips, total, count, len(todo)))
         if manifest.pending(root, everything, str(header["plan_sha256"])):
@@ -172,6 +175,11 @@ def build(
                 finish(root)
     shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
     return True
+
+
+def stages(shards: Sequence[Shard]) -> list[list[Shard]]:
+    """Shards that may be built side by side: first those of the plan, then the reserve's, one after the other."""
+    return [[shard for shard in shards if not shard.reserve], *([shard] for shard in shards if shard.reserve)]
 
 
 def build_shards(root: Path, source: PortraitSource, shards: Sequence[Shard], *, workers: int) -> Iterator[Shard]:

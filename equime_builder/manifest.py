@@ -49,7 +49,7 @@ class FolderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The line of a finished shard. `files` has path, bytes and sha256 by format."""
+    """The line of a finished shard. `files` has path, bytes and sha256 by format, `unused` keys of the reserve."""
 
     shard: str
     plan_sha256: str
@@ -58,6 +58,7 @@ class Commit:
     last_key: str | None
     files: Mapping[str, Mapping[str, Any]]
     rejected: tuple[Rejection, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def line(self) -> bytes:
         """The committed bytes: one line of JSON with a checksum of its own."""
@@ -69,6 +70,7 @@ class Commit:
             "last_key": self.last_key,
             "files": {name: dict(file) for name, file in self.files.items()},
             "rejected": [{"key": rejection.name, "reason": rejection.reason} for rejection in self.rejected],
+            "unused": list(self.unused),
         }
         return (json.dumps({**content, "line_sha256": digest(content)}, ensure_ascii=False) + "\n").encode()
 
@@ -120,7 +122,8 @@ def read_commit(root: Path, shard: Shard) -> Commit | None:
         rejected = tuple(Rejection(row["key"], row["reason"]) for row in content.pop("rejected"))
         if not all(isinstance(file["path"], str) for file in content["files"].values()):
             raise TypeError("files without a path")
-        return Commit(**content, rejected=rejected)
+        unused = tuple(str(key) for key in content.pop("unused"))
+        return Commit(**content, rejected=rejected, unused=unused)
     except (TypeError, KeyError, AttributeError) as error:
         raise FolderError(f"{path}: not a shard's line ({error})") from error
 
@@ -159,7 +162,7 @@ def read_header(root: Path) -> dict[str, Any]:
         FolderError: there is none, or it lacks what a plan says.
     """
     header = read_json(root / HEADER)
-    if missing := [name for name in (*ASKED, "shards", "plan_sha256") if name not in header]:
+    if missing := [name for name in (*ASKED, "clips", "shards", "reserve", "plan_sha256") if name not in header]:
         raise FolderError(f"{root / HEADER}: lacks {missing[0]!r}; it is not a plan")
     return header
 
@@ -185,7 +188,16 @@ def read_plan(root: Path) -> Plan:
 
 def read_shard_plan(root: Path, shard: Shard) -> tuple[list[PlannedClip], dict[str, Subject]]:
     """The clips of one shard, in order, and their subjects; reads no more of the plan's tables than it must."""
-    rows = pq.read_table(root / CLIPS, filters=[("shard", "==", shard.number)]).to_pylist()
+    return _read_clips(root, ("shard", "==", shard.number))
+
+
+def read_split_plan(root: Path, split: str) -> tuple[list[PlannedClip], dict[str, Subject]]:
+    """The clips of one split, those of the reserve last, and their subjects."""
+    return _read_clips(root, ("split", "==", split))
+
+
+def _read_clips(root: Path, condition: tuple[str, str, Any]) -> tuple[list[PlannedClip], dict[str, Subject]]:
+    rows = pq.read_table(root / CLIPS, filters=[condition]).to_pylist()
     clips = [PlannedClip(**row) for row in rows]
     names = sorted({clip.subject for clip in clips})
     subjects = pq.read_table(root / PORTRAITS, filters=[("subject", "in", names)]).to_pylist()

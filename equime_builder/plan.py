@@ -7,7 +7,7 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -68,13 +68,18 @@ class PlannedClip:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The unit of work, retry and regeneration: the same samples as tar, Parquet and, on request, Arrow."""
+    """The unit of work, retry and regeneration: the same samples as tar, Parquet and, on request, Arrow.
+
+    A shard of the reserve is built after all shards of lower numbers: of its clips it takes those that stand in for
+    clips that were refused there.
+    """
 
     number: int
     split: str
     index: int
     of: int
     clips: int
+    reserve: bool = False
 
     @property
     def name(self) -> str:
@@ -113,8 +118,14 @@ class Plan:
 def shards_of(header: Mapping[str, Any]) -> list[Shard]:
     """The shards that a plan's header announces, in order."""
     shards: list[Shard] = []
+    reserve: dict[str, list[int]] = header["reserve"]
     for split, sizes in header["shards"].items():
-        shards += [Shard(len(shards) + i, split, i, len(sizes), size) for i, size in enumerate(sizes)]
+        of = len(sizes) + len(reserve.get(split, ()))
+        shards += [Shard(len(shards) + i, split, i, of, size) for i, size in enumerate(sizes)]
+    for split, sizes in reserve.items():
+        first = len(header["shards"].get(split, ()))
+        of = first + len(sizes)
+        shards += [Shard(len(shards) + i, split, first + i, of, size, True) for i, size in enumerate(sizes)]
     return shards
 
 
@@ -225,11 +236,14 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
     for split in SPLITS:
         members = interleave([subject for subject in survey.subjects if split_of[subject.subject] == split], seed)
         sizes[split] = _lay_out(profile, members, split, seed, clips)
+    planned = len(clips)
+    extra = _lay_out_reserve(profile, survey, split_of, seed, clips)
     header = {
         **asked,
         "subjects": len(survey.subjects),
-        "clips": len(clips),
+        "clips": planned,
         "shards": {split: parts for split, parts in sizes.items() if parts},
+        "reserve": {split: parts for split, parts in extra.items() if parts},
     }
     portraits = _portrait_table(survey)
     table = pa.Table.from_pydict(
@@ -266,8 +280,30 @@ def _lay_out(
     return [count * per_subject for count in counts]
 
 
+def _lay_out_reserve(
+    profile: Profile, survey: Survey, split_of: Mapping[str, str], seed: int, clips: list[PlannedClip]
+) -> dict[str, list[int]]:
+    """Append every clip that a subject of the reserve may stand in with, and return the sizes of the shards.
+
+    Nobody shares their programs: who stands in performs alone, and may be drawn again with another program.
+    """
+    known = {subject.person: split_of[subject.subject] for subject in survey.subjects}
+    free = [subject for subject in survey.reserve if subject.person not in known]
+    assigned = assign_splits(free, profile.split, derive_seed(seed, "reserve"))
+    alone = replace(profile, shared_program_subjects=1, ablations=0)
+    sizes = {}
+    for split in SPLITS:
+        members = [
+            subject
+            for subject in survey.reserve
+            if (known.get(subject.person) or assigned.get(subject.subject)) == split
+        ]
+        sizes[split] = _lay_out(alone, members, split, derive_seed(seed, "reserve"), clips)
+    return sizes
+
+
 def _portrait_table(survey: Survey) -> pa.Table:
-    rows = [_portrait_row(subject) for subject in survey.subjects]
+    rows = [_portrait_row(subject) for subject in (*survey.subjects, *survey.reserve)]
     rows += [{"reference": rejection.name, "rejected": rejection.reason} for rejection in survey.rejections]
     columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in PORTRAIT_SCHEMA.names}
     # File names may hold bytes that are no Unicode; they are kept readable and never written back.
@@ -347,7 +383,7 @@ def _differences(asked: Mapping[str, Any], stored: Mapping[str, Any], prefix: st
 
 
 def summary(plan: Plan) -> dict[str, dict[str, int]]:
-    """Clips per split, emotion, gender, race and age group."""
+    """Clips per split, emotion, gender, race and age group, without those of the reserve."""
     attributes = {
         row["subject"]: Attributes(**json.loads(row["attributes"]))
         for row in plan.portraits.select(["subject", "attributes"]).to_pylist()
@@ -358,7 +394,8 @@ def summary(plan: Plan) -> dict[str, dict[str, int]]:
         name: Counter() for name in ("split", "emotion", "apparent gender", "apparent race", "age group")
     }
     for split, emotion, subject in zip(
-        *(plan.clips[name].to_pylist() for name in ("split", "emotion", "subject")), strict=True
+        *(plan.clips[name][: plan.header["clips"]].to_pylist() for name in ("split", "emotion", "subject")),
+        strict=True,
     ):
         for name, word in zip(counts, (split, emotion, *strata[subject]), strict=True):
             counts[name][word] += 1

@@ -88,10 +88,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Every candidate of a source: those that can be animated, and those that cannot."""
+    """Every candidate of a source: those that can be animated, and those that cannot.
+
+    `reserve` are further subjects, in the order in which they step in for clips that are refused.
+    """
 
     subjects: tuple[Subject, ...]
     rejections: tuple[Rejection, ...]
+    reserve: tuple[Subject, ...] = ()
 
 
 class PortraitSource(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from equime_builder.portraits import Portrait, PortraitError, PortraitSource, Re
 from equime_builder.profiles import Profile, profile_from_dict
 from equime_builder.samples import Attempt, ClipRejected, Sample, draw_attempt, make_sample
 from equime_builder.shards import shard_writers
+from equime_builder.top_up import Cell, cell_of, lacking_before, stand_ins
 
 if TYPE_CHECKING:
     from equime_builder.audit import Auditor
@@ -70,11 +72,13 @@ def _write_shard(
     profile = profile_from_dict(header["profile"], where="plan")
     drawn_by = generator or make_generator(header["generator"], header["generator_options"])
     clips, subjects = manifest.read_shard_plan(root, shard)
+    lacks = lacking_before(root, shard) if shard.reserve else None
     rejected: list[Rejection] = []
     keys: list[str] = []
     files = shard.files(header["formats"])
     with shard_writers(root, files) as writers, _auditor(profile, header["audit"], face_model) as auditor:
-        for made in make_clips(Making(profile, source, drawn_by, subjects, auditor), clips):
+        making = Making(profile, source, drawn_by, subjects, auditor)
+        for made in make_clips(making, clips) if lacks is None else make_stand_ins(making, clips, lacks):
             if isinstance(made, Rejection):
                 rejected.append(made)
                 continue
@@ -89,7 +93,13 @@ def _write_shard(
         keys[-1] if keys else None,
         manifest.describe_files(root, files),
         tuple(rejected),
+        _unused(clips, keys, rejected) if shard.reserve else (),
     )
+
+
+def _unused(clips: Sequence[PlannedClip], keys: Sequence[str], rejected: Sequence[Rejection]) -> tuple[str, ...]:
+    tried = {*keys, *(rejection.name for rejection in rejected)}
+    return tuple(clip.key for clip in clips if clip.key not in tried)
 
 
 def _auditor(profile: Profile, wanted: bool, face_model: Path | None) -> AbstractContextManager[Auditor | None]:
@@ -141,6 +151,18 @@ def make_clips(making: Making, clips: Sequence[PlannedClip]) -> Iterator[Sample 
         names = {clip.subject for clip in batch}
         actors = {name: actors[name] if name in actors else _actor(making, name) for name in sorted(names)}
         yield from _make_batch(making, batch, actors)
+
+
+def make_stand_ins(making: Making, clips: Sequence[PlannedClip], lacks: Counter[Cell]) -> Iterator[Sample | Rejection]:
+    """Clips of the reserve, until nothing is lacking that they can fill; in their order, those not needed left out."""
+    cells = {clip.key: cell_of(clip, making.subjects) for clip in clips}
+    made: dict[str, Sample | Rejection] = {}
+    while chosen := stand_ins([clip for clip in clips if clip.key not in made], cells, lacks):
+        for clip, result in zip(chosen, make_clips(making, chosen), strict=True):
+            made[clip.key] = result
+            if isinstance(result, Sample):
+                lacks = lacks - Counter([cells[clip.key]])
+    yield from (made[clip.key] for clip in clips if clip.key in made)
 
 
 def _actor(making: Making, name: str) -> _Actor:

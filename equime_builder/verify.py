@@ -26,7 +26,7 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
 from equime_builder.annotation_tables import Annotation, fold, read_table
 from equime_builder.annotations import annotation_names, annotation_path, folded
-from equime_builder.build import build_shards, plan_for, request_of
+from equime_builder.build import build_shards, plan_for, request_of, stages
 from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
@@ -96,8 +96,9 @@ def repair(root: Path, source: PortraitSource, *, workers: int = 1) -> list[Faul
         header = manifest.read_header(root)
         names = {fault.repair for fault in faults}
         broken = [shard for shard in manifest.shards_in(header, None) if shard.name in names]
-        for _ in build_shards(root, source, broken, workers=workers):
-            pass
+        for stage in stages(broken):
+            for _ in build_shards(root, source, stage, workers=workers):
+                pass
         for fault in faults:
             if fault.repair == STRAY:
                 _set_aside(root, fault.path)
@@ -196,7 +197,7 @@ def _content_faults(
 ) -> Iterator[tuple[str, str]]:
     """What each file holds, against the plan, the schema and the other formats."""
     clips, _ = manifest.read_shard_plan(root, shard)
-    left_out = {rejection.name for rejection in commit.rejected}
+    left_out = {rejection.name for rejection in commit.rejected} | set(commit.unused)
     planned = [clip.key for clip in clips if clip.key not in left_out]
     line = manifest.commit_path(root, shard).relative_to(root).as_posix()
     ends = (planned[0], planned[-1]) if planned else (None, None)

@@ -39,14 +39,17 @@ class ProceduralSource:
 
     def survey(self, profile: Profile, seed: int) -> Survey:
         subjects = []
-        for number, (gender, race, group) in enumerate(allot(profile.marginals, profile.subjects, seed)):
+        drawn = allot(profile.marginals, profile.subjects, seed)
+        drawn += allot(profile.marginals, profile.acceptance.reserve, derive_seed(seed, "reserve"))
+        for number, (gender, race, group) in enumerate(drawn):
             face_seed = derive_seed(seed, "face", number)
             low, high = AGE_GROUPS[group]
             age = int(generator(face_seed, "age").integers(max(low, YOUNGEST), min(high, OLDEST) + 1))
             attributes = Attributes(gender, race, float(age), dict.fromkeys(("gender", "race", "age"), JUDGE))
             name = f"p{number:05d}"
             subjects.append(Subject(name, name, str(face_seed), attributes, LICENCE))
-        return Survey(tuple(subjects), ())
+        count = profile.subjects
+        return Survey(tuple(subjects[:count]), (), tuple(subjects[count:]))
 
     def portrait(self, subject: Subject, size: int) -> Portrait:
         from equime_builder.sources.procedural import draw_face, render_face

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.captions import NEGATIVE_PROMPT, au_text, caption, prompt
+from equime_builder.captions import au_text, captions
 from equime_builder.encode import CODEC, EncodedClip, decode_planes, encode
 from equime_builder.generators import ClipRequest, Generator, PreparedPortrait
 from equime_builder.plan import PlannedClip
 from equime_builder.portraits import Attributes, Subject
 from equime_builder.profiles import Profile
+from equime_builder.prompts import NEGATIVE_PROMPT, prompt
 from equime_builder.scm import (
     Nuisance,
     Program,
@@ -134,7 +135,8 @@ def make_sample(
     labels |= {**_subject_labels(subject), "source": source, "portrait": portrait_id(subject, source)}
     labels |= _video_labels(profile, encoded, nuisance)
     labels |= {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
-    labels |= {"caption": caption(program, clip.emotion, subject.attributes)}
+    texts = captions(program, clip.emotion, subject.attributes)
+    labels |= {"caption": texts[0], "captions": list(texts)}
     labels |= {"generator": generator.name, "model": generator.model, "model_revision": generator.revision}
     if measured is not None:
         labels |= {name: getattr(measured, name) for name in Measurement.__slots__}

@@ -93,6 +93,12 @@ FIELDS: tuple[Field, ...] = (
         f"AU intensity per frame (frames x {len(AUS)}): AU {' '.join(map(str, AUS))}",
     ),
     Field("caption", pa.string(), "the clip in a sentence"),
+    Field(
+        "captions",
+        pa.list_(pa.string()),
+        "the caption and paraphrases of it: three that name AUs (the third no emotion), three in plain language (the "
+        "last no emotion)",
+    ),
     Field("prompt", pa.string(), "prompt for a text-guided generator"),
     Field("negative_prompt", pa.string(), "negative prompt for a text-guided generator"),
     Field("apparent_gender", pa.string(), "apparent gender", nullable=True, words=GENDERS),

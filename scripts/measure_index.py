@@ -85,6 +85,9 @@ def write_index(folder: Path, rows: int) -> None:
             )
             offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
             return pa.ListArray.from_arrays(pa.array(offsets), items)
+        if pa.types.is_list(field.kind):
+            offsets = np.arange(rows + 1, dtype=np.int32)
+            return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.full(rows, field.name), pa.string()))
         if pa.types.is_struct(field.kind):
             shares = [pa.array(rng.random(rows).astype(np.float32)) for _ in field.kind]
             return pa.StructArray.from_arrays(shares, fields=list(field.kind))

@@ -56,6 +56,8 @@ def labels(**changes: Any) -> dict[str, Any]:
             values[field.name] = 0.5
         elif pa.types.is_integer(field.kind):
             values[field.name] = 7
+        elif field.name == "captions":
+            values[field.name] = ["word", "another"]
         elif pa.types.is_list(field.kind):
             values[field.name] = [{"au": 12, "side": "left", "intensity": 1.25}]
         else:
@@ -238,6 +240,7 @@ GOLDEN = (
     b'"derived_emotion":"happiness","three_class":"negative",'
     b'"aus":[{"au":12,"side":"left","intensity":1.25}],"au_text":"word","onset_frame":7,"apex_frame":7,'
     b'"offset_frame":7,"onset_ms":0.1,"apex_ms":0.5,"offset_ms":24.0,"caption":"na\xc3\xafve \\"face\\"",'
+    b'"captions":["word","another"],'
 )
 
 

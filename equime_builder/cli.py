@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.look import export, preview
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (build, plan, verify, preview, export, models):
+for command in (build, plan, verify, preview, export, acceptance, models):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

@@ -1,0 +1,28 @@
+"""`equime acceptance`."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from equime_builder.commands.shared import Folder, Json, print_json, say, screen
+
+
+def acceptance(folder: Folder, as_json: Json = False) -> None:
+    """Print how many clips were accepted, by emotion and group, before and after topping up."""
+    from equime_builder.acceptance import acceptance as report
+
+    found = report(folder)
+    if as_json:
+        print_json({"folder": str(folder), **found.to_dict()})
+        return
+    table = Table()
+    for name in ("label", "value", "planned", "first attempt", "accepted", "rate", "95 %", "stood in", "final"):
+        table.add_column(name, justify="left" if name in ("label", "value") else "right")
+    for row in found.rows:
+        rate = f"{row.accepted / row.planned:.0%}" if row.planned else "-"
+        interval = f"{row.low:.0%}-{row.high:.0%}" if row.planned else "-"
+        counts = (row.planned, row.first, row.accepted, rate, interval, row.stood_in, row.final)
+        table.add_row(row.label, row.value, *map(str, counts))
+    screen.print(table)
+    for reason, count in found.reasons.items():
+        say(f"{count} x {reason}")

@@ -197,7 +197,7 @@ def test_the_command_prints_the_report(topped_up: Path) -> None:
     assert done.exit_code == 0
     assert json.loads(done.stdout)["rows"] == acceptance(topped_up).to_dict()["rows"]
     shown = CliRunner().invoke(app, ["acceptance", str(topped_up)])
-    assert shown.exit_code == 0 and "stood in" in shown.stdout
+    assert shown.exit_code == 0 and "emotion: surprise" in shown.stdout
 
 
 def test_a_folder_that_is_not_finished_has_no_report(tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ def acceptance(folder: Folder, as_json: Json = False) -> None:
         print_json({"folder": str(folder), **found.to_dict()})
         return
     table = Table()
-    for name in ("label", "value", "planned", "first attempt", "accepted", "rate", "95 %", "stood in", "final"):
-        table.add_column(name, justify="left" if name in ("label", "value") else "right")
+    for name in ("clips", "planned", "at once", "accepted", "rate (95 %)", "reserve", "final"):
+        table.add_column(name, justify="left" if name == "clips" else "right")
     for row in found.rows:
-        rate = f"{row.accepted / row.planned:.0%}" if row.planned else "-"
-        interval = f"{row.low:.0%}-{row.high:.0%}" if row.planned else "-"
-        counts = (row.planned, row.first, row.accepted, rate, interval, row.stood_in, row.final)
-        table.add_row(row.label, row.value, *map(str, counts))
+        rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}-{row.high:.0%})" if row.planned else "-"
+        name = row.value if row.label == "all" else f"{row.label}: {row.value}"
+        table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
     for reason, count in found.reasons.items():
         say(f"{count} x {reason}")

@@ -1,0 +1,124 @@
+"""Which Action Units acted, and how strongly: features read through the AUs' signatures.
+
+A signature is what one AU at intensity 1 does to each feature. AUs share features (the lip corners answer to six of
+them), so intensities are found together: the non-negative combination of signatures that explains the features best.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_builder.audit.features import NAMES
+from equime_builder.facs import EXPRESSIVE_AUS
+
+Floats = NDArray[np.float64]
+SWEEPS = 100
+UNREST = "unrest"
+# Added to a feature's spread: what encoder and landmarks change in any clip (IOD, or score of a blendshape).
+_FLOOR = np.array([0.01 if name.startswith("blendshape") else 0.002 for name in NAMES])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signatures:
+    """`matrix` (features, AUs): change of each feature per unit of intensity; `unrest` (features,): its own spread."""
+
+    matrix: Floats
+    unrest: Floats
+
+    def __post_init__(self) -> None:
+        expected = (len(NAMES), len(EXPRESSIVE_AUS))
+        if self.matrix.shape != expected or self.unrest.shape != expected[:1]:
+            raise ValueError(f"matrix.shape={self.matrix.shape}, unrest.shape={self.unrest.shape}, {expected=}")
+        if not (np.isfinite(self.matrix).all() and (self.unrest > 0).all()):
+            raise ValueError("signatures must be finite, their unrest above 0")
+
+    def read(self, features: Floats) -> Floats:
+        """Intensities (2, AUs) of the right and the left half from features (2, len(NAMES)); 0 and above."""
+        weighted = self.matrix / self.unrest[:, None]
+        return np.stack([least_squares(weighted, half / self.unrest) for half in features])
+
+
+def least_squares(matrix: Floats, target: Floats) -> Floats:
+    """x >= 0 (K,) that minimizes ||matrix @ x - target||, by coordinate descent (Franc et al. 2005)."""
+    gram = matrix.T @ matrix + 1e-6 * np.eye(matrix.shape[1])
+    slope = -(matrix.T @ target)
+    x = np.zeros(matrix.shape[1])
+    diagonal = np.diag(gram)
+    for _ in range(SWEEPS):
+        moved = 0.0
+        for k in range(len(x)):
+            step = max(-slope[k] / diagonal[k], -x[k])
+            if step:
+                x[k] += step
+                slope += step * gram[:, k]
+                moved = max(moved, abs(step))
+        if moved < 1e-4:
+            break
+    return x
+
+
+def fit_signatures(features: Floats, intensities: Floats) -> Signatures:
+    """Signatures from clips of known intensities.
+
+    Args:
+        features: (N, len(NAMES)), halves of clips.
+        intensities: (N, AUs), of which exactly one is above 0 in each row.
+
+    Raises:
+        ValueError: an AU without rows, or a row with several AUs.
+    """
+    if not ((intensities > 0).sum(axis=1) == 1).all():
+        raise ValueError("intensities: one AU must act in each row")
+    matrix, rests = np.zeros((features.shape[1], intensities.shape[1])), []
+    for k, au in enumerate(EXPRESSIVE_AUS):
+        rows = intensities[:, k] > 0
+        if not rows.any():
+            raise ValueError(f"intensities: no row of AU{au}")
+        known = intensities[rows, k]
+        matrix[:, k] = known @ features[rows] / (known @ known)
+        rests.append(features[rows] - known[:, None] * matrix[:, k])
+    unrest = np.sqrt(np.mean(np.concatenate(rests) ** 2, axis=0))
+    return Signatures(matrix, unrest + _FLOOR)
+
+
+def write_signatures(signatures: Signatures) -> str:
+    """CSV: a row per feature, a column per AU, and the unrest."""
+    target = io.StringIO()
+    table = csv.writer(target, lineterminator="\n")
+    table.writerow(["feature", *(f"AU{au}" for au in EXPRESSIVE_AUS), UNREST])
+    for name, row, unrest in zip(NAMES, signatures.matrix, signatures.unrest, strict=True):
+        table.writerow([name, *(f"{value:.5f}" for value in row), f"{unrest:.5f}"])
+    return target.getvalue()
+
+
+def read_signatures(text: str) -> Signatures:
+    """The inverse of `write_signatures`.
+
+    Raises:
+        ValueError: other features or AUs than those that are known.
+    """
+    head, *rows = csv.reader(io.StringIO(text))
+    if head != ["feature", *(f"AU{au}" for au in EXPRESSIVE_AUS), UNREST] or [row[0] for row in rows] != list(NAMES):
+        raise ValueError("signatures: rows and columns must be the known features and AUs")
+    values = np.array([row[1:] for row in rows], np.float64)
+    return Signatures(values[:, :-1], values[:, -1])
+
+
+@cache
+def shipped_signatures() -> Signatures:
+    """The signatures that come with the package."""
+    path = resources.files("equime_builder") / "data" / "audit" / "signatures.csv"
+    return read_signatures(path.read_text(encoding="utf-8"))
+
+
+def column(aus: Sequence[int]) -> list[int]:
+    """Columns of AUs in a table of intensities."""
+    return [EXPRESSIVE_AUS.index(au) for au in aus]

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from equime_builder.audit.thresholds import Thresholds
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, MAX_INTENSITY, au_sets
 from equime_builder.typed import construct
 from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, RACES, SPLITS
@@ -167,6 +168,7 @@ class Profile:
     event: Event = Event()
     video: Video = Video()
     acceptance: Acceptance = Acceptance()
+    audit: Thresholds = Thresholds()
     marginals: Marginals = field(default_factory=Marginals)
 
     def __post_init__(self) -> None:

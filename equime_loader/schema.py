@@ -196,6 +196,21 @@ FIELDS: tuple[Field, ...] = (
         "audit: cosine similarity of the face with the portrait's, where an embedding model was given",
         nullable=True,
     ),
+    Field("review_count", pa.int16(), "review: experts who judged the clip", nullable=True),
+    Field("review_mode", pa.string(), "review: whether they saw the label", nullable=True, words=REVIEW_MODES),
+    Field("review_verdict", pa.string(), "review: what most of them said", nullable=True, words=REVIEW_VERDICTS),
+    Field("review_accepted", pa.float32(), "review: share of them that accepted the clip", nullable=True),
+    Field(
+        "review_label",
+        pa.string(),
+        "review: emotion that more of them saw than any other, null where none",
+        nullable=True,
+        words=(*EMOTIONS, NEUTRAL),
+    ),
+    Field("review_label_share", pa.float32(), "review: share of them that saw it", nullable=True),
+    Field("review_aus", pa.list_(pa.int16()), "review: AUs that more than half of them saw", nullable=True),
+    Field("review_confidence", pa.float32(), "review: mean confidence, 1 (a guess) to 5 (certain)", nullable=True),
+)
 FIELD: dict[str, Field] = {field.name: field for field in FIELDS}
 # The index and the JSON of a sample hold the labels; pixels and curves have members of their own.
 LABELS: tuple[Field, ...] = tuple(field for field in FIELDS if field.name not in (VIDEO, CURVES))

@@ -22,6 +22,25 @@ MAX_PIXELS = 50_000_000
 MIN_SIDE = 128
 
 
+def locate(root: Path, reference: str) -> Path:
+    """Path of a reference inside a source folder.
+
+    Raises:
+        PortraitError: the reference leads out of the folder or nowhere, or is no Unicode, which no plan can hold.
+    """
+    try:
+        reference.encode()
+    except UnicodeEncodeError as error:
+        raise PortraitError("the file's name is not UTF-8; rename it") from error
+    link = root / reference
+    if link.is_symlink() and not link.exists():
+        raise PortraitError("a broken link: the file that it names does not exist")
+    path = link.resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise PortraitError("leads out of the portrait folder")
+    return path
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a picture file.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from equime_builder.profiles import Profile
@@ -90,12 +91,17 @@ class Rejection:
 class Survey:
     """Every candidate of a source: those that can be animated, and those that cannot.
 
-    `reserve` are further subjects, in the order in which they step in for clips that are refused.
+    Attributes:
+        reserve: further subjects, in the order in which they step in for clips that are refused.
+        scores: the table of curation (`curation.table.COLUMNS`), None where portraits need none.
+        shortfall: what was asked for and could not be met, with numbers.
     """
 
     subjects: tuple[Subject, ...]
     rejections: tuple[Rejection, ...]
     reserve: tuple[Subject, ...] = ()
+    scores: pa.Table | None = None
+    shortfall: str | None = None
 
 
 class PortraitSource(Protocol):

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from equime_builder.audit.thresholds import Thresholds
+from equime_builder.curation.thresholds import Curation, check_weights
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, MAX_INTENSITY, au_sets
 from equime_builder.typed import construct
-from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, RACES, SPLITS
+from equime_loader.schema import EMOTIONS, GENDERS, RACES, SPLITS
 
 LONGEST_ME_MS = 500.0  # Yan et al. 2013: an ME lasts at most half a second
-MAX_WEIGHT = 1e12  # of a marginal: far above any table of shares or counts, far below what overflows
 LEAST_INTENSITY = 0.01  # intensities are given to three decimals
 LEAST_RANGE = 0.1  # of intensity, where AUs are moved inside it: less is less than the scale tells
 NEUTRAL_SHARE = 0.32  # of the clip, before onset and after offset together, with room to place the event
@@ -117,18 +117,8 @@ class Marginals:
     )
 
     def __post_init__(self) -> None:
-        for name, weights, words in (
-            ("gender", self.gender, GENDERS),
-            ("race", self.race, RACES),
-            ("age", self.age, tuple(AGE_GROUPS)),
-        ):
-            for word, weight in weights.items():
-                if word not in words:
-                    raise ValueError(f"marginals.{name}: {word!r} must be one of {', '.join(words)}")
-                if not 0 <= weight <= MAX_WEIGHT:
-                    raise ValueError(f"marginals.{name}: {word} = {weight} must lie within 0..{MAX_WEIGHT:g}")
-            if not sum(weights.values()) > 0:
-                raise ValueError(f"marginals.{name}: at least one weight must be positive")
+        for name, weights in (("gender", self.gender), ("race", self.race), ("age", self.age)):
+            check_weights(f"marginals.{name}", name, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +160,7 @@ class Profile:
     acceptance: Acceptance = Acceptance()
     audit: Thresholds = Thresholds()
     marginals: Marginals = field(default_factory=Marginals)
+    curation: Curation = field(default_factory=Curation)
 
     def __post_init__(self) -> None:
         _check_vocabulary(self)

@@ -15,9 +15,10 @@ from equime_builder.generators import check_options
 from equime_builder.models import find_model
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
-from equime_builder.sources.celeba_hq import NEUTRAL_SELECTION, CelebAHQSource
+from equime_builder.sources.celeba_hq import CelebAHQSource
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.sources.folder import LICENCE, FolderSource
+from equime_builder.sources.photographs import CurationTable
 
 SOURCES = ("procedural", "folder", "celeba-hq")
 
@@ -34,9 +35,14 @@ def make_source(
     attributes: Path | None = None,
     select: Sequence[str] = (),
     face_model: Path | None = None,
+    curation: Path | None = None,
     limit: int | None = None,
+    workers: int = 1,
 ) -> PortraitSource:
     """A portrait source by its name.
+
+    Args:
+        curation: table that `equime curate` wrote. workers: processes that score photographs.
 
     Raises:
         ValueError: unknown name, an option of another source, no folder for a source of photographs, or a folder that
@@ -47,12 +53,23 @@ def make_source(
     for option, given, owner in (("--select", select, "celeba-hq"), ("--attributes", attributes, "folder")):
         if given and name != owner:
             raise ValueError(f"{option} goes with source {owner}, not {name}")
+    if curation is not None and name == "procedural":
+        raise ValueError("--curation goes with sources of photographs, not procedural")
+    made = CurationTable.at(curation).sha256 if curation else None
     chosen: dict[str, dict[str, Any]] = {
         "procedural": {},
-        "folder": {"limit": limit, "licence": LICENCE, "attributes": attributes.name if attributes else None},
-        "celeba-hq": {"select": parse_selection(select) or dict(NEUTRAL_SELECTION), "limit": limit},
+        "folder": {"licence": LICENCE, "attributes": attributes.name if attributes else None},
+        "celeba-hq": {"select": parse_selection(select) or None},
     }
-    return source_of(name, chosen[name], portraits=portraits, attributes=attributes, face_model=face_model)
+    return source_of(
+        name,
+        {**chosen[name], "limit": limit, "curation": made},
+        portraits=portraits,
+        attributes=attributes,
+        face_model=face_model,
+        curation=curation,
+        workers=workers,
+    )
 
 
 def source_of(
@@ -62,12 +79,15 @@ def source_of(
     portraits: Path | None = None,
     attributes: Path | None = None,
     face_model: Path | None = None,
+    curation: Path | None = None,
+    workers: int = 1,
 ) -> PortraitSource:
     """The source that a plan was made with, by its name and `PortraitSource.options`.
 
     Args:
         portraits: where the photographs lie on this machine, if the source has any.
         attributes: where the table of attributes lies that the options name; by default in the folder of portraits.
+        curation: where the table of `equime curate` lies whose hash the options give. workers: see `make_source`.
 
     Raises:
         ValueError: as `make_source`, or options that are not those of such a source.
@@ -85,11 +105,13 @@ def source_of(
     if not portraits.is_dir():
         raise ValueError(f"--portraits {portraits}: no such folder")
     model = partial(find_model, "face-landmarker", face_model)
+    made = options.get("curation")
+    curated = CurationTable(made, curation) if made else None
     try:
         if name == "celeba-hq":
-            return CelebAHQSource(portraits, model, options["select"], options["limit"])
+            return CelebAHQSource(portraits, model, options["select"], options["limit"], curated, workers)
         table = _table(options["attributes"], attributes, portraits)
-        return FolderSource(portraits, model, table, options["limit"], options["licence"])
+        return FolderSource(portraits, model, table, options["limit"], options["licence"], curated, workers)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"source_options={dict(options)} are not those of source {name} ({error!r})") from error
 

@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from equime_builder import pictures
+from equime_builder.curation.scores import Scores, fault, score
+from equime_builder.curation.thresholds import NEUTRAL_SELECTION, Curation
 from equime_builder.landmarks import (
     CHEEKS,
     EYE_RINGS,
     INNER_LIPS,
-    MIN_IOD,
     Landmarker,
     cut,
-    examine,
     frame_square,
+    inter_ocular,
     open_landmarker,
 )
 from equime_builder.models import ModelMissing
@@ -44,7 +45,6 @@ from equime_builder.sources.celeba_hq import (
     IDENTITIES,
     IMAGES,
     MAPPING,
-    NEUTRAL_SELECTION,
     CelebAHQSource,
     read_annotation,
     read_people,
@@ -203,11 +203,14 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def reason_of(landmarker: Landmarker, picture: Picture, size: int = 256) -> str | None:
-    try:
-        examine(landmarker, np.ascontiguousarray(picture), size)
-    except PortraitError as error:
-        return str(error)
-    return None
+    return fault(score(landmarker, np.ascontiguousarray(picture), size), Curation())
+
+
+def taken(landmarker: Landmarker, picture: Picture, size: int = 256) -> Scores:
+    scores = score(landmarker, picture, size)
+    assert fault(scores, Curation()) is None
+    assert scores.landmarks is not None
+    return scores
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +218,9 @@ def framed(landmarker: Landmarker) -> Callable[[int], tuple[Picture, NDArray[np.
     """Neutral faces cut out at 256 pixels: picture, landmarks, distance between the eyes."""
     known = {}
     for number in NEUTRAL:
-        crop, detection = examine(landmarker, photograph(number), 256)
-        known[number] = cut(photograph(number), crop, 256), detection.landmarks, detection.iod
+        scores = taken(landmarker, photograph(number))
+        picture = cut(photograph(number), scores.crop, 256)
+        known[number] = picture, scores.landmarks, inter_ocular(scores.landmarks)
     return known.__getitem__
 
 
@@ -313,17 +317,17 @@ def test_a_face_of_a_few_pixels_is_too_small_however_large_its_picture(landmarke
     reason = reason_of(landmarker, scene)
     assert reason is not None
     assert reason == "no face found" or (
-        reason.startswith("face too small: ") and reason.endswith(f"{MIN_IOD:.0f} needed")
+        reason.startswith("face too small: ") and reason.endswith(f"{Curation().min_iod:.0f} needed")
     )
 
 
 @pytest.mark.parametrize("number", NEUTRAL)
 @pytest.mark.parametrize("size", [128, 512])
 def test_what_is_taken_does_not_hang_on_the_size_of_the_clips(landmarker: Landmarker, number: int, size: int) -> None:
-    crop, detection = examine(landmarker, photograph(number), size)
-    same_crop, usual = examine(landmarker, photograph(number), 256)
-    assert crop == same_crop
-    assert np.abs(detection.landmarks * 256 / size - usual.landmarks).max() < 3
+    scores = taken(landmarker, photograph(number), size)
+    usual = taken(landmarker, photograph(number), 256)
+    assert scores.crop == usual.crop
+    assert np.abs(scores.landmarks_at(size) * 256 / size - usual.landmarks_at(256)).max() < 3
 
 
 def test_face_at_the_edge_is_framed_inside_the_picture(landmarker: Landmarker, framed) -> None:
@@ -338,9 +342,9 @@ def test_face_at_the_edge_is_framed_inside_the_picture(landmarker: Landmarker, f
 
 
 def test_detections_are_the_same_twice(landmarker: Landmarker) -> None:
-    one, other = (examine(landmarker, photograph(4), 256) for _ in range(2))
-    assert one[0] == other[0]
-    assert np.array_equal(one[1].landmarks, other[1].landmarks)
+    one, other = (taken(landmarker, photograph(4)) for _ in range(2))
+    assert one.crop == other.crop
+    assert np.array_equal(one.landmarks, other.landmarks)
 
 
 def test_without_mediapipe_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -786,7 +790,8 @@ def test_sources_are_made_by_name(tmp_path: Path) -> None:
     assert isinstance(celeba, CelebAHQSource)
     assert (celeba.select, celeba.limit) == ({"Male": 1}, 3)
     default = make_source("celeba-hq", portraits=tmp_path)
-    assert isinstance(default, CelebAHQSource) and default.select == dict(NEUTRAL_SELECTION)
+    assert isinstance(default, CelebAHQSource) and default.select is None, "the profile's"
+    assert load_profile("micro").curation.select == NEUTRAL_SELECTION
 
 
 @pytest.mark.parametrize(

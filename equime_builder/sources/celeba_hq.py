@@ -10,40 +10,56 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equime_builder.curation.thresholds import check_selection
 from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
 from equime_builder.profiles import Profile
 from equime_builder.seeds import derive_seed
-from equime_builder.sources.photographs import Candidate, check_limit, fingerprint, load_portrait, survey
+from equime_builder.sources.photographs import (
+    Candidate,
+    CurationTable,
+    Pool,
+    check_limit,
+    fingerprint,
+    load_portrait,
+    survey,
+)
 
 IMAGES = "CelebA-HQ-img"
 ANNOTATIONS = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-attribute-anno.csv")
 MAPPING, IDENTITIES = "CelebA-HQ-to-CelebA-mapping.txt", "identity_CelebA.txt"
 LICENCE = "CelebAMask-HQ: non-commercial research and educational use only"
-NEUTRAL_SELECTION: Mapping[str, int] = {"Smiling": -1, "Mouth_Slightly_Open": -1, "Eyeglasses": -1}
 
 
 @dataclass(frozen=True)
 class CelebAHQSource:
-    """Pictures of `root` whose attributes equal `select` (each 1 or -1), at most `limit` of them."""
+    """Pictures of `root` whose attributes equal `select` (each 1 or -1), at most `limit` of them.
+
+    Attributes:
+        model: gives the landmark model's path when it is needed.
+        select: None for the profile's `curation.select`.
+        curation: what `equime curate` found out about them before.
+        workers: processes that score them.
+    """
 
     root: Path
     model: Callable[[], Path]
-    select: Mapping[str, int] = field(default_factory=lambda: dict(NEUTRAL_SELECTION))
+    select: Mapping[str, int] | None = None
     limit: int | None = None
+    curation: CurationTable | None = None
+    workers: int = 1
     name: str = "celeba-hq"
 
     def __post_init__(self) -> None:
         check_limit(self.limit)
-        for name, value in self.select.items():
-            if value not in (1, -1):
-                raise ValueError(f"select: {name} = {value!r} must be 1 or -1")
+        check_selection("select", self.select or {})
 
     def options(self) -> dict[str, Any]:
-        return {"select": dict(self.select), "limit": self.limit}
+        made = self.curation.sha256 if self.curation else None
+        return {"select": None if self.select is None else dict(self.select), "limit": self.limit, "curation": made}
 
     def _annotation(self) -> Path:
         for name in ANNOTATIONS:
@@ -60,11 +76,17 @@ class CelebAHQSource:
         people = sorted(read_people(self.root).items())
         return fingerprint(self.root, files, f"{annotation.read_bytes().hex()}|{people}")
 
-    def survey(self, profile: Profile, seed: int) -> Survey:
+    def pool(self, profile: Profile, seed: int) -> Pool:
+        """Every picture that is selected, in an order drawn from the seed: the numbering may not be random.
+
+        Raises:
+            PortraitError: no such folder, an annotation that cannot be read, or an attribute that it lacks.
+        """
+        select = profile.curation.select if self.select is None else self.select
         annotation = self._annotation()
         table, faults = read_annotation(annotation)
         known = next(iter(table.values()), {})
-        for name in self.select:
+        for name in select:
             if table and name not in known:
                 raise PortraitError(f"{annotation.name} has no attribute {name!r}; it has: {', '.join(known)}")
         people = read_people(self.root)
@@ -76,21 +98,23 @@ class CelebAHQSource:
         ]
         candidates = []
         for file, values in table.items():
-            unlike = [f"{name} = {values[name]}" for name, wanted in self.select.items() if values[name] != wanted]
+            unlike = [f"{name} = {values[name]}" for name, wanted in select.items() if values[name] != wanted]
             if unlike:
                 rejections.append(Rejection(f"{IMAGES}/{file}", f"not selected: {', '.join(unlike)}"))
                 continue
             candidates.append(_candidate(file, values, people))
-        # Taken in an order of their own, since the numbering of the pictures may not be random.
         candidates.sort(key=lambda candidate: derive_seed(seed, "celeba-hq", candidate.reference))
+        return Pool(tuple(candidates), tuple(rejections), LICENCE)
+
+    def survey(self, profile: Profile, seed: int) -> Survey:
         return survey(
             self.root,
-            candidates,
-            model=self.model(),
-            size=profile.size,
-            licence=LICENCE,
-            limit=self.limit or max(len(candidates), 1),
-            rejections=rejections,
+            self.pool(profile, seed),
+            profile,
+            model=self.model,
+            limit=self.limit,
+            curation=self.curation,
+            workers=self.workers,
         )
 
     def portrait(self, subject: Subject, size: int) -> Portrait:

@@ -14,6 +14,8 @@ from equime_builder.portraits import Attributes, Portrait, PortraitError, Reject
 from equime_builder.profiles import Profile
 from equime_builder.sources.photographs import (
     Candidate,
+    CurationTable,
+    Pool,
     check_limit,
     files_in,
     fingerprint,
@@ -38,6 +40,8 @@ class FolderSource:
         model: gives the landmark model's path when it is needed.
         limit: at most that many subjects, None for all.
         licence: of the photographs.
+        curation: what `equime curate` found out about them before.
+        workers: processes that score them.
     """
 
     root: Path
@@ -45,6 +49,8 @@ class FolderSource:
     attributes: Path | None = None
     limit: int | None = None
     licence: str = LICENCE
+    curation: CurationTable | None = None
+    workers: int = 1
     name: str = "folder"
 
     def __post_init__(self) -> None:
@@ -53,7 +59,8 @@ class FolderSource:
     def options(self) -> dict[str, Any]:
         """`attributes` is the name of a table that was given, without its folder."""
         table = self.attributes.name if self.attributes else None
-        return {"limit": self.limit, "licence": self.licence, "attributes": table}
+        made = self.curation.sha256 if self.curation else None
+        return {"limit": self.limit, "licence": self.licence, "attributes": table, "curation": made}
 
     def _table(self) -> Path | None:
         default = self.root / ATTRIBUTES_FILE
@@ -64,27 +71,35 @@ class FolderSource:
         text = table.read_bytes().hex() if table else ""
         return fingerprint(self.root, pictures_in(self.root, SUFFIXES), text)
 
-    def survey(self, profile: Profile, seed: int) -> Survey:
+    def pool(self, profile: Profile, seed: int) -> Pool:
+        """Every picture, with what the table says of it.
+
+        Raises:
+            PortraitError: no picture in the folder, or a table that cannot be read.
+        """
         references = list(pictures_in(self.root, SUFFIXES))
         if not references:
             raise PortraitError(f"{self.root}: no pictures ({', '.join(SUFFIXES)}) in this folder")
         table = self._table()
         rows, faults = read_attributes(table) if table else ({}, {})
-        others = [Rejection(path, "not a picture file") for path in _others(self.root, table)]
-        rejections = [Rejection(file, reason) for file, reason in faults.items()]
+        rejections = [Rejection(path, "not a picture file") for path in _others(self.root, table)]
+        rejections += [Rejection(file, reason) for file, reason in faults.items()]
         rejections += [
             Rejection(file, f"named in {table.name if table else 'the table'}, but not in the folder")
             for file in sorted(rows.keys() - set(references) - faults.keys())
         ]
         candidates = (Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults)
+        return Pool(tuple(candidates), tuple(rejections), self.licence)
+
+    def survey(self, profile: Profile, seed: int) -> Survey:
         return survey(
             self.root,
-            candidates,
-            model=self.model(),
-            size=profile.size,
-            licence=self.licence,
-            limit=self.limit or len(references),
-            rejections=[*others, *rejections],
+            self.pool(profile, seed),
+            profile,
+            model=self.model,
+            limit=self.limit,
+            curation=self.curation,
+            workers=self.workers,
         )
 
     def portrait(self, subject: Subject, size: int) -> Portrait:

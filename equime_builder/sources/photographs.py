@@ -1,26 +1,59 @@
-"""What the sources of photographs share: reading, landmarks, cropping, and reasons for what is left out."""
+"""What the sources of photographs share: files, curation, and reading a surveyed photograph again."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from equime_builder.landmarks import FRAME_SIDE_IODS, MIN_IOD, cut, examine, open_landmarker
-from equime_builder.pictures import decode_picture, read_bytes, sha256
-from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+from equime_builder.curation.scoring import Job, score_files
+from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
+from equime_builder.curation.table import Known, read_known
+from equime_builder.files import file_sha256
+from equime_builder.landmarks import FRAME_SIDE_IODS, cut
+from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
+from equime_builder.portraits import Portrait, PortraitError, Subject, Survey
+from equime_builder.profiles import Profile
+
+__all__ = ["Candidate", "CurationTable", "Pool", "check_limit", "files_in", "fingerprint", "load_portrait", "locate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A photograph before it is examined. `subject` is derived from its bytes where it is None."""
+class CurationTable:
+    """A table that `equime curate` left: by its hash, and where it lies on this machine, if it does."""
 
-    reference: str
-    attributes: Attributes
-    subject: str | None = None
-    person: str | None = None
+    sha256: str
+    path: Path | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> CurationTable:
+        """The table of a file.
+
+        Raises:
+            ValueError: there is no such file.
+        """
+        if not path.is_file():
+            raise ValueError(f"--curation {path}: no such file; give the {path.name} that `equime curate` wrote")
+        return cls(file_sha256(path), path)
+
+    def known(self) -> Known:
+        """Its scores and estimates.
+
+        Raises:
+            ValueError: the file is not here, not the one that was planned with, or no such table.
+        """
+        if self.path is None:
+            raise ValueError(
+                f"the plan was made with a table of `equime curate` (sha256 {self.sha256[:12]}…); give it by --curation"
+            )
+        if (found := file_sha256(self.path)) != self.sha256:
+            raise ValueError(
+                f"{self.path} is not the table that the plan was made with: its sha256 is {found[:12]}…, "
+                f"{self.sha256[:12]}… was expected"
+            )
+        return read_known(self.path)
 
 
 def check_limit(limit: int | None) -> None:
@@ -31,25 +64,6 @@ def check_limit(limit: int | None) -> None:
     """
     if limit is not None and limit < 1:
         raise ValueError(f"{limit=} must be at least 1")
-
-
-def locate(root: Path, reference: str) -> Path:
-    """Path of a reference inside a source folder.
-
-    Raises:
-        PortraitError: the reference leads out of the folder or nowhere, or is no Unicode, which no plan can hold.
-    """
-    try:
-        reference.encode()
-    except UnicodeEncodeError as error:
-        raise PortraitError("the file's name is not UTF-8; rename it") from error
-    link = root / reference
-    if link.is_symlink() and not link.exists():
-        raise PortraitError("a broken link: the file that it names does not exist")
-    path = link.resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise PortraitError("leads out of the portrait folder")
-    return path
 
 
 def fingerprint(root: Path, references: Iterable[str], extra: str) -> str:
@@ -65,53 +79,40 @@ def fingerprint(root: Path, references: Iterable[str], extra: str) -> str:
     return digest.hexdigest()
 
 
-def survey(
-    root: Path,
-    candidates: Iterable[Candidate],
-    *,
-    model: Path,
-    size: int,
-    licence: str,
-    limit: int,
-    rejections: Iterable[Rejection] = (),
-) -> Survey:
-    """Examine candidates in their order until `limit` subjects are found; a bad one costs itself.
+def check_size(profile: Profile) -> None:
+    """Check that clips of the profile's size can show the smallest face that it takes.
 
     Raises:
-        PortraitError: `size` is too small for any photograph.
+        PortraitError: the size is too small for any photograph.
     """
-    if size < (least := math.ceil(MIN_IOD * FRAME_SIDE_IODS)):
+    if profile.size < (least := math.ceil(profile.curation.min_iod * FRAME_SIDE_IODS)):
         raise PortraitError(
-            f"{size=} must be at least {least} for photographs: a smaller face shows no micro-expression"
+            f"size={profile.size} must be at least {least} for photographs: a smaller face shows no micro-expression"
         )
-    subjects: dict[str, Subject] = {}
-    rejected = list(rejections)
-    with open_landmarker(model) as landmarker:
-        for candidate in candidates:
-            if len(subjects) == limit:
-                break
-            try:
-                data = read_bytes(locate(root, candidate.reference))
-                digest = sha256(data)
-                name = candidate.subject or f"s{digest[:10]}"
-                if name in subjects:
-                    raise PortraitError(f"same picture as {subjects[name].reference}")
-                crop, detection = examine(landmarker, decode_picture(data), size)
-            except PortraitError as error:
-                rejected.append(Rejection(candidate.reference, str(error)))
-                continue
-            person = candidate.person or name
-            subjects[name] = Subject(
-                name,
-                person,
-                candidate.reference,
-                candidate.attributes,
-                licence,
-                digest,
-                crop,
-                detection.landmarks,
-            )
-    return Survey(tuple(subjects.values()), tuple(rejected))
+
+
+def survey(
+    root: Path,
+    pool: Pool,
+    profile: Profile,
+    *,
+    model: Callable[[], Path],
+    limit: int | None,
+    curation: CurationTable | None,
+    workers: int,
+) -> Survey:
+    """Examine the candidates; a bad one costs itself.
+
+    Raises:
+        PortraitError: the profile's size is too small for any photograph, or mediapipe is not installed.
+    """
+    check_size(profile)
+    known = curation.known() if curation else Known()
+    job = Job(root, model(), profile.size)
+    references = (candidate.reference for candidate in pool.candidates)
+    scored = score_files(job, references, known=known.scores, workers=workers)
+    wanted = Wanted(profile.curation, profile.size, limit, profile.acceptance.reserve)
+    return take_survey(pool, scored, wanted, known.estimates)
 
 
 def load_portrait(root: Path, subject: Subject, size: int) -> Portrait:

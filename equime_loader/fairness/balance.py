@@ -72,7 +72,9 @@ def joint_balance(counts: Counts, shares: Shares) -> Balance:
     return Balance(kept, total, counts / shares == (counts / shares).min())
 
 
-def marginal_balance(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares]) -> Balance:
+def marginal_balance(
+    cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], *, most: int | None = None
+) -> Balance:
     """The largest subset whose margins have given shares: an integer program, solved exactly by HiGHS.
 
     Equal shares of an attribute's words are met exactly, others within less than one clip. Of the largest subsets it is
@@ -82,11 +84,15 @@ def marginal_balance(cells: NDArray[np.integer], counts: Counts, shares: Sequenc
     Args:
         cells: (C, A) code of each attribute's word. counts: (C,) clips of each cell.
         shares: for each attribute, positive and adding up to 1 over its words.
+        most: at most that many in all, and as many as that if it can be: then equal shares, too, are met within less
+            than one clip, since the number may not divide.
     """
-    program = _program(cells, counts, shares)
+    even = [most is None and wanted.min() == wanted.max() for wanted in shares]
+    program = _program(cells, counts, shares, even)
     relaxed, binding = program.relaxed()
-    step = math.lcm(*(len(wanted) for wanted in shares if wanted.min() == wanted.max()))
-    bound = total = relaxed // step * step  # above this, the relaxation or divisibility forbid it
+    step = math.lcm(*(len(wanted) for wanted, equal in zip(shares, even, strict=True) if equal))
+    # Above this, the relaxation or divisibility forbid it.
+    bound = total = min(relaxed, relaxed if most is None else most) // step * step
     while True:
         kept, settled = program.near(_raked(cells, counts, shares, total), total)
         if kept is not None:
@@ -163,10 +169,11 @@ class _Program:
         return cost
 
 
-def _program(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares]) -> _Program:
+def _program(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], even: Sequence[bool]) -> _Program:
+    """The program; `even` says of which attributes the words are to be exactly as frequent as each other."""
     from scipy import sparse
 
-    count, even = len(counts), [wanted.min() == wanted.max() for wanted in shares]
+    count = len(counts)
     levels = np.cumsum(even) - 1
     blocks = [[sparse.csr_array(np.ones((1, count))), -np.ones((1, 1)), np.zeros((1, sum(even)))]]
     slack = [np.zeros(1)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
+_WORDS: list[str] = [name for name, field in _FIELDS.items() if pa.types.is_string(field.kind)]
 # Bounds at the door: far above any dataset that can be, far below what would harm. A row costs bytes, since its key and
 # the hash of its video are its own; compression makes a small part of what there is, not a millionth.
 MAX_ROWS, MAX_ROW_GROUPS = 100_000_000, 10_000
@@ -76,6 +78,7 @@ class Index:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IndexFault(f"{self.path}: is no Parquet file that can be read ({error})") from error
         self._check_schema(schema)
+        self._reading = Lock()  # a reader of Parquet is not for several threads at once
         self._columns: dict[str, pa.Array] = {}
         self._codes: dict[str, Codes] = {}
 
@@ -144,13 +147,16 @@ class Index:
                 raise IndexFault(f"{self.path}: column {name!r} cannot be read ({error})") from error
         return self._columns[name]
 
-    def _read(self, name: str) -> pa.Array:
+    @cached_property
+    def _columns_file(self) -> pq.ParquetFile:
         # Words are read as a dictionary, since a word of a megabyte in every row would be many.
-        words = pa.types.is_string(_FIELDS[name].kind)
-        with pq.ParquetFile(self.path, memory_map=True, read_dictionary=[name] if words else None) as file:
-            column = file.read([name]).column(0)
+        return pq.ParquetFile(self.path, memory_map=True, read_dictionary=_WORDS)
+
+    def _read(self, name: str) -> pa.Array:
+        with self._reading:
+            column = self._columns_file.read([name]).column(0)
         column.validate(full=True)
-        if not words:
+        if name not in _WORDS:
             return column.combine_chunks()
         if _repeats(_FIELDS[name]):
             return column.unify_dictionaries().combine_chunks()

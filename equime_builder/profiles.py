@@ -92,7 +92,7 @@ class Acceptance:
         reserve: extra subjects that are held back, to perform what refused clips should have shown.
     """
 
-    attempts: int = 1
+    attempts: int = 3
     keep_best: bool = False
     reserve: int = 0
 
@@ -304,6 +304,8 @@ def shipped_profiles() -> list[str]:
 def load_profile(name_or_path: str, **overrides: Any) -> Profile:
     """A shipped profile by name, or one from a TOML file, with some values replaced (None replaces nothing).
 
+    A dot leads into a section: ``load_profile("micro", **{"acceptance.reserve": 6})``.
+
     Raises:
         ValueError: no such profile, not TOML, or values that a profile cannot have.
     """
@@ -326,4 +328,13 @@ def load_profile(name_or_path: str, **overrides: Any) -> Profile:
         raise ValueError(f"{where}: not valid TOML: {error}") from error
     profile = profile_from_dict(table, where=f"profile {where}")
     changes = {key: value for key, value in overrides.items() if value is not None}
-    return construct(Profile, {**profile.to_dict(), **changes}) if changes else profile
+    return construct(Profile, _replaced(profile.to_dict(), changes)) if changes else profile
+
+
+def _replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with some replaced, those of sections by ``section.name``."""
+    result = dict(values)
+    for key, value in changes.items():
+        section, dot, name = key.partition(".")
+        result[section] = {**result[section], name: value} if dot else value
+    return result

@@ -22,6 +22,7 @@ from equime_builder.commands.shared import (
     Json,
     Portraits,
     ProfileName,
+    Reserve,
     Seed,
     Select,
     Sequences,
@@ -60,6 +61,7 @@ def build(
     generator: GeneratorName = "warp",
     settings: Settings = None,
     audit: Audited = False,
+    reserve: Reserve = None,
     formats: Formats = None,
     workers: Workers = None,
     shards: Shards = None,
@@ -99,6 +101,7 @@ def plan(
     generator: GeneratorName = "warp",
     settings: Settings = None,
     audit: Audited = False,
+    reserve: Reserve = None,
     formats: Formats = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -111,6 +114,7 @@ def _request(options: dict[str, Any]) -> Any:
     """Request from the options that `build` and `plan` share."""
     names = ("subjects", "size", "frames", "fps", "sequences", "ablations")
     overrides = {name: options[name] for name in names} | {"emotions": words(options["emotions"])}
+    overrides["acceptance.reserve"] = options["reserve"]
     profile = make_profile(options["profile"], overrides)
     source = make_source(
         options["source"],

@@ -47,6 +47,9 @@ GeneratorName = Annotated[str, typer.Option("--generator", help="what draws the 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="generator option NAME=VALUE, repeatable", show_default=False)
 ]
+Reserve = Annotated[
+    int | None, typer.Option(help="extra subjects who stand in for refused clips", show_default="the profile's")
+]
 Audited = Annotated[bool, typer.Option("--audit", help="judge every clip, and try again or refuse (FaceLandmarker)")]
 Formats = Annotated[str | None, typer.Option(help="of webdataset, parquet, arrow", show_default="webdataset,parquet")]
 Workers = Annotated[int | None, typer.Option(help="processes", show_default="one per core")]

@@ -25,13 +25,14 @@ from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Shard, rejected_portraits
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
+from equime_loader.storage.manifest import digest
 
 INDEX, CARD, LICENCE = "index.parquet", "README.md", "LICENSE"
 READ_ERRORS = (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError)
 TEXTS = (CARD, LICENCE, manifest.REJECTED)
 # Rows of a row group of the index: many small ones make its footer slow to read.
 ROW_GROUP = 16_384
-HASHED = (*TEXTS, INDEX, manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS)
+HASHED = (*TEXTS, INDEX)
 
 
 def finish(root: Path) -> None:
@@ -58,7 +59,8 @@ def is_finished(root: Path) -> bool:
 
 def hashed_files(root: Path) -> tuple[str, ...]:
     """Paths of the files whose hashes `dataset.json` records."""
-    return (*HASHED, *(annotation_path(name) for name in annotation_names(root)))
+    plan = manifest.plan_files(manifest.read_header(root))
+    return (*HASHED, *plan, *(annotation_path(name) for name in annotation_names(root)))
 
 
 def write_index(root: Path, target: Path) -> None:
@@ -198,14 +200,14 @@ def dataset_bytes(root: Path) -> bytes:
         "samples": sum(commit.samples for _, commit in committed(root)),
         "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in paths},
     }
-    return (json.dumps({**content, "content_sha256": manifest.digest(content)}, indent=1) + "\n").encode()
+    return (json.dumps({**content, "content_sha256": digest(content)}, indent=1) + "\n").encode()
 
 
 def recorded_hashes(root: Path) -> dict[str, str]:
     """SHA-256 by path, as `dataset.json` records them; empty where it is missing or damaged."""
     try:
         content = manifest.read_json(root / manifest.DATASET)
-        if content.pop("content_sha256", None) != manifest.digest(content):
+        if content.pop("content_sha256", None) != digest(content):
             return {}
         return {path: str(file["sha256"]) for path, file in content["files"].items()}
     except (FolderError, KeyError, TypeError, AttributeError):

@@ -3,6 +3,7 @@
 __manifest__/plan.json          what was asked for, and the plan's hash
 __manifest__/clips.parquet      every clip that will exist
 __manifest__/portraits.parquet  subjects, and rejected portraits with reasons
+__manifest__/curation.parquet   of photographs: every candidate with its scores, whether it was taken, and why not
 __manifest__/shards/NAME.json   one line per shard: hash, bytes, samples, first and last key, rejected clips
 __manifest__/rejected.csv       all that was left out, and why (written with the index)
 __manifest__/dataset.json       hashes of everything beside the shards (written last)
@@ -10,7 +11,6 @@ __manifest__/dataset.json       hashes of everything beside the shards (written 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from equime_builder.curation.table import COLUMNS, schema_of
+from equime_builder.curation.table import FILE as CURATION_FILE
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.plan import (
     ASKED,
@@ -35,9 +37,11 @@ from equime_builder.plan import (
     subject_from_row,
 )
 from equime_builder.portraits import Rejection, Subject
+from equime_loader.storage.manifest import digest
 
 FOLDER = "__manifest__"
 HEADER, CLIPS, PORTRAITS = (f"{FOLDER}/{name}" for name in ("plan.json", "clips.parquet", "portraits.parquet"))
+CURATION = f"{FOLDER}/{CURATION_FILE}"
 REJECTED, DATASET, LOCKS = (f"{FOLDER}/{name}" for name in ("rejected.csv", "dataset.json", "locks"))
 MAX_JSON_BYTES = 64 * 2**20
 LOCK_PATIENCE_S = 5.0
@@ -73,11 +77,6 @@ class Commit:
             "unused": list(self.unused),
         }
         return (json.dumps({**content, "line_sha256": digest(content)}, ensure_ascii=False) + "\n").encode()
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """Checksum that a JSON file of the folder carries of its own content."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -145,10 +144,17 @@ def describe_files(root: Path, files: Mapping[str, str]) -> dict[str, dict[str, 
 def write_plan(root: Path, plan: Plan) -> None:
     """Write a plan; its header comes last and makes it valid."""
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
-    for path, table in ((CLIPS, plan.clips), (PORTRAITS, plan.portraits)):
+    for path, table in ((CLIPS, plan.clips), (PORTRAITS, plan.portraits), (CURATION, plan.curation)):
+        if table is None:
+            continue
         with replacing(root / path) as temporary:
             pq.write_table(table, temporary, compression="zstd", row_group_size=2048)
     write_atomic(root / HEADER, header_bytes(plan.header))
+
+
+def plan_files(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """Paths of the files that a plan consists of."""
+    return (HEADER, CLIPS, PORTRAITS, *([CURATION] if header.get("curation") else []))
 
 
 def header_bytes(header: Mapping[str, Any]) -> bytes:
@@ -175,15 +181,17 @@ def read_plan(root: Path) -> Plan:
     """
     header = read_header(root)
     try:
-        clips, portraits = (pq.read_table(root / path) for path in (CLIPS, PORTRAITS))
+        clips, portraits, *rest = (pq.read_table(root / path) for path in plan_files(header)[1:])
     except (OSError, pa.ArrowException) as error:
         raise FolderError(f"{root / FOLDER}: the plan's tables cannot be read ({error})") from error
-    if not clips.schema.equals(CLIP_SCHEMA) or not portraits.schema.equals(PORTRAIT_SCHEMA):
+    curation = rest[0] if rest else None
+    schemas = [(clips, CLIP_SCHEMA), (portraits, PORTRAIT_SCHEMA), *((table, schema_of(COLUMNS)) for table in rest)]
+    if not all(table.schema.equals(schema) for table, schema in schemas):
         raise FolderError(f"{root / FOLDER}: the plan's tables have other columns than a plan")
     bare = {name: value for name, value in header.items() if name != "plan_sha256"}
-    if plan_hash(bare, clips, portraits) != header["plan_sha256"]:
+    if plan_hash(bare, clips, portraits, curation) != header["plan_sha256"]:
         raise FolderError(f"{root / FOLDER}: the plan does not match its own hash")
-    return Plan(header, clips, portraits)
+    return Plan(header, clips, portraits, curation)
 
 
 def read_shard_plan(root: Path, shard: Shard) -> tuple[list[PlannedClip], dict[str, Subject]]:

@@ -100,11 +100,15 @@ FORMATS = ("webdataset", "parquet", "arrow")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`header` says what was asked for, `clips` and `portraits` are tables of the schemas above."""
+    """`header` says what was asked for, `clips` and `portraits` are tables of the schemas above.
+
+    `curation` is the table of how portraits were chosen (`curation.table.COLUMNS`), None for drawn faces.
+    """
 
     header: Mapping[str, Any]
     clips: pa.Table
     portraits: pa.Table
+    curation: pa.Table | None = None
 
     @property
     def profile(self) -> Profile:
@@ -228,7 +232,7 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
     if not survey.subjects:
         reasons = Counter(rejection.reason.split(":")[0] for rejection in survey.rejections)
         why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        raise ValueError(f"no portrait can be used{f': {why}' if why else ''}")
+        raise ValueError(f"no portrait can be used{f': {why}' if why else ''}{_told(survey.shortfall)}")
     profile, seed = profile_from_dict(asked["profile"], where="plan"), int(asked["seed"])
     split_of = assign_splits(survey.subjects, profile.split, seed)
     clips: list[PlannedClip] = []
@@ -244,12 +248,18 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
         "clips": planned,
         "shards": {split: parts for split, parts in sizes.items() if parts},
         "reserve": {split: parts for split, parts in extra.items() if parts},
+        "curation": None if survey.scores is None else {"portraits": len(survey.scores), "shortfall": survey.shortfall},
     }
     portraits = _portrait_table(survey)
     table = pa.Table.from_pydict(
         {name: [getattr(clip, name) for clip in clips] for name in CLIP_SCHEMA.names}, schema=CLIP_SCHEMA
     )
-    return Plan({**header, "plan_sha256": plan_hash(header, table, portraits)}, table, portraits)
+    sha256 = plan_hash(header, table, portraits, survey.scores)
+    return Plan({**header, "plan_sha256": sha256}, table, portraits, survey.scores)
+
+
+def _told(shortfall: str | None) -> str:
+    return f"; {shortfall}" if shortfall else ""
 
 
 def _lay_out(
@@ -355,10 +365,10 @@ def rejected_portraits(portraits: pa.Table) -> list[Rejection]:
     return [Rejection(row["reference"], row["rejected"]) for row in table.to_pylist() if row["rejected"] is not None]
 
 
-def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table) -> str:
+def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table, curation: pa.Table | None = None) -> str:
     """SHA-256 of what a plan says, whatever its files' encoding and however its tables are chunked in memory."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for table in (clips, portraits):
+    for table in (clips, portraits, *([] if curation is None else [curation])):
         for batch in table.to_batches(max_chunksize=4096):
             for row in batch.to_pylist():
                 digest.update(repr(row).encode("utf-8", "backslashreplace"))

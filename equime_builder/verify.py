@@ -11,7 +11,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
         for shard in shards:
             progress(shard.name)
             faults += _shard_faults(root, shard, header, seen)
-    faults += _strays(root, shards, header["formats"])
+    faults += _strays(root, shards, header)
     if not any(fault.repair not in (FINISH, STRAY) for fault in faults):
         annotations, broken = _annotations(root)
         faults += broken
@@ -115,7 +115,7 @@ def _plan_faults(root: Path) -> Iterator[Fault]:
         yield Fault(manifest.FOLDER, str(error), PLAN)
         return
     recorded = recorded_hashes(root)
-    for path in (manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS):
+    for path in manifest.plan_files(manifest.read_header(root)):
         if path in recorded and recorded[path] != file_sha256(root / path):
             yield Fault(path, "content differs from its recorded sha256", PLAN)
 
@@ -132,7 +132,7 @@ def _repair_plan(root: Path, source: PortraitSource) -> None:
             pa.Table.from_pylist(table.to_pylist(), schema=schema)
             for table, schema in ((stored.clips, CLIP_SCHEMA), (stored.portraits, PORTRAIT_SCHEMA))
         )
-        plan = Plan(stored.header, clips, portraits)
+        plan = Plan(stored.header, clips, portraits, stored.curation)
     except FolderError:
         header = manifest.read_header(root)
         profile = profile_from_dict(header["profile"], where=manifest.HEADER)
@@ -291,16 +291,15 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
         raise ValueError(f"{frames} frames decode, {labels['frames']} labelled")
 
 
-def _expected_files(shards: Sequence[Shard], formats: Sequence[str]) -> set[str]:
-    expected = {CARD, LICENCE, INDEX, manifest.HEADER, manifest.CLIPS, manifest.PORTRAITS}
-    expected |= {manifest.REJECTED, manifest.DATASET}
+def _expected_files(shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
+    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET, *manifest.plan_files(header)}
     for shard in shards:
-        expected |= {*shard.files(formats).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
+        expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
     return expected
 
 
-def _strays(root: Path, shards: Sequence[Shard], formats: Sequence[str]) -> Iterator[Fault]:
-    expected = _expected_files(shards, formats) | {annotation_path(name) for name in annotation_names(root)}
+def _strays(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> Iterator[Fault]:
+    expected = _expected_files(shards, header) | {annotation_path(name) for name in annotation_names(root)}
     folders = {parent for path in expected for parent in Path(path).parents} | {Path(ANNOTATIONS)}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)

@@ -20,6 +20,7 @@ from equime_builder.plan import Plan, Shard, ask, make_plan
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import Profile, Video
 from equime_builder.sources.drawn import ProceduralSource
+from equime_loader.storage.manifest import digest
 
 SHARD = Shard(0, "train", 0, 2, 3)
 COMMIT = Commit(
@@ -217,7 +218,7 @@ def test_a_line_with_other_fields_is_none_even_if_its_checksum_fits(root: Path, 
     content = {key: value for key, value in CONTENT.items() if key != "line_sha256"}
     if content.pop(name, None) is None:
         content[name] = 1
-    line = {**content, "line_sha256": manifest.digest(content)}
+    line = {**content, "line_sha256": digest(content)}
     manifest.commit_path(root, SHARD).write_text(json.dumps(line))
     with pytest.raises(FolderError, match=r"train-00000\.json: not a shard's line"):
         read_commit(root, SHARD)
@@ -304,7 +305,7 @@ def test_files_of_the_same_size_are_left_to_verify(root: Path) -> None:
 @pytest.mark.parametrize("files", [{"webdataset": {}}, {"webdataset": 3}, {"webdataset": {"path": 3, "bytes": 1}}, [1]])
 def test_a_line_whose_files_cannot_be_files_is_pending(root: Path, files: Any) -> None:
     content = {key: value for key, value in CONTENT.items() if key != "line_sha256"} | {"files": files}
-    line = {**content, "line_sha256": manifest.digest(content)}
+    line = {**content, "line_sha256": digest(content)}
     manifest.commit_path(root, SHARD).write_text(json.dumps(line))
     assert pending(root, [SHARD], COMMIT.plan_sha256) == [SHARD]
 

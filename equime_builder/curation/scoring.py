@@ -100,8 +100,8 @@ def score_chunk(job: Job, references: Sequence[str]) -> list[Scored]:
 
 def _by_processes(job: Job, references: Iterable[str], known: Mapping[str, Scores], workers: int) -> Iterator[Scored]:
     context = get_context("spawn")  # a fork would inherit the threads of OpenCV and TensorFlow Lite
-    chunks = iter(lambda: list(itertools.islice(iterator, CHUNK)), [])
     iterator = iter(references)
+    chunks = iter(lambda: list(itertools.islice(iterator, CHUNK)), [])
     waiting: deque[tuple[list[str], dict[str, Scored], Future[list[Scored]] | None]] = deque()
     with ProcessPoolExecutor(workers, context, _quiet_worker, (os.getpid(),)) as pool:
         try:

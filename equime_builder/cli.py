@@ -11,6 +11,7 @@ from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.look import export, preview
 from equime_builder.commands.models import models
+from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.verify import verify
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (build, plan, verify, preview, export, acceptance, models):
+for command in (build, plan, verify, preview, export, acceptance, review, models):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

@@ -8,7 +8,10 @@ from equime_builder.commands.shared import Folder, Json, print_json, say, screen
 
 
 def acceptance(folder: Folder, as_json: Json = False) -> None:
-    """Print how many clips were accepted, by emotion and group, before and after topping up."""
+    """Print how many clips were accepted, by emotion and group, before and after topping up.
+
+    Planned; accepted at the first attempt; accepted at any; taken from the reserve; in the dataset.
+    """
     from equime_builder.acceptance import acceptance as report
 
     found = report(folder)
@@ -16,8 +19,8 @@ def acceptance(folder: Folder, as_json: Json = False) -> None:
         print_json({"folder": str(folder), **found.to_dict()})
         return
     table = Table()
-    for name in ("clips", "planned", "at once", "accepted", "rate (95 %)", "reserve", "final"):
-        table.add_column(name, justify="left" if name == "clips" else "right")
+    for name in ("clips", "planned", "first", "accepted", "rate (95 %)", "extra", "final"):
+        table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:
         rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}-{row.high:.0%})" if row.planned else "-"
         name = row.value if row.label == "all" else f"{row.label}: {row.value}"

@@ -5,26 +5,21 @@ A shard is a pure function of (plan, shard number), so it does not matter who bu
 
 from __future__ import annotations
 
-import os
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from equime_builder import manifest
+from equime_builder.executors import Executor, Work
+from equime_builder.executors.local import LocalExecutor
 from equime_builder.finish import finish, is_finished
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan, Shard, ask, differences, make_plan
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile
-from equime_builder.shard_build import build_shard
 
 PLANNING_PATIENCE_S = 3600.0
 
@@ -53,6 +48,30 @@ def request_of(profile: Profile, source: PortraitSource, header: Mapping[str, An
         header["audit"],
         tuple(header["formats"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of `count` parts of a plan's shards, whose sizes differ by one at most. The first part has number 1.
+
+    No part holds shards of the reserve: those make up for what the others refused, and are built when all are there.
+
+    Raises:
+        ValueError: a number outside 1..count.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"part {self.number} of {self.count} must lie within 1..{self.count}")
+
+    def of(self, shards: Sequence[Shard]) -> list[int]:
+        """Numbers of the shards of this part, of all shards of a plan."""
+        planned = [shard.number for shard in shards if not shard.reserve]
+        begin, end = (len(planned) * edge // self.count for edge in (self.number - 1, self.number))
+        return planned[begin:end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +161,18 @@ def build(
     request: Request,
     *,
     workers: int = 1,
-    shards: Sequence[int] | None = None,
+    executor: Executor | None = None,
+    shards: Sequence[int] | Part | None = None,
+    face_model: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> bool:
     """Build what is missing of a dataset, or (again) the shards with the given numbers.
+
+    Args:
+        workers: processes of this machine.
+        executor: where else shards are built; `workers` then says nothing.
+        shards: their numbers, or one of several equal parts of them all; no numbers at all only plan.
+        face_model: FaceLandmarker's file for the audit; None: where `equime models` looks.
 
     Returns:
         Whether the dataset is complete: all shards committed, index and card written.
@@ -157,17 +184,16 @@ def build(
     # The jobs of an array start together: one of them plans, the others wait for it.
     header = prepare(root, request, patience_s=0.0 if shards is None else PLANNING_PATIENCE_S)
     everything = manifest.shards_in(header, None)
-    chosen = manifest.shards_in(header, shards)
+    chosen = manifest.shards_in(header, shards.of(everything) if isinstance(shards, Part) else shards)
     # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
         todo = manifest.pending(root, chosen, str(header["plan_sha256"])) if shards is None else chosen
+        work = Work(root, request.source, face_model)
         clips, total = 0, sum(shard.clips for shard in todo)
-        built = (
-            shard for stage in stages(todo) for shard in build_shards(root, request.source, stage, workers=workers)
-        )
-        for count, shard in enumerate(built, start=1):
-            clips += shard.clips
-            progress(Progress(shard.name, clips, total, count, len(todo)))
+        with closing(build_shards(work, todo, executor or LocalExecutor(workers))) as built:
+            for count, shard in enumerate(built, start=1):
+                clips += shard.clips
+                progress(Progress(shard.name, clips, total, count, len(todo)))
         if manifest.pending(root, everything, str(header["plan_sha256"])):
             return False
         with manifest.lock(root, "finish", patience_s=PLANNING_PATIENCE_S):
@@ -182,36 +208,10 @@ def stages(shards: Sequence[Shard]) -> list[list[Shard]]:
     return [[shard for shard in shards if not shard.reserve], *([shard] for shard in shards if shard.reserve)]
 
 
-def build_shards(root: Path, source: PortraitSource, shards: Sequence[Shard], *, workers: int) -> Iterator[Shard]:
-    """Build shards in this process, or by a pool of workers, and yield each when it is committed."""
-    if workers == 1 or len(shards) <= 1:
-        for shard in shards:
-            build_shard(root, source, shard)
-            yield shard
-        return
-    context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
-    with ProcessPoolExecutor(min(workers, len(shards)), context, _watch_parent, (os.getpid(),)) as pool:
-        waiting: dict[Future[None], Shard] = {pool.submit(build_shard, root, source, shard): shard for shard in shards}
-        try:
-            while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    shard = waiting.pop(future)
-                    future.result()
-                    yield shard
-        except BrokenProcessPool:
-            raise FolderError(
-                "a worker process died (out of memory?); what is committed is kept, run the same command again"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _watch_parent(parent: int) -> None:
-    """End this worker when its parent is gone: a killed build must not go on writing."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def build_shards(work: Work, shards: Sequence[Shard], executor: Executor) -> Generator[Shard, None, None]:
+    """Build shards where `executor` builds them, and yield each when it is committed."""
+    if shards:
+        with executor.open(work) as run:
+            for stage in stages(shards):
+                with closing(run(stage)) as built:
+                    yield from built

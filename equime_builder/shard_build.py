@@ -37,12 +37,14 @@ def build_shard(
     *,
     generator: Generator | None = None,
     face_model: Path | None = None,
+    patience_s: float | None = None,
 ) -> None:
     """Make, write and commit one shard.
 
     Args:
         generator: the plan's, where it is already loaded; else it is made for this shard.
         face_model: FaceLandmarker's file for the audit, where the user named one.
+        patience_s: how long to wait for another process that holds the shard; None: `manifest.LOCK_PATIENCE_S`.
 
     Raises:
         FolderError: another process is building it, or the disk is full or cannot be written.
@@ -53,8 +55,9 @@ def build_shard(
     # Processes share the cores among them, and sums that threads divide are not the same bits on every machine.
     cv2.setNumThreads(1)
     pa.set_cpu_count(1)
+    patience_s = manifest.LOCK_PATIENCE_S if patience_s is None else patience_s
     try:
-        with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=manifest.LOCK_PATIENCE_S):
+        with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=patience_s):
             manifest.commit_path(root, shard).unlink(missing_ok=True)
             manifest.write_commit(root, shard, _write_shard(root, source, shard, generator, face_model))
     except OSError as error:

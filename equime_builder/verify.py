@@ -26,7 +26,9 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
 from equime_builder.annotation_tables import Annotation, fold, read_table
 from equime_builder.annotations import annotation_names, annotation_path, folded
-from equime_builder.build import build_shards, plan_for, request_of, stages
+from equime_builder.build import build_shards, plan_for, request_of
+from equime_builder.executors import Work
+from equime_builder.executors.local import LocalExecutor
 from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
@@ -96,9 +98,8 @@ def repair(root: Path, source: PortraitSource, *, workers: int = 1) -> list[Faul
         header = manifest.read_header(root)
         names = {fault.repair for fault in faults}
         broken = [shard for shard in manifest.shards_in(header, None) if shard.name in names]
-        for stage in stages(broken):
-            for _ in build_shards(root, source, stage, workers=workers):
-                pass
+        for _ in build_shards(Work(root, source), broken, LocalExecutor(workers)):
+            pass
         for fault in faults:
             if fault.repair == STRAY:
                 _set_aside(root, fault.path)

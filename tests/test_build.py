@@ -18,8 +18,9 @@ import pytest
 from conftest import small_profile, small_request, tree
 
 from equime_builder import manifest
-from equime_builder.build import Request, build, build_shard, plan_for
+from equime_builder.build import Request, build, plan_for
 from equime_builder.manifest import FolderError
+from equime_builder.shard_build import build_shard
 from equime_builder.sources.drawn import ProceduralSource
 
 ALL_FORMATS = ("webdataset", "parquet", "arrow")

@@ -76,10 +76,12 @@ class Kind:
     Attributes:
         check: completes what a user set to the options that a plan keeps, plain JSON values; loads no model.
         make: the generator with such options.
+        needs_gpu: whether it is for a GPU, and its model is worth being kept loaded.
     """
 
     check: Callable[[Mapping[str, Any]], dict[str, Any]]
     make: Callable[[Mapping[str, Any]], Generator]
+    needs_gpu: bool = False
 
 
 def _no_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,3 +121,12 @@ def make_generator(name: str, options: Mapping[str, Any]) -> Generator:
         ValueError: an unknown generator.
     """
     return _kind(name).make(options)
+
+
+def needs_gpu(name: str) -> bool:
+    """Whether a generator is for a GPU.
+
+    Raises:
+        ValueError: an unknown generator.
+    """
+    return _kind(name).needs_gpu

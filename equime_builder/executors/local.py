@@ -1,0 +1,87 @@
+"""Processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import abc
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from multiprocessing import get_context
+from typing import Any
+
+from equime_builder import manifest
+from equime_builder.executors import Run, Work
+from equime_builder.generators import Generator, make_generator
+from equime_builder.manifest import FolderError
+from equime_builder.plan import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class LocalExecutor:
+    """This process, or as many as `workers` of them; each loads the generator once."""
+
+    workers: int = 1
+
+    @contextmanager
+    def open(self, work: Work) -> Iterator[Run]:
+        """See `Executor.open`."""
+        load = cache(work.load)
+
+        def in_turn(shards: Sequence[Shard]) -> abc.Generator[Shard, None, None]:
+            for shard in shards:
+                work.build(shard, load())
+                yield shard
+
+        if self.workers == 1:
+            yield in_turn
+            return
+        context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
+        with ProcessPoolExecutor(self.workers, context, _watch_parent, (os.getpid(),)) as pool:
+            yield lambda shards: _side_by_side(pool, work, shards) if len(shards) > 1 else in_turn(shards)
+
+
+def _side_by_side(pool: ProcessPoolExecutor, work: Work, shards: Sequence[Shard]) -> abc.Generator[Shard, None, None]:
+    waiting: dict[Future[None], Shard] = {pool.submit(_build, work, shard): shard for shard in shards}
+    try:
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                shard = waiting.pop(future)
+                future.result()
+                yield shard
+    except BrokenProcessPool:
+        raise FolderError(
+            "a worker process died (out of memory?); what is committed is kept, run the same command again"
+        ) from None
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _build(work: Work, shard: Shard) -> None:
+    header = manifest.read_header(work.root)
+    work.build(shard, _loaded(header["generator"], json.dumps(header["generator_options"])))
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, options: str) -> Generator:
+    """A worker's generator: models are loaded once per process, not once per shard."""
+    chosen: Mapping[str, Any] = json.loads(options)
+    return make_generator(name, chosen)
+
+
+def _watch_parent(parent: int) -> None:
+    """End this worker when its parent is gone: a killed build must not go on writing."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,74 @@
+"""Whether another machine can take part in a build: it sees the folder, may write there, and has the same libraries."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from equime_builder import manifest
+from equime_builder.files import write_atomic
+from equime_builder.version import VERSION
+
+# What decides the bytes of a clip.
+LIBRARIES = ("av", "numpy", "opencv-contrib-python", "pyarrow", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """A file with a secret in the folder. Who can read the secret sees this folder, not one of the same name."""
+
+    root: Path
+    path: Path
+    secret: str
+    versions: dict[str, str]
+
+
+def versions() -> dict[str, str]:
+    """Versions of equime, of what decides the bytes of a clip, and the kind of processor."""
+    found = {"equime": VERSION, "processor": platform.machine()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+@contextmanager
+def beacon(root: Path) -> Iterator[Beacon]:
+    """A beacon in the folder, for as long as the block lasts."""
+    secret = secrets.token_hex(8)
+    path = root / manifest.LOCKS / f"visible-{secret}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, secret.encode())
+    try:
+        yield Beacon(root, path, secret, versions())
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def complaint(lit: Beacon) -> str | None:
+    """Why this machine cannot take part, None where it can."""
+    for name, here in versions().items():
+        if here != lit.versions[name]:
+            return (
+                f"has {name} {here}, and the machine that runs the build {lit.versions[name]}: the bytes could differ"
+            )
+    try:
+        seen = lit.path.read_text() == lit.secret
+    except OSError:
+        seen = False
+    if not seen:
+        return f"does not see {lit.root}: the folder must lie on a filesystem that all nodes share, by the same path"
+    probe = lit.path.with_name(f"{lit.path.name}-{secrets.token_hex(8)}")
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        return f"cannot write to {lit.root}: {error.strerror}"
+    return None

@@ -9,7 +9,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from equime_builder.files import write_atomic
+from equime_builder.files import file_sha256, replacing
+
+PIECE = 2**20  # bytes that are read at a time
 
 
 class ModelMissing(ValueError):
@@ -18,7 +20,14 @@ class ModelMissing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model file: `variable` and `option` say where a user puts it, `sha256` what it must be."""
+    """A model file.
+
+    Attributes:
+        size: bytes; about, where `sha256` is not known. sha256: what the file must be, None where it is not known.
+        variable, option: where a user puts it: the file. The option is empty where there is none.
+        library: where the library that reads it looks for it: a folder that the variable moves, and the path below
+            it; such a file is looked for and fetched there and nowhere else.
+    """
 
     name: str
     feature: str
@@ -26,9 +35,34 @@ class Model:
     url: str
     size: int
     licence: str
-    sha256: str
+    sha256: str | None
     variable: str
-    option: str
+    option: str = ""
+    library: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        about = "" if self.sha256 else "about "
+        known = f", sha256 {self.sha256}" if self.sha256 else ""
+        return f"{self.file} ({about}{self.size / 1e6:.1f} MB, {self.licence}{known})"
+
+
+def _deepface(attribute: str, size: int, licence: str, file: str | None = None) -> Model:
+    """Weights of DeepFace in its ONNX form; sizes follow from the networks' layers."""
+    file = file or f"{attribute}_model_weights.onnx"
+    return Model(
+        name=f"deepface-{attribute}",
+        feature=f"estimates of {attribute} by DeepFace",
+        file=file,
+        url=f"https://github.com/serengil/deepface_models/releases/download/v1.0/{file}",
+        size=size,
+        licence=licence,
+        sha256=None,
+        variable="DEEPFACE_HOME",
+        library=("~", ".deepface/weights"),
+    )
+
+
+_VGG_FACE = "DeepFace, MIT; from VGG-Face, non-commercial"
 
 
 MODELS: dict[str, Model] = {
@@ -48,6 +82,10 @@ MODELS: dict[str, Model] = {
             variable="EQUIME_FACE_MODEL",
             option="--face-model",
         ),
+        _deepface("age", 539_000_000, _VGG_FACE),
+        _deepface("gender", 537_000_000, _VGG_FACE),
+        _deepface("race", 537_000_000, _VGG_FACE),
+        _deepface("expression", 6_000_000, "DeepFace, MIT", "facial_expression_model_weights.onnx"),
     )
 }
 
@@ -60,7 +98,11 @@ def cache_folder() -> Path:
 
 
 def places(model: Model, given: Path | None = None) -> list[tuple[str, Path]]:
-    """Where a model is looked for, in order: the option, the environment variable, the cache."""
+    """Where a model is looked for, in order: the option, the variable, the cache; or where its library looks."""
+    if model.library:
+        folder, below = model.library
+        root = Path(os.environ.get(model.variable) or folder).expanduser()
+        return [(f"${model.variable}", root / below / model.file)]
     found = [(model.option, given.expanduser())] if given else []
     if value := os.environ.get(model.variable):
         found.append((f"${model.variable}", Path(value).expanduser()))
@@ -77,40 +119,48 @@ def find_model(name: str, given: Path | None = None) -> Path:
     tried = places(model, given)
     for where, path in tried:
         if path.is_file():
-            if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != model.sha256:
+            if model.sha256 and (found := file_sha256(path)) != model.sha256:
                 raise ModelMissing(
                     f"{path} ({where}) is not {model.file}: its sha256 is {found[:12]}…, "
                     f"{model.sha256[:12]}… was expected"
                 )
             return path
-        if where != "cache":
+        if where != "cache" and not model.library:
             raise ModelMissing(f"{path} ({where}) does not exist")
+    names = [] if model.library else [name for name in (model.option, f"${model.variable}") if name]
+    looked = ", ".join([*names, str(tried[-1][1])])
+    moved = f" (${model.variable} moves it)" if model.library else ""
     raise ModelMissing(
-        f"{model.feature} need {model.file} ({model.size / 1e6:.1f} MB, {model.licence}, sha256 {model.sha256}), which "
-        f"is in none of: {model.option}, ${model.variable}, {tried[-1][1]}; get it with `equime models --fetch {name}` "
-        f"or from {model.url}"
+        f"{model.feature} need {model}, which is in none of: {looked}{moved}; get it with `equime models --fetch "
+        f"{name}` or from {model.url}"
     )
 
 
 def fetch_model(name: str, *, timeout_s: float = 60.0) -> Path:
-    """Download a model into the cache and check it.
+    """Download a model to where it is looked for, and check it where its hash is known.
 
     Raises:
         ModelMissing: no network, or the bytes are not the known ones.
     """
     model = MODELS[name]
+    target = places(model)[-1][1]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    most = model.size if model.sha256 else 2 * model.size
     try:
-        with urllib.request.urlopen(model.url, timeout=timeout_s) as response:
-            data = response.read(model.size + 1)
+        with urllib.request.urlopen(model.url, timeout=timeout_s) as response, replacing(target) as temporary:
+            digest, left = hashlib.sha256(), most + 1
+            with open(temporary, "wb") as file:
+                while left and (piece := response.read(min(PIECE, left))):
+                    file.write(piece)
+                    digest.update(piece)
+                    left -= len(piece)
+            if not left or model.sha256 not in (None, digest.hexdigest()):
+                known = f"the file with sha256 {model.sha256}" if model.sha256 else f"a file of {most} bytes or less"
+                raise ModelMissing(f"{model.url} does not give {known}; nothing was kept")
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         why = " ".join(str(getattr(error, "reason", error)).split())
+        where = f"put it at {target}" if model.library else f"set ${model.variable} to the file"
         raise ModelMissing(
-            f"{model.file} cannot be fetched from {model.url} ({why}); fetch it elsewhere and set ${model.variable} "
-            "to the file"
+            f"{model.file} cannot be fetched from {model.url} ({why}); fetch it elsewhere and {where}"
         ) from error
-    if hashlib.sha256(data).hexdigest() != model.sha256:
-        raise ModelMissing(f"{model.url} does not give the file with sha256 {model.sha256}; nothing was kept")
-    target = cache_folder() / "models" / model.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, data)
     return target

@@ -73,7 +73,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_models_lists_what_is_needed() -> None:
-    (row,) = json.loads(equime("models", "--json").stdout)
+    rows = {row["name"]: row for row in json.loads(equime("models", "--json").stdout)}
+    assert set(rows) == set(MODELS)
+    row = rows["face-landmarker"]
     model = MODELS["face-landmarker"]
     assert row["sha256"] == model.sha256
     assert row["variable"] == "EQUIME_FACE_MODEL"

@@ -121,9 +121,45 @@ def test_models_say_all_that_a_user_must_know() -> None:
     for name, known in MODELS.items():
         assert known.name == name
         assert known.url.startswith("https://") and known.url.endswith(known.file)
-        assert len(known.sha256) == 64 and known.size > 0
-        assert known.licence and known.feature
-        assert known.option.startswith("--") and known.variable.startswith("EQUIME_")
+        assert known.sha256 is None or len(known.sha256) == 64
+        assert known.size > 0 and known.licence and known.feature
+        if known.library is None:
+            assert known.option.startswith("--") and known.variable.startswith("EQUIME_")
+        else:
+            assert not known.option and known.variable
+
+
+LIBRARY = "deepface-age"
+
+
+def test_a_librarys_file_lies_where_the_library_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("DEEPFACE_HOME", raising=False)
+    assert [path for _, path in places(MODELS[LIBRARY])] == [
+        tmp_path / ".deepface" / "weights" / "age_model_weights.onnx"
+    ]
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "elsewhere"))
+    kept = put(tmp_path / "elsewhere" / ".deepface" / "weights" / "age_model_weights.onnx")
+    assert find_model(LIBRARY) == kept
+    kept.unlink()
+    with pytest.raises(ModelMissing) as caught:
+        find_model(LIBRARY)
+    text = str(caught.value)
+    assert "\n" not in text
+    for fact in ("about 539.0 MB", "non-commercial", str(kept), "$DEEPFACE_HOME moves it", f"--fetch {LIBRARY}"):
+        assert fact in text, fact
+
+
+def test_a_librarys_file_is_fetched_to_where_the_library_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
+    source = put(tmp_path / "source.onnx")
+    monkeypatch.setitem(models.MODELS, LIBRARY, replace(MODELS[LIBRARY], url=source.as_uri(), size=len(RIGHT)))
+    assert fetch_model(LIBRARY) == find_model(LIBRARY)
+    assert find_model(LIBRARY).read_bytes() == RIGHT
+    monkeypatch.setitem(models.MODELS, LIBRARY, replace(MODELS[LIBRARY], url=source.as_uri(), size=3))
+    with pytest.raises(ModelMissing, match=r"does not give a file of 6 bytes or less; nothing was kept$"):
+        fetch_model(LIBRARY)
+    assert find_model(LIBRARY).read_bytes() == RIGHT
 
 
 # --- fetching

@@ -8,6 +8,8 @@ import typer
 
 from equime_builder.commands.shared import Json, print_json, say
 
+ABSENT = {"sha256": "not known", "found": "missing"}
+
 
 def models(
     fetch: Annotated[str | None, typer.Option(help="download this one into the cache", show_default=False)] = None,
@@ -33,7 +35,10 @@ def models(
     if as_json:
         print_json(rows)
         return
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number:
+            say("")
         for name, value in row.items():
             shown = ", ".join(value) if isinstance(value, list) else value
-            say(f"{name:>8}: {'missing' if value is None else shown}")
+            if shown != "":
+                say(f"{name:>8}: {ABSENT.get(name) if value is None else shown}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 # ITU-R BT.601, limited range: Y in 16..235, U and V in 16..240; the coefficients of swscale's default.
-_BT601 = np.array(
+BT601 = np.array(
     [
         [65.481, 128.553, 24.966, 16 * 255],
         [-37.797, -74.203, 112.0, 128 * 255],
@@ -27,7 +27,7 @@ def luma_and_chroma(image: Bytes) -> tuple[Bytes, Bytes]:
 
     A chroma sample at (x, y) is the mean of the 2x2 pixels whose first is (x, y): 4:2:0 takes every second one.
     """
-    yuv = cv2.transform(image.astype(np.float32), _BT601)
+    yuv = cv2.transform(image.astype(np.float32), BT601)
     padded = cv2.copyMakeBorder(yuv[..., 1:], 0, 1, 0, 1, cv2.BORDER_REPLICATE)
     uv = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
     return np.rint(yuv[..., 0]).astype(np.uint8), np.rint(uv).astype(np.uint8)

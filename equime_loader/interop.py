@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arrays import from_numpy
 from equime_loader.index import Index
 from equime_loader.schema import FIELDS, LABELS, MEMBERS, VIDEO, features
 from equime_loader.selection import Selection
@@ -30,13 +31,15 @@ PARTS = 64
 class _Members:
     """Reads whole members of clips; can be pickled.
 
-    shards: of each clip. places: (n, members, 2) int64, offset and length.
+    shards: of each clip. places: (n, members, 2) int64, offset and length. hashes: of the videos that come from afar,
+    None where they are not checked.
     """
 
     store: Store
     keys: list[str]
     shards: list[str]
     places: NDArray[np.int64]
+    hashes: list[str | None]
     names: tuple[str, ...]
 
     @classmethod
@@ -51,6 +54,7 @@ class _Members:
             [row["key"] for row in located],
             [row["shard"] for row in located],
             np.moveaxis(np.array(columns, np.int64).reshape(len(names), 2, len(rows)), 2, 0),
+            index.column("mp4_sha256").take(from_numpy(rows)).to_pylist() if index.is_remote else [None] * len(rows),
             names,
         )
 
@@ -62,7 +66,8 @@ class _Members:
             for shard in dict.fromkeys(self.shards[position] for position in some):
                 here = [position for position in some if self.shards[position] == shard]
                 ranges = [(int(first), int(length)) for p in here for first, length in self.places[p]]
-                data = self.store.read_many(shard, ranges)
+                hashes = [self.hashes[p] if name == "mp4" else None for p in here for name in self.names]
+                data = self.store.read_many(shard, ranges, sha256=hashes)
                 width = len(self.names)
                 found |= {p: data[slot * width : (slot + 1) * width] for slot, p in enumerate(here)}
             for position in some:

@@ -6,6 +6,8 @@ import io
 import json
 import tarfile
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 from datasets.distributed import split_dataset_by_node
+from httpserver import RangeServer, serving
 from torch.utils.data import DataLoader
 
 import equime_loader
@@ -22,6 +25,7 @@ from equime_loader import Selection, read_video, to_hugging_face, to_webdataset
 from equime_loader.hf import torchcodec_works
 from equime_loader.index import Index
 from equime_loader.schema import LABELS, MEMBERS
+from equime_loader.storage import CorruptionError
 from equime_loader.storage.local import LocalStore
 
 forks = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -240,6 +244,19 @@ def test_webdataset_divides_clips_among_workers_and_ranks(some: Selection, monke
         parts.append([sample["__key__"] for sample in to_webdataset(some)])
     assert sorted(map(len, parts)) == [2, 3, 3]
     assert sorted(key for part in parts for key in part) == sorted(keys(some))
+
+
+@pytest.mark.parametrize("to", [to_webdataset, partial(to_hugging_face, decode=False)])
+def test_videos_from_afar_are_checked(built: Path, some: Selection, to: Callable[[Selection], Any]) -> None:
+    files = {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    (place,) = some.narrowed(np.array([3]), "fourth").labels(["key", "shard", "mp4_offset", "mp4_length"])
+    damaged = bytearray(files[place["shard"]])
+    damaged[place["mp4_offset"] + place["mp4_length"] // 2] ^= 1
+    with serving(RangeServer(files)) as server:
+        assert len(list(to(equime_loader.open_dataset(server.url).narrowed(some.rows, "some")))) == len(some)
+        server.files = {**files, place["shard"]: bytes(damaged)}
+        with pytest.raises(CorruptionError, match=rf"{place['shard']}, bytes \d+-\d+: sha256 is"):
+            list(to(equime_loader.open_dataset(server.url).narrowed(some.rows, "some")))
 
 
 def test_webdataset_begins_before_all_is_read(built: Path, some: Selection) -> None:

@@ -96,7 +96,25 @@ def _warp(options: Mapping[str, Any]) -> Generator:
     return WarpGenerator(**options)
 
 
-GENERATORS: dict[str, Kind] = {"warp": Kind(_no_options, _warp)}
+def _ltx_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    from importlib.util import find_spec
+
+    from equime_builder.generators.ltx.options import options_from
+    from equime_builder.generators.ltx.weights import pin
+
+    if missing := [name for name in ("torch", "diffusers", "transformers", "accelerate") if find_spec(name) is None]:
+        raise ValueError(f"generator ltx needs {missing[0]}; install it with: pip install 'equime[ltx]'")
+    return pin(options_from(options)).to_dict()
+
+
+def _ltx(options: Mapping[str, Any]) -> Generator:
+    from equime_builder.generators.ltx.drawing import LtxGenerator
+    from equime_builder.generators.ltx.options import options_from
+
+    return LtxGenerator(options_from(options))
+
+
+GENERATORS: dict[str, Kind] = {"warp": Kind(_no_options, _warp), "ltx": Kind(_ltx_options, _ltx, needs_gpu=True)}
 
 
 def _kind(name: str) -> Kind:

@@ -81,8 +81,8 @@ class Estimator(Protocol):
         """How many faces it takes at a time."""
         ...
 
-    def estimate(self, faces: Sequence[Face]) -> list[Estimate | None]:
-        """An estimate of each face, None where it says nothing of it."""
+    def estimate(self, faces: Sequence[Face]) -> list[Estimate]:
+        """An estimate of each face; one without words where it says nothing of it."""
         ...
 
 

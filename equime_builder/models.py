@@ -26,7 +26,7 @@ class Model:
         size: bytes; about, where `sha256` is not known. sha256: what the file must be, None where it is not known.
         variable, option: where a user puts it: the file. The option is empty where there is none.
         library: where the library that reads it looks for it: a folder that the variable moves, and the path below
-            it; such a file is looked for and fetched there and nowhere else.
+            it; such a file is fetched there, and looked for there where the option names none.
     """
 
     name: str
@@ -62,6 +62,7 @@ def _deepface(attribute: str, size: int, licence: str, file: str | None = None) 
     )
 
 
+_PIQ = "https://github.com/photosynthesis-team/piq/releases/download"
 _VGG_FACE = "DeepFace, MIT; from VGG-Face, non-commercial"
 
 
@@ -82,6 +83,42 @@ MODELS: dict[str, Model] = {
             variable="EQUIME_FACE_MODEL",
             option="--face-model",
         ),
+        Model(
+            name="brisque",
+            feature="BRISQUE scores",
+            file="brisque_svm_weights.pt",
+            url=f"{_PIQ}/v0.4.0/brisque_svm_weights.pt",
+            size=230_981,
+            licence="Apache-2.0 (piq); the support vectors are of LIVE, University of Texas at Austin",
+            sha256="f527bd6ad92151efdede58cd99117cfccffe99eb26435e32a8ad7d56a9ed98df",
+            variable="TORCH_HOME",
+            option="--brisque-weights",
+            library=("~/.cache/torch", "hub/checkpoints"),
+        ),
+        Model(
+            name="clip-rn50",
+            feature="CLIP-IQA scores",
+            file="RN50.pt",
+            url=f"{_PIQ}/v0.7.1/RN50.pt",
+            size=256_000_000,
+            licence="MIT (CLIP, OpenAI)",
+            sha256=None,
+            variable="HOME",
+            option="--clip-weights",
+            library=("~", ".cache/clip"),
+        ),
+        Model(
+            name="clip-iqa-tokens",
+            feature="CLIP-IQA scores",
+            file="clipiqa_tokens.pt",
+            url=f"{_PIQ}/v0.7.1/clipiqa_tokens.pt",
+            size=4_000,
+            licence="Apache-2.0 (piq)",
+            sha256=None,
+            variable="HOME",
+            option="--clip-weights",
+            library=("~", ".cache/clip"),
+        ),
         _deepface("age", 539_000_000, _VGG_FACE),
         _deepface("gender", 537_000_000, _VGG_FACE),
         _deepface("race", 537_000_000, _VGG_FACE),
@@ -99,11 +136,11 @@ def cache_folder() -> Path:
 
 def places(model: Model, given: Path | None = None) -> list[tuple[str, Path]]:
     """Where a model is looked for, in order: the option, the variable, the cache; or where its library looks."""
+    found = [(model.option, given.expanduser())] if given else []
     if model.library:
         folder, below = model.library
         root = Path(os.environ.get(model.variable) or folder).expanduser()
-        return [(f"${model.variable}", root / below / model.file)]
-    found = [(model.option, given.expanduser())] if given else []
+        return [*found, (f"${model.variable}", root / below / model.file)]
     if value := os.environ.get(model.variable):
         found.append((f"${model.variable}", Path(value).expanduser()))
     return [*found, ("cache", cache_folder() / "models" / model.file)]
@@ -125,9 +162,9 @@ def find_model(name: str, given: Path | None = None) -> Path:
                     f"{model.sha256[:12]}… was expected"
                 )
             return path
-        if where != "cache" and not model.library:
+        if where == model.option or (where != "cache" and not model.library):
             raise ModelMissing(f"{path} ({where}) does not exist")
-    names = [] if model.library else [name for name in (model.option, f"${model.variable}") if name]
+    names = [name for name in (model.option, "" if model.library else f"${model.variable}") if name]
     looked = ", ".join([*names, str(tried[-1][1])])
     moved = f" (${model.variable} moves it)" if model.library else ""
     raise ModelMissing(

@@ -126,7 +126,21 @@ def test_models_say_all_that_a_user_must_know() -> None:
         if known.library is None:
             assert known.option.startswith("--") and known.variable.startswith("EQUIME_")
         else:
-            assert not known.option and known.variable
+            assert known.variable
+
+
+def test_the_option_comes_before_the_librarys_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = replace(MODELS["brisque"], sha256=hashlib.sha256(RIGHT).hexdigest())
+    monkeypatch.setitem(models.MODELS, "brisque", weights)
+    kept = put(tmp_path / "hub/checkpoints/brisque_svm_weights.pt")
+    assert find_model("brisque") == kept
+    assert find_model("brisque", put(tmp_path / "mine.pt")) == tmp_path / "mine.pt"
+    with pytest.raises(ModelMissing, match=r"none\.pt \(--brisque-weights\) does not exist$"):
+        find_model("brisque", tmp_path / "none.pt")
+    kept.unlink()
+    with pytest.raises(ModelMissing, match=r"which is in none of: --brisque-weights, .*/hub/checkpoints/brisque_svm"):
+        find_model("brisque")
 
 
 LIBRARY = "deepface-age"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import cv2
@@ -53,13 +54,12 @@ def read_footage(video: bytes) -> Footage:
             stream.thread_count = 1
             rate = stream.average_rate
             width, height = _size(stream.width, stream.height)
-            planes = []
+            planes: list[NDArray[Any]] = []
             for frame in container.decode(stream):
                 if len(planes) == MOST_FRAMES:
                     raise Unreadable(f"more than {MOST_FRAMES} frames")
-                if (frame.width, frame.height, frame.format.name) != (width, height, "yuv420p"):
-                    frame = frame.reformat(width=width, height=height, format="yuv420p", interpolation="AREA")
-                planes.append(frame.to_ndarray())
+                fits = (frame.width, frame.height, frame.format.name) == (width, height, "yuv420p")
+                planes.append((frame if fits else frame.reformat(width, height, "yuv420p")).to_ndarray())
     except (av.FFmpegError, OSError, EOFError) as error:
         raise Unreadable(f"does not decode: {error}") from error
     if len(planes) < LEAST_FRAMES:
@@ -74,4 +74,4 @@ def _size(width: int, height: int) -> tuple[int, int]:
     if min(width, height) < LEAST_SIDE:
         raise Unreadable(f"{width} x {height} pixels, at least {LEAST_SIDE} each way needed")
     scale = min(1.0, LONGEST_SIDE / max(width, height))
-    return 2 * round(width * scale / 2), 2 * round(height * scale / 2)
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))

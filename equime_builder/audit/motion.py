@@ -35,11 +35,16 @@ def smoothed(curve: Curve, width: int = SMOOTH) -> Curve:
     return np.convolve(np.pad(curve, half, mode="edge"), np.full(width, 1 / width), mode="valid")
 
 
-def changes(half: NDArray[np.float32], where: Mask) -> NDArray[np.float32]:
-    """(T, N): change of luma from the neutral face, in the N pixels of `where` (H, W of the full size)."""
+def changes(half: NDArray[np.float32], where: Mask, neutral: Collection[int]) -> NDArray[np.float32]:
+    """(T, N): change of luma from the neutral frames' median, in the N pixels of `where` (H, W of the full size)."""
     small = cv2.resize(where.astype(np.uint8), half.shape[:0:-1], interpolation=cv2.INTER_NEAREST) > 0
     pixels = half[:, small]
-    return np.asarray(pixels - np.median(pixels[: lead_frames(len(pixels))], axis=0), np.float32)
+    return np.asarray(pixels - np.median(pixels[sorted(neutral)], axis=0), np.float32)
+
+
+def energy(change: NDArray[np.float32]) -> Curve:
+    """How much changed in each frame (T,): the sum of squares over the pixels, smoothed."""
+    return smoothed(np.einsum("tn,tn->t", change, change).astype(np.float64))
 
 
 def response(change: NDArray[np.float32], without: Collection[int] = ()) -> tuple[Curve, int]:
@@ -57,8 +62,7 @@ def response(change: NDArray[np.float32], without: Collection[int] = ()) -> tupl
     allowed[: lead_frames(len(change))] = False
     if not allowed.any():
         allowed[:] = True
-    energy = smoothed(np.einsum("tn,tn->t", change, change).astype(np.float64))
-    peak = int(np.argmax(np.where(allowed, energy, -1)))
+    peak = int(np.argmax(np.where(allowed, energy(change), -1)))
     for _ in range(2):
         pattern = change[max(0, peak - 1) : peak + 2].mean(axis=0)
         curve = (change @ pattern).astype(np.float64) / max(float(pattern @ pattern), 1e-9)

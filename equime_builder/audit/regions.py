@@ -53,7 +53,7 @@ def _hulls(points: Points, rings: Iterable[Iterable[int]], size: tuple[int, int]
         hull = cv2.convexHull(np.round(points[list(ring)]).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, 1)
     width = 2 * round(margin * iod(points)) + 1
-    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))).astype(np.uint8)
+    return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))), np.uint8)
 
 
 def face(points: Points, size: tuple[int, int]) -> Mask:

@@ -16,14 +16,31 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.audit.features import NAMES
-from equime_builder.facs import EXPRESSIVE_AUS
+from equime_builder.audit.features import MIDDLE_BLENDSHAPES, MIDLINE_GROUPS, NAMES
+from equime_builder.facs import ACTION_UNITS, EXPRESSIVE_AUS
 
 Floats = NDArray[np.float64]
 SWEEPS = 100
+OUTLYING, ROUNDS = 1.5, 4  # multiples of the unrest from which on a feature is an outlier; reweightings
 UNREST = "unrest"
-# Added to a feature's spread: what encoder and landmarks change in any clip (IOD, or score of a blendshape).
-_FLOOR = np.array([0.01 if name.startswith("blendshape") else 0.002 for name in NAMES])
+# Added to a feature's spread: what encoder and landmarks change in any clip (IOD, relative luma, score).
+_LEAST_UNREST = {"landmarks": 0.002, "flow": 0.002, "shade": 0.005, "blendshape": 0.01}
+_FLOOR = np.array([_LEAST_UNREST[name.split()[0]] for name in NAMES])
+_MIDDLE = np.array([name.split()[1] in MIDDLE_BLENDSHAPES or name.split()[1] in MIDLINE_GROUPS for name in NAMES])
+
+
+def _unknowns() -> Floats:
+    """(2 * AUs, unknowns): from what is sought to the intensities of the right half, then of the left."""
+    count = len(EXPRESSIVE_AUS)
+    columns = []
+    for k, au in enumerate(EXPRESSIVE_AUS):
+        sides = np.zeros((2, 2 * count))
+        sides[0, k] = sides[1, count + k] = 1
+        columns += list(sides) if ACTION_UNITS[au].lateral else [sides.sum(axis=0)]
+    return np.stack(columns, axis=1)
+
+
+_UNKNOWNS = _unknowns()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,9 +58,23 @@ class Signatures:
             raise ValueError("signatures must be finite, their unrest above 0")
 
     def read(self, features: Floats) -> Floats:
-        """Intensities (2, AUs) of the right and the left half from features (2, len(NAMES)); 0 and above."""
+        """Intensities (2, AUs) of the right and the left half from features (2, len(NAMES)); 0 and above.
+
+        Both halves are read together: features of the midline answer to the mean of the halves, and AUs that have no
+        sides act on both alike. Features that no combination explains (a spectacle frame where a fold should be) count
+        by their distance, not its square (Huber 1964, by reweighting).
+        """
         weighted = self.matrix / self.unrest[:, None]
-        return np.stack([least_squares(weighted, half / self.unrest) for half in features])
+        own, shared = np.where(_MIDDLE[:, None], weighted / 2, weighted), np.where(_MIDDLE[:, None], weighted / 2, 0)
+        # Both rows of a midline feature say the same: together they count once.
+        weight = np.where(_MIDDLE, np.sqrt(0.5), 1.0)
+        design = np.block([[own, shared], [shared, own]]) @ _UNKNOWNS * np.tile(weight, 2)[:, None]
+        target = (features / self.unrest * weight).reshape(-1)
+        found = least_squares(design, target)
+        for _ in range(ROUNDS):
+            trust = np.sqrt(np.minimum(1.0, OUTLYING / np.maximum(np.abs(target - design @ found), 1e-9)))
+            found = least_squares(design * trust[:, None], target * trust)
+        return np.asarray((_UNKNOWNS @ found).reshape(2, -1))
 
 
 def least_squares(matrix: Floats, target: Floats) -> Floats:

@@ -156,7 +156,7 @@ UNCERTAIN = frozenset((14, 23, 24))
 
 
 def _timing(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
-    found = []
+    found: list[str] = []
     if not claim.aus or m.target is None or m.target < t.least_response:
         return found
     for name in ("onset", "apex", "offset"):

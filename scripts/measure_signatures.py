@@ -1,0 +1,90 @@
+"""Measure the signatures of the Action Units: what each, at intensity 1, does to the features that the audit reads.
+
+Drawn faces perform every AU alone at several intensities; the clips are encoded, decoded and looked at as the audit
+does. The faces' seeds are used nowhere else. Writes the table that ships with the package.
+
+usage: measure_signatures.py FACE_MODEL [SUBJECTS]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_builder.audit.footage import read_footage
+from equime_builder.audit.looking import Look
+from equime_builder.audit.responses import fit_signatures, write_signatures
+from equime_builder.encode import encode
+from equime_builder.facs import EXPRESSIVE_AUS
+from equime_builder.generators.warp import WarpRig, build_rig, render_clip
+from equime_builder.landmarks import Landmarker, open_landmarker
+from equime_builder.profiles import Profile, load_profile
+from equime_builder.scm import Activation, Program, Timing, sample_nuisance, sided_curves
+from equime_builder.seeds import derive_seed
+from equime_builder.sources.drawn import ProceduralSource
+
+TABLE = Path(__file__).parents[1] / "equime_builder" / "data" / "audit" / "signatures.csv"
+SEED = 40_499
+INTENSITIES = (0.8, 1.2, 1.5, 1.8)
+TIMING = Timing(onset=5, apex=11, hold=14, offset=18, frames=20, fps=100.0)
+NEUTRAL, RISING, APEX = (1, 3, 4), (8,), (12, 13, 14)
+
+
+def filmed(rig: WarpRig, program: Program, profile: Profile, seed: int) -> bytes:
+    """A short encoded clip of a program, with the profile's sway and noise."""
+    nuisance = sample_nuisance(profile, program.timing, seed)
+    left, right = sided_curves(program, nuisance)
+    frames = render_clip(
+        rig,
+        left=left,
+        right=right,
+        sway=nuisance.sway,
+        noise_seed=nuisance.noise_seed,
+        noise_sigma=nuisance.noise_sigma,
+    )
+    return encode(frames, fps=profile.fps, keyframes=(program.timing.onset,), video=profile.video).data
+
+
+def observed(landmarker: Landmarker, video: bytes) -> NDArray[np.float64] | None:
+    """Features (2, F) of such a clip, None where no face is found."""
+    look = Look(read_footage(video), landmarker)
+    rest, apex = look.face(NEUTRAL), look.face(APEX)
+    return None if rest is None or apex is None else look.compare(rest, apex, RISING)[0]
+
+
+def measure(face_model: Path, subjects: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features (N, F) and intensities (N, AUs): a row for either half of each clip."""
+    profile = load_profile("micro", subjects=subjects, blink_probability=0.0)
+    source = ProceduralSource()
+    found, known = [], []
+    with open_landmarker(face_model) as landmarker:
+        for subject in source.survey(profile, SEED).subjects:
+            portrait = source.portrait(subject, profile.size)
+            rig = build_rig(portrait.image, portrait.landmarks)
+            for column, au in enumerate(EXPRESSIVE_AUS):
+                for intensity in INTENSITIES:
+                    program = Program((Activation(au, intensity),), TIMING)
+                    seed = derive_seed(SEED, subject.subject, au, round(100 * intensity))
+                    halves = observed(landmarker, filmed(rig, program, profile, seed))
+                    if halves is not None:
+                        found += list(halves)
+                        known += [np.eye(len(EXPRESSIVE_AUS))[column] * intensity] * len(halves)
+    return np.array(found), np.array(known)
+
+
+def main(face_model: Path, subjects: int) -> None:
+    cv2.setNumThreads(1)
+    features, intensities = measure(face_model, subjects)
+    TABLE.parent.mkdir(parents=True, exist_ok=True)
+    TABLE.write_text(write_signatures(fit_signatures(features, intensities)), encoding="utf-8")
+    print(f"{len(features) // 2} clips of {subjects} drawn faces: {TABLE.name}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 12)

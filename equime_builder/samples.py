@@ -125,7 +125,7 @@ def make_sample(
         ClipRejected: the finished clip does not show its label.
     """
     request = attempt.request
-    program, nuisance = request.program, request.nuisance
+    program, nuisance = request.program, request.nuisance if generator.keeps_nuisance else None
     encoded = encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video)
     moved = request.portrait.moved(program)
     measured = measure(encoded.data, frames, program, moved) if program.activations else None
@@ -226,7 +226,7 @@ def _probabilities(name: str, attributes: Attributes) -> dict[str, float | None]
     return {word: given.get(word) for word in words}
 
 
-def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) -> dict[str, Any]:
+def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance | None) -> dict[str, Any]:
     return {
         "codec": CODEC,
         "width": profile.size,
@@ -236,9 +236,9 @@ def _video_labels(profile: Profile, encoded: EncodedClip, nuisance: Nuisance) ->
         "duration_s": encoded.duration_s,
         "size_bytes": len(encoded.data),
         "bitrate_kbps": encoded.bitrate_kbps,
-        "sway_px": float(np.abs(nuisance.sway[:, :2]).max()),
-        "blink_frame": nuisance.blink,
-        "noise_sigma": nuisance.noise_sigma,
+        "sway_px": None if nuisance is None else float(np.abs(nuisance.sway[:, :2]).max()),
+        "blink_frame": None if nuisance is None else nuisance.blink,
+        "noise_sigma": None if nuisance is None else nuisance.noise_sigma,
     }
 
 

@@ -124,9 +124,9 @@ FIELDS: tuple[Field, ...] = (
     Field("model_revision", pa.string(), "its revision", nullable=True),
     Field("seed", pa.int64(), "seed of the program"),
     Field("attempt", pa.int16(), "which attempt at the clip this is, 0 the first"),
-    Field("sway_px", pa.float32(), "largest head sway from the first frame, pixels"),
+    Field("sway_px", pa.float32(), "largest head sway from the first frame, pixels, where it is caused", nullable=True),
     Field("blink_frame", pa.int32(), "first frame of a blink outside the event", nullable=True),
-    Field("noise_sigma", pa.float32(), "sensor noise, grey levels"),
+    Field("noise_sigma", pa.float32(), "sensor noise, grey levels, where it is caused", nullable=True),
     Field("counterfactual_group", pa.string(), "clips that differ in one cause only", nullable=True),
     Field(
         "intervention",

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 from typing import Any
 
-# ▁ is the tokenizer's mark of a word's beginning. Single characters and a few words: more tokens than T5 makes.
+from equime_builder.facs import ACTION_UNITS, SIDES
+from equime_builder.prompts import NEGATIVE_PROMPT
+from equime_loader.schema import EMOTIONS
+
+# Words of the prompts: T5 has a token for most of them.
+TOLD = """A static frontal portrait of a man woman person about with a neutral face. At seconds a subtle micro-expression
+begins: trace slight marked severe maximum AU. It peaks at and from on the is again. The head, hair background stay
+still. Even light, locked camera. Then briefly"""
+WORDS = set(re.findall("[A-Za-z]+", " ".join([TOLD, NEGATIVE_PROMPT, *EMOTIONS, *SIDES])))
+WORDS |= {word for unit in ACTION_UNITS.values() for word in unit.name.split()}
+
+# ▁ marks a word's beginning.
 PIECES = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -2.0), ("▁", -2.0)]
 PIECES += [(character, -3.0) for character in string.ascii_letters + string.digits + ".,:;-'"]
+PIECES += [(f"▁{word}", -1.0) for word in sorted(WORDS)]
 
 
-def tokenizer(pieces: list[tuple[str, float]] | None = None) -> Any:
-    from transformers import T5TokenizerFast
-
-    return T5TokenizerFast(vocab=pieces or PIECES, extra_ids=0, model_max_length=128)
-
-
-def save_tiny_pipeline(folder: Path, *, timestep_conditioning: bool = False, words: tuple[str, ...] = ()) -> Path:
-    """Write the pipeline, as diffusers lays it out. `words` are tokens of their own."""
+def save_tiny_pipeline(folder: Path, *, timestep_conditioning: bool = False) -> Path:
+    """Write the pipeline, as diffusers lays it out."""
     import torch
     from diffusers import (
         AutoencoderKLLTXVideo,
@@ -26,7 +33,7 @@ def save_tiny_pipeline(folder: Path, *, timestep_conditioning: bool = False, wor
         LTXImageToVideoPipeline,
         LTXVideoTransformer3DModel,
     )
-    from transformers import T5Config, T5EncoderModel
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 
     torch.manual_seed(0)
     transformer = LTXVideoTransformer3DModel(
@@ -46,10 +53,9 @@ def save_tiny_pipeline(folder: Path, *, timestep_conditioning: bool = False, wor
         decoder_layers_per_block=(1,) * 5,
         timestep_conditioning=timestep_conditioning,
     )
-    pieces = PIECES + [(f"▁{word}", -1.0) for word in words]
     encoder = T5EncoderModel(
         T5Config(
-            vocab_size=len(pieces),
+            vocab_size=len(PIECES),
             d_model=32,
             d_kv=8,
             d_ff=37,
@@ -64,5 +70,6 @@ def save_tiny_pipeline(folder: Path, *, timestep_conditioning: bool = False, wor
     scheduler = FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=True, base_shift=0.95, max_shift=2.05, base_image_seq_len=1024, shift_terminal=0.1
     )
-    LTXImageToVideoPipeline(scheduler, vae, encoder, tokenizer(pieces), transformer).save_pretrained(folder)
+    tokenizer = T5TokenizerFast(vocab=PIECES, extra_ids=0, model_max_length=128)
+    LTXImageToVideoPipeline(scheduler, vae, encoder, tokenizer, transformer).save_pretrained(folder)
     return folder

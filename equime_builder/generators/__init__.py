@@ -58,6 +58,11 @@ class Generator(Protocol):
         ...
 
     @property
+    def keeps_nuisance(self) -> bool:
+        """Whether head sway, blink and noise are those of the request; else they are the model's own, and unknown."""
+        ...
+
+    @property
     def batch(self) -> int:
         """How many clips are best drawn at once; at least 1."""
         ...

@@ -47,6 +47,7 @@ class WarpGenerator:
     model: str | None = None
     revision: str | None = None
     batch: int = 1
+    keeps_nuisance: bool = True
 
     def prepare(self, portrait: Portrait) -> PreparedWarp:
         return PreparedWarp(build_rig(portrait.image, portrait.landmarks))

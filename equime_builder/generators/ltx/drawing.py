@@ -83,6 +83,7 @@ class LtxGenerator:
     """
 
     name = "ltx"
+    keeps_nuisance = False
 
     def __init__(self, options: LtxOptions, *, load: Load = from_disk, device: str | None = None) -> None:
         self.options = options

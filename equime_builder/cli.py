@@ -9,6 +9,7 @@ import typer
 from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
+from equime_builder.commands.curate import curate
 from equime_builder.commands.look import export, preview
 from equime_builder.commands.models import models
 from equime_builder.commands.review import review
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (build, plan, verify, preview, export, acceptance, review, models):
+for command in (curate, build, plan, verify, preview, export, acceptance, review, models):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

@@ -95,17 +95,23 @@ class _Examiner:
 
 
 def take_survey(
-    pool: Pool, scored: Iterable[Scored], wanted: Wanted, estimates: Mapping[str, Estimate] | None = None
+    pool: Pool,
+    scored: Iterable[Scored],
+    wanted: Wanted,
+    estimates: Mapping[str, Estimate] | None = None,
+    *,
+    all_of_them: bool = False,
 ) -> Survey:
     """Decide about every candidate; a bad one costs itself, never the survey.
 
     Args:
-        scored: the candidates' scores, in their order. No more of them are taken out than it needs: without shares in
-            `wanted`, the rest stay unscored once enough are found.
+        scored: the candidates' scores, in their order. Without shares in `wanted`, no more of them are taken out once
+            enough are found, unless all of them are asked for; the same subjects are taken either way.
         estimates: of apparent attributes, by the file's SHA-256.
     """
     examiner = _Examiner(wanted.curation, estimates or {})
-    enough = None if wanted.count is None or wanted.curation.marginals.asked() else wanted.count + wanted.reserve
+    choosy = all_of_them or wanted.count is None or wanted.curation.marginals.asked()
+    enough = None if choosy else (wanted.count or 0) + wanted.reserve
     examined: list[_Examined] = []
     fit = 0
     for candidate, found in zip(pool.candidates, scored, strict=False):
@@ -149,7 +155,7 @@ def _table(pool: Pool, examined: Sequence[_Examined], fits: Sequence[_Examined],
     why: dict[int, str] = {id(fits[place]): reason for place, reason in choice.left.items()}
     why |= {id(fits[place]): f"{NOT_NEEDED}held in reserve" for place in choice.reserve}
     rows = [_row(each, each.reason or why.get(id(each))) for each in examined]
-    unscored = f"{NOT_NEEDED}{len(choice.chosen)} subjects were found before it, it was not scored"
+    unscored = f"{NOT_NEEDED}{len(choice.chosen)} were taken before it"
     for candidate in pool.candidates[len(examined) :]:
         nothing = _Examined(candidate, candidate.subject, Scored("", None, Scores()), None, candidate.attributes, None)
         rows.append(_row(nothing, unscored))

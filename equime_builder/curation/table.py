@@ -182,7 +182,7 @@ def read_known(*paths: Path) -> Known:
 def make_table(rows: Iterable[Mapping[str, Any]], fields: Iterable[Field]) -> pa.Table:
     """A table of the given columns; what a row lacks is null."""
     schema = schema_of(fields)
-    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    return pa.Table.from_pylist(list(rows), schema=schema)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

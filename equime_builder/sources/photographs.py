@@ -112,7 +112,7 @@ def survey(
     references = (candidate.reference for candidate in pool.candidates)
     scored = score_files(job, references, known=known.scores, workers=workers)
     wanted = Wanted(profile.curation, profile.size, limit, profile.acceptance.reserve)
-    return take_survey(pool, scored, wanted, known.estimates)
+    return take_survey(pool, scored, wanted, known.estimates, all_of_them=curation is not None)
 
 
 def load_portrait(root: Path, subject: Subject, size: int) -> Portrait:

@@ -1,0 +1,125 @@
+"""`equime curate`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from equime_builder.commands.shared import (
+    AttributesFile,
+    FaceModel,
+    Json,
+    ProfileName,
+    Seed,
+    Select,
+    Size,
+    Subjects,
+    Workers,
+    cores,
+    print_json,
+    progress_bar,
+    say,
+    screen,
+)
+from equime_builder.requests import make_profile, make_source
+
+if TYPE_CHECKING:
+    from equime_builder.attributes.estimates import Estimator
+    from equime_builder.curation.running import Curated
+
+DEEPFACE = "deepface"
+
+
+def curate(
+    portraits: Annotated[Path, typer.Argument(help="folder of photographs", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="folder to write", show_default=False)],
+    source: Annotated[str, typer.Option(help="folder or celeba-hq")] = "folder",
+    profile: ProfileName = "micro",
+    subjects: Subjects = None,
+    attributes: AttributesFile = None,
+    select: Select = None,
+    estimate: Annotated[
+        str | None, typer.Option(help="apparent attributes: deepface, or a CSV", show_default="nobody")
+    ] = None,
+    detector: Annotated[str, typer.Option(help="of DeepFace: landmarks, skip, retinaface, yunet, …")] = "landmarks",
+    batch: Annotated[int, typer.Option(help="faces that DeepFace takes at a time")] = 16,
+    face_model: FaceModel = None,
+    size: Size = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Score portraits once, choose subjects, and show who was taken and why; `equime build --curation` goes on."""
+    from equime_builder.curation.running import curate as run
+    from equime_builder.curation.sheet import draw_sheet
+    from equime_builder.curation.store import SHEET, open_store
+
+    if source == "procedural":
+        raise ValueError("source procedural draws its faces; curate takes folder or celeba-hq")
+    made = make_profile(profile, {"size": size})
+    where: Any = make_source(
+        source, portraits=portraits, attributes=attributes, select=select or (), face_model=face_model, limit=subjects
+    )
+    processes = cores(workers)
+    with open_store(out) as store, progress_bar(as_json) as bar:
+        task = bar.add_task("scoring", total=None, rate="")
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        estimator = _estimator(estimate, detector, batch)
+        found = run(where, made, seed, store, estimator=estimator, workers=processes, progress=show)
+        title = f"Curation of {portraits.resolve().name}, profile {made.name}"
+        draw_sheet(portraits, found.survey, found.agreements, title).save(out / SHEET)
+    _report(out, found, as_json)
+
+
+def _estimator(name: str | None, detector: str, batch: int) -> Estimator | Path | None:
+    if name is None:
+        return None
+    if name == DEEPFACE:
+        from equime_builder.attributes.deepface import open_deepface
+
+        return open_deepface(detector=detector, batch=batch)
+    path = Path(name)
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        raise ValueError(f"--estimate {name!r} is neither {DEEPFACE} nor a .csv file")
+    return path
+
+
+def _report(out: Path, found: Curated, as_json: bool) -> None:
+    table = found.survey.scores
+    assert table is not None
+    reasons = Counter(reason.split(":")[0] for reason in table["reason"].to_pylist() if reason is not None)
+    facts: dict[str, Any] = {
+        "folder": str(out),
+        "candidates": len(table),
+        "taken": len(found.survey.subjects),
+        "reserve": len(found.survey.reserve),
+        "shortfall": found.survey.shortfall,
+        "reasons": dict(reasons.most_common()),
+        "agreement": [each.row() for each in found.agreements],
+        "disagreements": [asdict(case) for each in found.agreements for case in each.cases],
+        "faults": dict(found.faults),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    say(f"{out}: {facts['taken']} of {facts['candidates']} portraits taken; open {out / 'sheet.png'}")
+    for reason, count in reasons.most_common():
+        say(f"{count:>7,} x {reason}")
+    if found.survey.shortfall:
+        say(f"short: {found.survey.shortfall}")
+    for name, why in found.faults.items():
+        say(f"estimate of {name} not used: {why}")
+    if found.agreements:
+        agreed = Table("attribute", "compared", "agree", "disagree", "kappa", "years apart")
+        for each in found.agreements:
+            numbers = ("–" if value is None else f"{value:.2f}" for value in (each.kappa, each.years))
+            agreed.add_row(each.attribute, f"{each.compared}", f"{each.agree}", f"{each.disagree}", *numbers)
+        screen.print(agreed)

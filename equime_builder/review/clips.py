@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from equime_builder.encode import decode_planes
@@ -91,7 +93,7 @@ def rows_of(index: Index, store: Store) -> NDArray[np.int64]:
         FolderError: a clip is gone, or its video is another than when the review began.
     """
     rows = index.column("key")
-    places = pa.compute.index_in(pa.array(list(store.clips), pa.string()), rows).to_pylist()
+    places = pc.index_in(pa.array(list(store.clips), pa.string()), rows).to_pylist()
     for key, place in zip(store.clips, places, strict=True):
         if place is None:
             raise FolderError(f"{index.path}: lacks {key}, which is under review; begin another review with --store")
@@ -116,7 +118,7 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32], *
         raise ValueError(f"{labels['frames']} frames, at most {MOST_FRAMES} can be shown")
     try:
         planes = decode_planes(video, last=MOST_FRAMES)
-    except OSError as error:  # what PyAV raises for bytes that are no video
+    except (av.FFmpegError, IndexError, AssertionError) as error:
         raise ValueError("its video cannot be decoded") from error
     if not len(planes) == len(curves) == labels["frames"]:
         raise ValueError(f"{len(planes)} frames and {len(curves)} of curves, labeled {labels['frames']}")
@@ -138,8 +140,8 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32], *
 def motion(luma: NDArray[np.uint8], onset: int) -> NDArray[np.float32]:
     """How far each frame is from the one at onset, where it differs most: (T,) float32, grey levels.
 
-    The mean absolute difference over the `BUSIEST` share of small blocks: blocks average out sensor noise, and most of a
-    face does not move in a micro-expression.
+    The mean absolute difference over the `BUSIEST` share of small blocks: blocks average out sensor noise, and most
+    of a face does not move in a micro-expression.
     """
     height, width = luma.shape[1:]
     size = (MOTION_WIDTH, max(1, round(height * MOTION_WIDTH / width)))
@@ -171,7 +173,7 @@ def _picture(planes: NDArray[np.uint8]) -> bytes:
     largest = max(picture.shape[:2])
     if largest > LARGEST_SIDE:
         scale = LARGEST_SIDE / largest
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
 

@@ -126,7 +126,7 @@ def export_table(kept: Iterable[Kept], settings: Settings) -> pa.Table:
 
 
 def write_export(table: pa.Table, target: Path) -> None:
-    """Write the exported table; in CSV, AUs read `1+4`, and notes that a spreadsheet would run begin with an apostrophe.
+    """Write the exported table. In CSV, AUs read `1+4`; notes that a spreadsheet would run begin with an apostrophe.
 
     Raises:
         ValueError: a suffix other than .parquet and .csv.

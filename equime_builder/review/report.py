@@ -1,4 +1,4 @@
-"""The report of a review: who judged how much, how far they agree, what they accept, how their answers fit the label."""
+"""The report of a review: who judged how much, how far they agree, what they accept, how answers fit the label."""
 
 from __future__ import annotations
 
@@ -162,9 +162,7 @@ def _verdicts(
     for key, said in clips.items():
         groups.setdefault(labels[key][name] or "unknown", Counter())[opinion(said).verdict] += 1
     return {
-        word: Verdicts(
-            count[ACCEPTED], count[REJECTED], count[TIED], rate(count[ACCEPTED], sum(count.values()))
-        )
+        word: Verdicts(count[ACCEPTED], count[REJECTED], count[TIED], rate(count[ACCEPTED], sum(count.values())))
         for word, count in sorted(groups.items())
     }
 

@@ -31,11 +31,12 @@ from equime_builder.review.judgements import (
     MAX_NOTES,
     MIN_CONFIDENCE,
     VERDICTS,
+    Judgement,
     parse_judgement,
     reviewer_name,
 )
 from equime_builder.review.sample import order_for
-from equime_builder.review.store import Kept, Store
+from equime_builder.review.store import Store
 
 # A note of MAX_NOTES characters, each written as two escapes of six bytes, fits; not much else does.
 MAX_BODY = 64 * 2**10
@@ -101,7 +102,7 @@ async def _guarded(request: web.Request, handler: Handler, token: str, host: str
     origin = request.headers.get("Origin")
     if not known_host(request.host, host) or (origin is not None and urlsplit(origin).netloc != request.host):
         return _refusal(403, "this address is not the review's; open the link that the command printed")
-    given = request.headers.get("X-Review-Token", "").encode()
+    given = request.headers.get("X-Review-Token", "").encode(errors="surrogateescape")
     if request.path not in PAGES and not hmac.compare_digest(given, token.encode()):
         return _refusal(403, "the link is not complete; open the one that the command printed")
     try:
@@ -167,7 +168,8 @@ async def _session(request: web.Request) -> web.Response:
     settings = review.store.settings
     names = {key: name for name, key in review.keys.items()}
     order = order_for(list(review.store.clips), reviewer=reviewer, seed=settings.seed)
-    answers = {names[kept.judgement.clip]: _answer(kept) for kept in review.store.kept(reviewer=reviewer)}
+    kept = review.store.kept(reviewer=reviewer)
+    answers = {names[one.judgement.clip]: _answer(one.number, one.judgement) for one in kept}
     return web.json_response(
         {
             "reviewer": reviewer,
@@ -182,10 +184,12 @@ async def _session(request: web.Request) -> web.Response:
     )
 
 
-def _answer(kept: Kept) -> dict[str, Any]:
-    said = kept.judgement
-    fields = ("verdict", "label", "aus", "confidence", "notes")
-    return {"number": kept.number, **{name: getattr(said, name) for name in fields}}
+def _answer(number: int, said: Judgement) -> dict[str, Any]:
+    """A judgement as it is kept, for the reviewer who made it."""
+    return {
+        "number": number,
+        **{name: getattr(said, name) for name in ("verdict", "label", "aus", "confidence", "notes")},
+    }
 
 
 async def _clip(request: web.Request) -> web.Response:
@@ -207,7 +211,7 @@ async def _judge(request: web.Request) -> web.Response:
     """Keep a judgement; the answer comes when it is on disk."""
     review = request.app[REVIEW]
     judgement = parse_judgement(await _read(request), review.keys)
-    return web.json_response({"number": review.store.add(judgement)})
+    return web.json_response(_answer(review.store.add(judgement), judgement))
 
 
 def bind(host: str, port: int) -> socket.socket:

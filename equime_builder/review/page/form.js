@@ -32,7 +32,7 @@ export class JudgementForm {
   constructor({ verdicts, labels, aus, bounds, blind }) {
     this.bounds = bounds;
     this.labels = [...labels, UNSURE];
-    const said = { neutral: "none: neutral", unsure: "cannot tell" };
+    const said = { unsure: "cannot tell" };
     fill(byId("labels"), this.labels.map((word, number) => option("radio", "label", word, said[word] ?? word, `${number + 1}`)));
     const regions = [...new Set(aus.map((unit) => unit.region))].map((region) => {
       const group = document.createElement("div");

@@ -213,18 +213,18 @@ async function save() {
   form.lock(true);
   tell("saving", "wait");
   try {
-    const number = await server.keep(judgement, (why) => {
+    const kept = await server.keep(judgement, (why) => {
       tell(`Not saved yet: the server does not answer. Trying again; please keep this window open. (${why})`, "bad");
     });
-    review.answers[name] = { number, ...answer };
+    review.answers[name] = kept;
     drafts.delete(name);
     form.show();
-    tell(changed ? "Change saved." : `Saved, number ${number}.`, "good");
+    tell(changed ? "Change saved." : `Saved, number ${kept.number}.`, "good");
     const next = nextToJudge(place);
     saving = false;
     form.lock(false);
     if (changed || next < 0) {
-      form.show(answer);
+      form.show(kept);
       heading();
       if (next < 0) tell("Saved. All clips are judged: thank you. You may close this window, or change answers.", "good");
     } else await show(next);

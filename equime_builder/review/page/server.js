@@ -89,7 +89,7 @@ function shelve(reviewer, judgements) {
   }
 }
 
-/** Send a judgement until it is on the server's disk; returns its number. */
+/** Send a judgement until it is on the server's disk; returns it as it is kept there, with its number. */
 export async function keep(judgement, waiting) {
   const { reviewer, request } = judgement;
   const others = () => unsent(reviewer).filter((other) => other.request !== request);
@@ -97,7 +97,7 @@ export async function keep(judgement, waiting) {
   try {
     const answer = await untilAnswered(() => post("/api/judgements", judgement), waiting);
     shelve(reviewer, others());
-    return answer.number;
+    return answer;
   } catch (error) {
     if (error instanceof Refused) shelve(reviewer, others());
     throw error;

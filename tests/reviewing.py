@@ -1,0 +1,108 @@
+"""A review for tests: judgements that are valid, and the real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from equime_builder.review.judgements import Judgement
+
+
+def judgement(number: int, reviewer: str, clip: str, **changes: Any) -> Judgement:
+    """A valid judgement."""
+    values = {"verdict": "accepted", "label": "happiness", "aus": (6, 12), "confidence": 4, "notes": ""}
+    return Judgement(request=f"{number:032x}", reviewer=reviewer, clip=clip, **{**values, **changes})
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Running:
+    """A server in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    @property
+    def address(self) -> str:
+        return self.url.split("/#")[0]
+
+    @property
+    def token(self) -> str:
+        return self.url.split("#")[1]
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def ask(
+        self, path: str, body: Any = None, *, headers: dict[str, str] | None = None, raw: bytes | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body of an answer; `path` goes out as it stands. OSError where the server is gone."""
+        data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        sent = {"X-Review-Token": self.token, "Content-Type": "application/json", **(headers or {})}
+        request = urllib.request.Request(f"{self.address}{path}", data, sent)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+
+@contextmanager
+def serving(root: Path, store: Path, *options: str, port: int = 0) -> Iterator[Running]:
+    """`equime review` as a user starts it."""
+    command = [sys.executable, "-m", "equime_builder", "review", str(root), "--store", str(store)]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--json", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        yield Running(process, json.loads(line)["url"])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def said_of(running: Running, reviewer: str) -> dict[str, Any]:
+    """The session of a reviewer, as the page gets it."""
+    status, body = running.ask("/api/session", {"reviewer": reviewer})
+    assert status == 200, body
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+def answer(name: str, number: int, reviewer: str, **changes: Any) -> dict[str, Any]:
+    """A judgement as the page sends it."""
+    values = {"verdict": "rejected", "label": None, "aus": [4], "confidence": 2, "notes": ""}
+    return {"request": f"{number:032x}", "reviewer": reviewer, "clip": name, **values, **changes}
+
+
+def port_of(running: Running) -> int:
+    return urlsplit(running.url).port or 0
+
+
+def words_of_labels(rows: Sequence[dict[str, Any]]) -> set[str]:
+    """What would tell the label of a clip: keys, subjects, portraits, AUs in FACS notation, parts of captions."""
+    found: set[str] = set()
+    for row in rows:
+        found |= {row["key"], row["subject"], row["portrait"], row["caption"], row["prompt"], row["mp4_sha256"]}
+        found |= {row["caption"][:40], f"_{row['subject']}_", f"{row['emotion']}_"}
+    return found

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from equime_builder.build import Request
+from equime_builder.build import Part, Request
 from equime_builder.generators import check_options
 from equime_builder.models import find_model
 from equime_builder.portraits import PortraitSource
@@ -21,11 +21,6 @@ from equime_builder.sources.folder import LICENCE, FolderSource
 from equime_builder.sources.photographs import CurationTable
 
 SOURCES = ("procedural", "folder", "celeba-hq")
-
-# What a clip costs per million pixels of video: seconds by `scripts/benchmark_build.py` on one core, bytes by
-# `scripts/measure_encoding.py` at the default settings, drawn faces. Photographs take up to twice the bytes.
-SECONDS_PER_MEGAPIXEL = 0.031
-BYTES_PER_MEGAPIXEL = 11_000
 
 
 def make_source(
@@ -146,17 +141,21 @@ def parse_selection(select: Sequence[str]) -> dict[str, int]:
     return chosen
 
 
-def parse_shards(text: str) -> list[int]:
-    """``3,7-9`` to [3, 7, 8, 9].
+def parse_shards(text: str) -> list[int] | Part:
+    """``3,7-9`` to [3, 7, 8, 9], ``2/16`` to the second of sixteen parts, ``none`` to no shard at all.
 
     Raises:
         ValueError: anything else.
     """
+    if text.strip() == "none":
+        return []
+    if match := re.fullmatch(r"\s*(\d{1,7})\s*/\s*(\d{1,7})\s*", text):
+        return Part(int(match[1]), int(match[2]))
     numbers: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,7})(?:\s*-\s*(\d{1,7}))?\s*", part)
         if match is None or (match[2] and int(match[2]) < int(match[1])):
-            raise ValueError(f"--shards {text!r} must read like 3,7-9")
+            raise ValueError(f"--shards {text!r} must read like 3,7-9 or 2/16, or none")
         numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
     return sorted(set(numbers))
 
@@ -214,9 +213,3 @@ def make_profile(name: str, overrides: Mapping[str, object]) -> Profile:
         ValueError: naming the value and its bound.
     """
     return load_profile(name, **overrides)
-
-
-def estimate(profile: Profile, clips: int, formats: Sequence[str], workers: int) -> tuple[float, float]:
-    """Seconds and bytes that a build will take, roughly."""
-    megapixels = clips * profile.frames * profile.size**2 / 1e6
-    return megapixels * SECONDS_PER_MEGAPIXEL / workers, megapixels * BYTES_PER_MEGAPIXEL * len(formats)

@@ -13,6 +13,7 @@ from equime_builder.commands.shared import (
     AttributesFile,
     Audited,
     Emotions,
+    ExecutorName,
     FaceModel,
     Folder,
     Formats,
@@ -22,6 +23,7 @@ from equime_builder.commands.shared import (
     Json,
     Portraits,
     ProfileName,
+    RayAddress,
     Reserve,
     Seed,
     Select,
@@ -39,7 +41,10 @@ from equime_builder.commands.shared import (
     say,
     screen,
 )
+from equime_builder.generators import needs_gpu
 from equime_builder.requests import make_profile, make_request, make_source, parse_shards, words
+
+PATHS = ("portraits", "attributes", "face_model")
 
 
 def build(
@@ -64,23 +69,36 @@ def build(
     reserve: Reserve = None,
     formats: Formats = None,
     workers: Workers = None,
+    executor: ExecutorName = "local",
+    ray_address: RayAddress = None,
     shards: Shards = None,
     dry_run: Annotated[bool, typer.Option(help="print the plan and build nothing")] = False,
     as_json: Json = False,
 ) -> None:
     """Build a dataset, or go on with one that was interrupted."""
     from equime_builder.build import build as run
+    from equime_builder.executors import make_executor
 
-    request = _request(locals())
-    processes = cores(workers)
+    options = locals()
+    if executor == "ray":  # nodes know nothing of the folder that this command runs in
+        options |= {name: path.absolute() for name in PATHS if (path := options[name]) is not None}
+    request = _request(options)
+    at_once = workers if executor == "ray" else _processes(workers, generator)
+    where = make_executor(executor, workers=at_once, address=ray_address)
     if dry_run:
-        _show_plan(request, processes, as_json)
+        _show_plan(request, at_once or 1, as_json)
         return
     chosen = parse_shards(shards) if shards is not None else None
     with progress_bar(as_json) as bar:
-        task = bar.add_task("planning", total=None, rate="")
-        complete = run(folder, request, workers=processes, shards=chosen, progress=clips_shown(bar, task, as_json))
+        task, model = bar.add_task("planning", total=None, rate=""), options["face_model"]
+        shown = clips_shown(bar, task, as_json)
+        complete = run(folder, request, executor=where, shards=chosen, face_model=model, progress=shown)
     _report_build(folder, complete, as_json)
+
+
+def _processes(workers: int | None, generator: str) -> int:
+    """Processes of this machine; by default one where each would load a model onto the GPU."""
+    return 1 if workers is None and needs_gpu(generator) else cores(workers)
 
 
 def plan(
@@ -104,10 +122,14 @@ def plan(
     reserve: Reserve = None,
     formats: Formats = None,
     workers: Workers = None,
+    measure: Annotated[
+        int | None,
+        typer.Option(help="make so many clips of the plan to measure the rate", show_default="shipped rates"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a build would make: counts, time and disk."""
-    _show_plan(_request(locals()), cores(workers), as_json)
+    """Print what a build would make: counts, hours of processors and GPUs, and disk."""
+    _show_plan(_request(locals()), _processes(workers, generator), as_json, measure=measure, face_model=face_model)
 
 
 def _request(options: dict[str, Any]) -> Any:
@@ -135,14 +157,21 @@ def _request(options: dict[str, Any]) -> Any:
     )
 
 
-def _show_plan(request: Any, workers: int, as_json: bool) -> None:
+def _show_plan(
+    request: Any, workers: int, as_json: bool, *, measure: int | None = None, face_model: Path | None = None
+) -> None:
+    from equime_builder import capacity
     from equime_builder.build import plan_for
     from equime_builder.plan import rejected_portraits, summary
-    from equime_builder.requests import estimate
 
     made = plan_for(request)
     counts, rejected = summary(made), rejected_portraits(made.portraits)
-    seconds, size = estimate(made.profile, made.header["clips"], made.header["formats"], workers)
+    cost = (
+        capacity.shipped(made, capacity.read_rates())
+        if measure is None
+        else capacity.measure(made, request.source, measure, face_model=face_model)
+    )
+    costs = capacity.estimate(made, cost, workers=workers)
     facts = {
         "profile": made.profile.name,
         "follows": made.profile.follows,
@@ -150,14 +179,16 @@ def _show_plan(request: Any, workers: int, as_json: bool) -> None:
         "clips": made.header["clips"],
         "shards": len(made.shards),
         "rejected_portraits": len(rejected),
-        "estimated_minutes": round(seconds / 60, 1),
-        "estimated_gigabytes": round(size / 1e9, 3),
+        **{f"estimated_{name}": getattr(costs, name) for name in ("cpu_hours", "gpu_hours", "gigabytes", "minutes")},
         "workers": workers,
+        "rate": costs.origin,
         "plan_sha256": made.header["plan_sha256"],
     }
     if as_json:
         reasons = [{"portrait": rejection.name, "reason": rejection.reason} for rejection in rejected]
-        print_json({**facts, "counts": counts, "rejected": reasons})
+        spreads = {name: value.to_dict() for name, value in facts.items() if isinstance(value, capacity.Spread)}
+        middles = {name: spread["middle"] for name, spread in spreads.items()}
+        print_json({**facts, **middles, "spreads": spreads, "counts": counts, "rejected": reasons})
         return
     for name, value in facts.items():
         say(f"{name.replace('_', ' ')}: {value}")

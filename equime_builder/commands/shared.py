@@ -52,8 +52,13 @@ Reserve = Annotated[
 ]
 Audited = Annotated[bool, typer.Option("--audit", help="judge every clip, and try again or refuse (FaceLandmarker)")]
 Formats = Annotated[str | None, typer.Option(help="of webdataset, parquet, arrow", show_default="webdataset,parquet")]
-Workers = Annotated[int | None, typer.Option(help="processes", show_default="one per core")]
-Shards = Annotated[str | None, typer.Option(help="build (again) only these, like 3,7-9", show_default=False)]
+Workers = Annotated[int | None, typer.Option(help="processes", show_default="one per core, or per GPU model")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="where shards are built: local, or ray for a cluster")]
+RayAddress = Annotated[str | None, typer.Option(help="of the Ray cluster", show_default="RAY_ADDRESS, or this machine")]
+Shards = Annotated[
+    str | None,
+    typer.Option(help="only these, built (again): 3,7-9; or the second of 16 parts: 2/16; or none", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -85,8 +85,11 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
     return faults
 
 
-def repair(root: Path, source: PortraitSource, *, workers: int = 1) -> list[Fault]:
+def repair(root: Path, source: PortraitSource, *, workers: int = 1, face_model: Path | None = None) -> list[Fault]:
     """Mend every fault and return what was mended. Stray files are moved beside the folder, not deleted.
+
+    Args:
+        face_model: FaceLandmarker's file for the audit; None: where `equime models` looks.
 
     Raises:
         FolderError: the source is not the one that the plan was made with, or the folder is in use.
@@ -98,7 +101,7 @@ def repair(root: Path, source: PortraitSource, *, workers: int = 1) -> list[Faul
         header = manifest.read_header(root)
         names = {fault.repair for fault in faults}
         broken = [shard for shard in manifest.shards_in(header, None) if shard.name in names]
-        for _ in build_shards(Work(root, source), broken, LocalExecutor(workers)):
+        for _ in build_shards(Work(root, source, face_model), broken, LocalExecutor(workers)):
             pass
         for fault in faults:
             if fault.repair == STRAY:

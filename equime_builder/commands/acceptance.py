@@ -19,11 +19,11 @@ def acceptance(folder: Folder, as_json: Json = False) -> None:
         print_json({"folder": str(folder), **found.to_dict()})
         return
     table = Table()
-    for name in ("clips", "planned", "first", "accepted", "rate (95 %)", "extra", "final"):
+    for name in ("clips", "planned", "first", "accepted", "% (95 %)", "extra", "final"):
         table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:
-        rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}-{row.high:.0%})" if row.planned else "-"
-        name = row.value if row.label == "all" else f"{row.label}: {row.value}"
+        rate = f"{row.accepted / row.planned:.0%} ({100 * row.low:.0f}-{100 * row.high:.0f})" if row.planned else "-"
+        name = row.value if row.label == "all" else f"{row.label.removeprefix('apparent ')}: {row.value}"
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
     for reason, count in found.reasons.items():

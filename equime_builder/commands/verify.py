@@ -39,7 +39,7 @@ def verify(
         header = manifest.read_header(folder)
         where = {"portraits": portraits, "attributes": attributes, "face_model": face_model}
         source = source_of(header["source"], header["source_options"], **where)
-        faults = mend(folder, source, workers=cores(workers))
+        faults = mend(folder, source, workers=cores(workers), face_model=face_model)
     else:
         with progress_bar(as_json) as bar:
             task = bar.add_task("checking", total=None, rate="")

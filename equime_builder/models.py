@@ -121,7 +121,7 @@ MODELS: dict[str, Model] = {
         ),
         _deepface("age", 539_000_000, _VGG_FACE),
         _deepface("gender", 537_000_000, _VGG_FACE),
-        _deepface("race", 537_000_000, _VGG_FACE),
+        _deepface("race", 537_000_000, _VGG_FACE, "race_model_single_batch.onnx"),
         _deepface("expression", 6_000_000, "DeepFace, MIT", "facial_expression_model_weights.onnx"),
     )
 }

@@ -54,11 +54,11 @@ class DeepFaceEstimator:
         from deepface.models.demography.DemographyUtils import EMOTION_LABELS, GENDER_LABELS, RACE_LABELS
 
         words = [EXPRESSION_WORDS.get(word, word) for word in EMOTION_LABELS]
-        # A single face loses its axis in DeepFace.
-        ages = np.reshape(np.asarray(self.networks["age"].predict(stack), np.float64), len(stack))
-        genders = _shares(self.networks["gender"].predict(stack), len(stack), GENDER_LABELS)
-        races = _shares(self.networks["race"].predict(stack), len(stack), RACE_LABELS)
-        expressions = _shares(self.networks["expression"].predict(stack), len(stack), words)
+        answers = {name: _asked(network, stack) for name, network in self.networks.items()}
+        ages = answers["age"][:, 0]
+        genders = _shares(answers["gender"], GENDER_LABELS)
+        races = _shares(answers["race"], RACE_LABELS)
+        expressions = _shares(answers["expression"], words)
         return [
             Estimate(
                 self.name,
@@ -101,7 +101,10 @@ def open_deepface(*, detector: str = LANDMARKS, batch: int = 16) -> DeepFaceEsti
     _check_weights(engine)
     folder_utils.initialize_folder()
     names = {"age": "Age", "gender": "Gender", "race": "Race", "expression": "Emotion"}
-    networks = {ours: modeling.build_model("facial_attribute", theirs) for ours, theirs in names.items()}
+    try:
+        networks = {ours: modeling.build_model("facial_attribute", theirs) for ours, theirs in names.items()}
+    except (ValueError, OSError) as error:
+        raise ModelMissing(f"DeepFace cannot load its weights: {' '.join(str(error).split())}") from error
     how = engine if detector == LANDMARKS else f"{engine}, {detector}"
     return DeepFaceEstimator(f"DeepFace {deepface.__version__} ({how})", batch, networks, _finder(detector))
 
@@ -129,7 +132,7 @@ def _finder(detector: str) -> Callable[[Face], Input | None]:
 
     if detector in (LANDMARKS, WHOLE):
         cut_out = outlined if detector == LANDMARKS else (lambda face: face.image)
-        return lambda face: prepared(cut_out(face)[:, :, ::-1])
+        return lambda face: prepared(cut_out(face)[:, :, ::-1] / 255)
     try:
         modeling.build_model("face_detector", detector)
     except UnimplementedError:
@@ -168,8 +171,17 @@ def outlined(face: Face) -> Picture:
     return np.asarray(level[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)], np.uint8)
 
 
-def _shares(values: Any, count: int, words: Sequence[str]) -> list[dict[str, float]]:
+def _asked(network: Any, stack: Input) -> NDArray[np.float64]:
+    """Answers (faces, values) of a network; a graph that was exported for a single face is asked for each."""
+    size = network.model.get_inputs()[0].shape[0] if hasattr(network.model, "get_inputs") else None
+    parts = np.split(stack, len(stack)) if size == 1 else [stack]
+    # A single face loses its axis in DeepFace.
+    return np.concatenate(
+        [np.reshape(np.asarray(network.predict(part), np.float64), (len(part), -1)) for part in parts]
+    )
+
+
+def _shares(rows: NDArray[np.float64], words: Sequence[str]) -> list[dict[str, float]]:
     """Rows of probabilities by word, each adding up to 1."""
-    rows = np.reshape(np.asarray(values, np.float64), (count, len(words)))
     rows = rows / rows.sum(axis=1, keepdims=True)
     return [dict(zip(words, (float(value) for value in row), strict=True)) for row in rows]

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from equime_builder.audit import motion, regions
 from equime_builder.audit.claim import Claim
-from equime_builder.audit.features import HALVES, RIGID, Face
+from equime_builder.audit.features import HALVES, RIGID, Face, lid_gap
 from equime_builder.audit.footage import Unreadable, read_footage
 from equime_builder.audit.identity import Embedder, shape_distance, similarity
 from equime_builder.audit.looking import Look, grid
 from equime_builder.audit.responses import Signatures, shipped_signatures
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.timing import Course, fit_event
-from equime_builder.audit.verdict import Audit, Measured, decide, rejected
+from equime_builder.audit.verdict import ALIKE, Audit, Measured, decide, rejected
 from equime_builder.facs import EXPRESSIVE_AUS, SIDE_PREFIX
 from equime_builder.landmarks import Detection, Landmarker, open_landmarker
 from equime_builder.portraits import Portrait
@@ -30,7 +30,6 @@ LEAST_FACES = 4  # frames with a face, below which nothing more is measured
 NEUTRAL_FRAMES = 4
 END = 0.05  # share of the clip that is its end
 LIDS_OPEN_S = 0.15  # from closed lids to lids that are open again, either way
-BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
 @contextmanager
@@ -113,8 +112,9 @@ def _event(look: Look, found: Mapping[int, Detection], claim: Claim, closed: flo
     aus = [activation.au for activation in claim.aus]
     where = regions.shown(first, aus, size) if aus else regions.face(first, size) & ~regions.lids(first, size)
     change = motion.changes(half, where, [frame for frame in lead if frame not in shut] or lead)
-    curve, peak = motion.response(change, shut if regions.LID_AUS & set(aus) else ())
-    course = fit_event(curve, peak)
+    without = shut if regions.LID_AUS & set(aus) else range(0)
+    curve, peak = motion.response(change, without)
+    course = fit_event(curve, peak, without)
     end = curve[-max(3, round(END * frames)) :]
     remains = abs(float(end.mean()) - course.before) / max(course.height, 1e-6)
     before = [frame for frame in found if frame <= course.onset] or [min(found)]
@@ -129,10 +129,11 @@ def _blink(
 ) -> int | None:
     """The frame of most closed lids, where that is a blink: among frames of the grid and that of most change there."""
     changed = motion.energy(motion.changes(half, lids, range(len(half))))
-    seen = {**found, **look.found([int(np.argmax(changed))])}
-    scores = {frame: min(detection.blendshapes[name] for name in BLINKS) for frame, detection in seen.items()}
-    most = max(scores, key=lambda frame: scores[frame])
-    return most if scores[most] - float(np.median(list(scores.values()))) >= closed else None
+    gaps = {
+        frame: lid_gap(seen.landmarks) for frame, seen in {**found, **look.found([int(np.argmax(changed))])}.items()
+    }
+    most = min(gaps, key=lambda frame: gaps[frame])
+    return most if gaps[most] <= (1 - closed) * float(np.median(list(gaps.values()))) else None
 
 
 def _shut(blink: int | None, fps: float, frames: int) -> range:
@@ -179,6 +180,8 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
         rows = [0, 1] if claimed.side == "both" else [HALVES.index(claimed.side)]
         responses[claimed.au] = float(rest[rows, column].mean())
         rest[rows, column] = 0
+    if ALIKE & responses.keys():
+        rest[:, [EXPRESSIVE_AUS.index(au) for au in ALIKE]] = 0
     half, column = (int(place) for place in np.unravel_index(int(np.argmax(rest)), rest.shape))
     return {
         "responses": responses,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from equime_builder.audit.regions import Points, iod
 from equime_builder.facs import Side
-from equime_builder.landmarks import Detection
+from equime_builder.landmarks import LIDS, Detection
 
 HALVES: tuple[Side, Side] = ("right", "left")
 # Bone under little skin: what these do together is the head's motion (eye corners, bridge of the nose).
@@ -94,6 +94,11 @@ def mean_face(detections: Sequence[Detection], luma: NDArray[np.uint8]) -> Face:
     names = detections[0].blendshapes
     scores = {name: float(np.mean([detection.blendshapes[name] for detection in detections])) for name in names}
     return Face(np.asarray(points, np.float32), scores, np.round(luma.mean(axis=0)).astype(np.uint8))
+
+
+def lid_gap(points: Points) -> float:
+    """How far the lids of the wider eye are apart, IOD."""
+    return max(float(np.linalg.norm(points[upper] - points[lower])) for upper, lower in LIDS) / iod(points)
 
 
 def flow_between(stations: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ class Thresholds:
         timing_ms: how far onset, apex and offset may lie from the labels.
         residual: largest share of the peak that may remain at the end.
         head_drift: largest rigid motion of the head, 95th percentile, in inter-ocular distances (IOD).
-        blink: score of eyeBlink above neutral that counts as closed lids.
+        blink: share of their opening by which both eyes' lids must close to count as a blink.
         identity: largest distance of the neutral face's shape from the portrait's, IOD.
         embedding: least cosine similarity with the portrait, where an embedder is given.
         faces: least share of the frames looked at in which a face is found.
@@ -25,13 +25,13 @@ class Thresholds:
 
     least_response: float = 0.5
     seen: float = 0.2
-    lead: float = 1.0
+    lead: float = 1.4
     longest_ms: float = 560.0
     timing_ms: float = 80.0
     residual: float = 0.35
     head_drift: float = 0.05
-    blink: float = 0.35
-    identity: float = 0.05
+    blink: float = 0.5
+    identity: float = 0.02
     embedding: float = 0.4
     faces: float = 0.9
 
@@ -50,7 +50,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "timing_ms": (1, 60_000),
     "residual": (0, 10),
     "head_drift": (0, 10),
-    "blink": (0.05, 2),
+    "blink": (0.05, 1),
     "identity": (0, 10),
     "embedding": (-1, 1),
     "faces": (0, 1),

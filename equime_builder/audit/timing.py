@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +56,17 @@ def shapes(frames: int, times: NDArray[np.float64]) -> tuple[Curve, Curve]:
     return 0.5 - 0.5 * np.cos(np.pi * rise), 0.5 + 0.5 * np.cos(np.pi * fall**DECAY)
 
 
-def _levels(curve: Curve, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _levels(
+    curve: Curve, weights: Curve, times: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Least-squares levels before, peak, after (N, 3) of N events, and the squared error of each fit (N,)."""
     rise, fall = shapes(len(curve), times)
     late = np.arange(len(curve))[None] > (times[:, 1, None] + times[:, 2, None]) / 2
     basis = np.stack([np.where(late, 0, 1 - rise), np.where(late, fall, rise), np.where(late, 1 - fall, 0)], axis=1)
-    gram = basis @ basis.transpose(0, 2, 1) + 1e-6 * np.eye(3)
-    levels = np.linalg.solve(gram, (basis @ curve)[..., None])[..., 0]
-    errors = ((curve - np.einsum("nk,nkt->nt", levels, basis)) ** 2).sum(axis=1)
+    weighted = basis * weights
+    gram = weighted @ basis.transpose(0, 2, 1) + 1e-6 * np.eye(3)
+    levels = np.linalg.solve(gram, (weighted @ curve)[..., None])[..., 0]
+    errors = ((curve - np.einsum("nk,nkt->nt", levels, basis)) ** 2) @ weights
     return levels, errors
 
 
@@ -85,30 +89,35 @@ def _start(curve: Curve, peak: int) -> NDArray[np.float64]:
     return np.clip(guess, 0, t - 1)
 
 
-def fit_event(curve: Curve, peak: int) -> Course:
+def fit_event(curve: Curve, peak: int, without: Collection[int] = ()) -> Course:
     """Fit the event around frame `peak` of a curve (T,) that is near 0 at rest, by descent in its four times.
 
     Sub-frame, since every frame of the rise and the fall speaks for the times. Levels before and after are free: what
     an encoder changes at a key frame is no motion.
+
+    Args:
+        without: frames that say nothing of the event, as those of a blink.
 
     Raises:
         ValueError: fewer than 8 frames.
     """
     if len(curve) < 8:
         raise ValueError(f"curve of {len(curve)} frames: at least 8 are needed")
+    weights = np.ones(len(curve))
+    weights[list(without)] = 0.0
     best = _ordered(_start(curve, peak)[None], len(curve))[0]
-    levels, errors = (values[0] for values in _levels(curve, best[None]))
+    levels, errors = (values[0] for values in _levels(curve, weights, best[None]))
     for step in (8.0, 4.0, 2.0, 1.0, 0.5, 0.25):
         for _ in range(12):
             tried = _ordered(best + step * _MOVES, len(curve))
-            tried_levels, tried_errors = _levels(curve, tried)
+            tried_levels, tried_errors = _levels(curve, weights, tried)
             first = int(np.argmin(tried_errors))
             if not tried_errors[first] < errors * (1 - 1e-9):
                 break
             best, levels, errors = tried[first], tried_levels[first], tried_errors[first]
     onset, apex, hold, offset = (float(value) for value in best)
     before, top, after = (float(level) for level in levels)
-    return Course(onset, apex, hold, offset, before, top, after, float(np.sqrt(errors / len(curve))))
+    return Course(onset, apex, hold, offset, before, top, after, float(np.sqrt(errors / max(weights.sum(), 1))))
 
 
 # One time alone, the plateau, a whole flank, the event.

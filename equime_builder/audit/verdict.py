@@ -13,6 +13,11 @@ from equime_builder.facs import ACTION_UNITS, SIDE_PREFIX
 ACCEPTED, REJECTED = "accepted", "rejected"
 
 
+# AUs that tighten the lips or their corners, which cannot be told apart reliably (`scripts/measure_audit.py`): that one
+# of them does not show, or that another shows, is no reason to reject a claim of one.
+ALIKE = frozenset((14, 23, 24))
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What a clip shows; None where it could not be measured.
@@ -20,10 +25,11 @@ class Measured:
     Attributes:
         onset, apex, offset: frames of the event (last neutral, peak, first neutral again). duration_ms: between them.
         responses: intensity (0-5 scale) of each claimed AU on the side claimed for it.
-        target: the strongest of them. off_target: the strongest of any other AU, or of a claimed AU on the other side.
+        target: the strongest of them. off_target: the strongest of any other AU, or of a claimed AU on the other side;
+            among `ALIKE` AUs, one that is claimed speaks for all.
         off_au: which that is, as `R12`. residual: share of the peak that remains at the end.
         head_drift: rigid motion of the head from the neutral face in IOD, 95th percentile over the frames looked at.
-        blink: frame at which the lids are closed, None without a blink. closure: its eyeBlink score above neutral.
+        blink: frame at which the lids are closed, None without a blink.
         flow_inside, flow_outside: mean optical flow from neutral to apex where the claimed AUs show, and in the rest of
             the face, IOD. identity: distance of the neutral face's shape from the portrait's, IOD.
         embedding: cosine similarity with the portrait. faces: share of the looked-at frames with a face.
@@ -44,7 +50,6 @@ class Measured:
     residual: float | None = None
     head_drift: float | None = None
     blink: int | None = None
-    closure: float | None = None
     flow_inside: float | None = None
     flow_outside: float | None = None
     identity: float | None = None
@@ -140,7 +145,7 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         return []
     if m.target < t.least_response:
         return [f"claimed AUs do not show: response {m.target:.2f}, {t.least_response:g} needed"]
-    missing = [a for a in claim.aus if m.responses[a.au] < t.seen * a.intensity and a.au not in UNCERTAIN]
+    missing = [a for a in claim.aus if m.responses[a.au] < t.seen * a.intensity and a.au not in ALIKE]
     reasons = [
         f"AU{SIDE_PREFIX[a.side]}{a.au} ({ACTION_UNITS[a.au].name}) does not show: {m.responses[a.au]:.2f} of "
         f"{a.intensity:.1f}"
@@ -149,10 +154,6 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
     if m.target < t.lead * m.off_target:
         reasons.append(f"AU{m.off_au} leads, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
     return reasons
-
-
-# AUs that measurement cannot tell apart reliably; a claim of theirs is not rejected for one that does not show.
-UNCERTAIN = frozenset((14, 23, 24))
 
 
 def _timing(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
@@ -187,8 +188,9 @@ def _head(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
 
 
 def _blink(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
-    if m.blink is None or m.onset is None or m.offset is None:
+    if m.blink is None or not claim.aus:
         return []
-    if m.onset <= m.blink <= m.offset:
+    spans = ((m.onset, m.offset), (claim.onset, claim.offset))
+    if any(first is not None and last is not None and first <= m.blink <= last for first, last in spans):
         return [f"blink inside the event, at frame {m.blink}"]
     return []

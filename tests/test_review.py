@@ -321,6 +321,14 @@ def test_a_clip_that_cannot_be_shown_is_named(
         show({**labels, **change}, video if change else b"no video", curves, blind=True)
 
 
+def test_tables_show_the_same_as_tars(built: Path, index: Index, store: Store) -> None:
+    clips = Clips(built, index, store)
+    key, labels = next(iter(clips._labels.items()))
+    by_tar = clips.view(key).packed()
+    labels["shard"] = None
+    assert clips.view(key).packed() == by_tar
+
+
 def test_opaque_names_need_the_secret() -> None:
     keys = ["fear_m_p00001_000", "anger_f_p00002_000"]
     one, other = opaque_names(keys, b"1" * 32), opaque_names(keys, b"2" * 32)

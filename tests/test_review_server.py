@@ -82,6 +82,8 @@ def test_hosts(given: str, expected: bool) -> None:
 
 def test_links() -> None:
     assert link("::1", 80, "t") == "http://[::1]:80/#t"
+    name = link("0.0.0.0", 80, "t").removeprefix("http://").split(":")[0]
+    assert name != "0.0.0.0" and known_host(name, "0.0.0.0")
     assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "box")] == [True] * 3 + [
         False
     ] * 2

@@ -41,6 +41,7 @@ from equime_builder.review.store import Store
 # A note of MAX_NOTES characters, each written as two escapes of six bytes, fits; not much else does.
 MAX_BODY = 64 * 2**10
 DECODERS = 2
+EVERYWHERE = ("0.0.0.0", "::")
 PAGES: Mapping[str, tuple[str, str]] = {
     "/": ("index.html", "text/html"),
     "/review.css": ("review.css", "text/css"),
@@ -238,8 +239,9 @@ def is_loopback(host: str) -> bool:
 
 
 def link(host: str, port: int, token: str) -> str:
-    """The link that opens the page."""
-    name = f"[{host}]" if ":" in host else host
+    """The link that opens the page; by the machine's name where it is served at every address."""
+    named = socket.gethostname() if host in EVERYWHERE else host
+    name = f"[{named}]" if ":" in named else named
     return f"http://{name}:{port}/#{token}"
 
 

@@ -7,6 +7,7 @@ import * as server from "./server.js";
 
 const byId = (id) => document.getElementById(id);
 const NAME = "equime-review reviewer"; // of this window: two windows may be two reviewers
+const skip = document.querySelector(".skip");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 let review; // what the server said when the session began
@@ -61,7 +62,7 @@ async function begin(name) {
   form = new JudgementForm(review);
   byId("who-name").textContent = review.reviewer;
   byId("mode").textContent = review.blind ? "blind: labels are hidden" : "open: labels are shown";
-  byId("mode").hidden = byId("who").hidden = byId("progress-box").hidden = byId("work").hidden = false;
+  byId("mode").hidden = byId("who").hidden = byId("progress-box").hidden = byId("work").hidden = skip.hidden = false;
   byId("welcome").hidden = true;
   const open = nextToJudge(-1);
   await show(open < 0 ? 0 : open);
@@ -204,7 +205,7 @@ async function save() {
   if (saving) return;
   const missing = form.missing();
   byId("problem").textContent = missing ? missing.words : "";
-  if (missing) return missing.control.focus();
+  if (missing) return missing.control.focus({ focusVisible: true });
   const name = review.order[place];
   const changed = Boolean(review.answers[name]);
   const answer = form.read();
@@ -260,7 +261,7 @@ for (const moment of Object.keys(moments)) {
   byId(`to-${moment}`).addEventListener("click", () => shown && player.go(shown.head[moment]));
 }
 byId("keys-open").addEventListener("click", () => byId("keys").showModal());
-document.querySelector(".skip").addEventListener("click", (event) => {
+skip.addEventListener("click", (event) => {
   event.preventDefault(); // the address keeps the token
   byId("judgement").focus();
 });

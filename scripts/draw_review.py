@@ -1,0 +1,58 @@
+"""Draw the review page as a reviewer sees it: usage `scripts/draw_review.py FOLDER PICTURE.jpg` (needs Chromium)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+SIZE = {"width": 1240, "height": 1060}
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+QUALITY = 82
+
+
+def draw(url: str, target: Path) -> None:
+    """Open the page, go to the apex of the third clip, answer some questions, and take its picture."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        page = browser.new_page(viewport=SIZE, reduced_motion="reduce")
+        page.goto(url)
+        page.fill("#reviewer", "Ada")
+        page.press("#reviewer", "Enter")
+        for number in (2, 3):
+            page.click("#next")
+            page.get_by_role("heading", name=f"Clip {number} of").wait_for()
+        page.locator('#frame:not([max="0"])').wait_for()
+        page.get_by_text("loading the clip").wait_for(state="hidden")
+        page.keyboard.press("a")
+        for choice in (
+            f"label-{page.inner_text('#facts dd')}",
+            "au-1",
+            "au-2",
+            "au-5",
+            "verdict-accepted",
+            "confidence-4",
+        ):
+            page.check(f"#{choice}")
+        page.screenshot(path=target, type="jpeg", quality=QUALITY, full_page=True)
+        browser.close()
+
+
+def main(folder: str, target: str) -> None:
+    with tempfile.TemporaryDirectory() as store:
+        command = [sys.executable, "-m", "equime_builder", "review", folder, "--store", store, "--port", "0", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            try:
+                draw(json.loads(server.stdout.readline())["url"], Path(target))
+            finally:
+                server.terminate()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,21 @@ from equime_builder.audit.timing import Course, fit_event
 from equime_builder.audit.verdict import ALIKE, Audit, Measured, decide, rejected
 from equime_builder.facs import EXPRESSIVE_AUS, SIDE_PREFIX
 from equime_builder.landmarks import Detection, Landmarker, open_landmarker
-from equime_builder.portraits import Portrait
 from equime_builder.scm import Activation
 
 LEAST_FACES = 4  # frames with a face, below which nothing more is measured
 NEUTRAL_FRAMES = 4
 END = 0.05  # share of the clip that is its end
 LIDS_OPEN_S = 0.15  # from closed lids to lids that are open again, either way
+
+
+class Pictured(Protocol):
+    """A subject's neutral face: a `portraits.Portrait`, or any picture."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB."""
+        ...
 
 
 @contextmanager
@@ -56,8 +64,11 @@ class Auditor:
     signatures: Signatures
     embedder: Embedder | None = None
 
-    def judge(self, video: bytes, claim: Claim, portrait: Portrait | None = None) -> Audit:
-        """Audit one encoded clip against its claim; a clip that cannot be looked at is rejected."""
+    def judge(self, video: bytes, claim: Claim, portrait: Pictured | None = None) -> Audit:
+        """Audit one encoded clip against its claim and its subject's portrait.
+
+        A clip that cannot be looked at is rejected; nothing is raised for what a file may hold.
+        """
         try:
             footage = read_footage(video)
         except Unreadable as error:
@@ -76,7 +87,7 @@ class Auditor:
             )
         return decide(claim, measured, self.thresholds)
 
-    def _identity(self, look: Look, event: Event, portrait: Portrait | None) -> dict[str, Any]:
+    def _identity(self, look: Look, event: Event, portrait: Pictured | None) -> dict[str, Any]:
         """Shape and, with an embedder, similarity of the neutral face and the portrait, seen by the same model."""
         seen = None if portrait is None else self.landmarker.detect(portrait.image)
         if portrait is None or seen is None:
@@ -180,11 +191,13 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
         rows = [0, 1] if claimed.side == "both" else [HALVES.index(claimed.side)]
         responses[claimed.au] = float(rest[rows, column].mean())
         rest[rows, column] = 0
+    others = {au: float(rest[:, k].max()) for k, au in enumerate(EXPRESSIVE_AUS) if au not in responses}
     if ALIKE & responses.keys():
         rest[:, [EXPRESSIVE_AUS.index(au) for au in ALIKE]] = 0
     half, column = (int(place) for place in np.unravel_index(int(np.argmax(rest)), rest.shape))
     return {
         "responses": responses,
+        "others": others,
         "target": max(responses.values(), default=None),
         "off_target": float(rest[half, column]),
         "off_au": f"{SIDE_PREFIX[HALVES[half]]}{EXPRESSIVE_AUS[column]}",

@@ -24,7 +24,8 @@ class Measured:
 
     Attributes:
         onset, apex, offset: frames of the event (last neutral, peak, first neutral again). duration_ms: between them.
-        responses: intensity (0-5 scale) of each claimed AU on the side claimed for it.
+        responses: intensity (0-5 scale) of each claimed AU on the side claimed for it. others: of each AU that is not
+            claimed, the stronger side.
         target: the strongest of them. off_target: the strongest of any other AU, or of a claimed AU on the other side;
             among `ALIKE` AUs, one that is claimed speaks for all.
         off_au: which that is, as `R12`. residual: share of the peak that remains at the end.
@@ -44,6 +45,7 @@ class Measured:
     offset: float | None = None
     duration_ms: float | None = None
     responses: Mapping[int, float] = field(default_factory=dict)
+    others: Mapping[int, float] = field(default_factory=dict)
     target: float | None = None
     off_target: float | None = None
     off_au: str | None = None

@@ -1,0 +1,179 @@
+"""Measure the audit on clips whose truth is known: timing, intensities, false alarms, planted faults, cost. Markdown.
+
+Faces and programs have seeds that nothing was calibrated on. usage: measure_audit.py FACE_MODEL [PORTRAITS] [TIMES]
+PORTRAITS is a folder of photographs; TIMES clips per fault (default 48).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
+
+from equime_builder.audit import Audit, Auditor, open_auditor
+from equime_builder.encode import decode_planes, encode
+from equime_builder.facs import EXPRESSIVE_AUS
+from equime_builder.portraits import PortraitSource
+from equime_builder.profiles import Profile, load_profile
+from equime_builder.samples import keyframes
+from equime_builder.scm import Activation, Program, sample_timing
+from equime_builder.seeds import derive_seed
+from equime_builder.sources.drawn import ProceduralSource
+from equime_builder.sources.folder import FolderSource
+
+SEED, DRAWN = 9_173, 8
+WIDE = (0.6, 3.0)
+Judged = tuple[Take, Audit]
+
+
+def actors(source: PortraitSource, profile: Profile) -> list[Actor]:
+    return [actor(source.portrait(subject, profile.size)) for subject in source.survey(profile, SEED).subjects]
+
+
+def judged(auditor: Auditor, takes: Iterator[Take]) -> list[Judged]:
+    return [(take, auditor.judge(take.video, take.claim, take.portrait)) for take in takes]
+
+
+def programs(cast: Sequence[Actor], profile: Profile, times: int, purpose: str) -> Iterator[Take]:
+    """Clips as a build makes them: every emotion, `times` programs each, by every actor."""
+    for number, who in enumerate(cast):
+        for emotion in profile.emotions:
+            for turn in range(times):
+                yield good(who, profile, emotion, derive_seed(SEED, purpose, number, emotion, turn))
+
+
+def alone(cast: Sequence[Actor], profile: Profile, times: int) -> Iterator[Take]:
+    """Every AU alone, at intensities over a wide range."""
+    for number, who in enumerate(cast):
+        for au in EXPRESSIVE_AUS:
+            for turn in range(times):
+                seed = derive_seed(SEED, "alone", number, au, turn)
+                intensity = round(float(np.random.default_rng(seed).uniform(*WIDE)), 3)
+                program = Program((Activation(au, intensity),), sample_timing(profile, seed))
+                yield Take(performed(who, profile, program, seed), claim_of(program), who.portrait, program)
+
+
+def timing_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:
+    yield "| clips | n | onset | apex | offset | 95th percentile of each | duration, ms |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, pairs in groups.items():
+        rows = []
+        for take, audit in pairs:
+            m, t = audit.measured, take.program.timing
+            if m is not None and None not in (m.onset, m.apex, m.offset, m.duration_ms):
+                length = 1000 * (t.offset - t.onset) / t.fps
+                rows.append((m.onset - t.onset, m.apex - t.apex, m.offset - t.offset, m.duration_ms - length))
+        errors = np.abs(np.array(rows, float))
+        middle, high = np.median(errors, axis=0), np.percentile(errors[:, :3], 95, axis=0)
+        cells = " | ".join(f"{value:.2f}" for value in middle[:3])
+        yield f"| {name} | {len(rows)} | {cells} | {', '.join(f'{v:.1f}' for v in high)} | {middle[3]:.0f} |"
+
+
+def intensity_rows(single: list[Judged], together: list[Judged]) -> Iterator[str]:
+    yield "| AU | alone, n | r | measured / program | with others and without, n | acts in | r | false, 95 % |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for au in EXPRESSIVE_AUS:
+        one = np.array(list(pairs_of(single, au)))
+        all_ = np.array(list(pairs_of(together, au, absent=True)))
+        acting = all_[all_[:, 0] > 0] if len(all_) else all_
+        r_one = f"{np.corrcoef(one.T)[0, 1]:.2f}"
+        r_all = f"{np.corrcoef(all_.T)[0, 1]:.2f}" if len(acting) else "–"
+        still = all_[all_[:, 0] == 0][:, 1]
+        ratio = float(np.median(one[:, 1] / one[:, 0]))
+        counts = f"{len(all_)} | {len(acting)}"
+        yield f"| {au} | {len(one)} | {r_one} | {ratio:.2f} | {counts} | {r_all} | {np.percentile(still, 95):.2f} |"
+
+
+def pairs_of(pairs: list[Judged], au: int, *, absent: bool = False) -> Iterator[tuple[float, float]]:
+    """Intensity of an AU in the program and as measured; where it does not act, only if `absent`."""
+    for take, audit in pairs:
+        acting = {a.au: a.intensity for a in take.program.activations}
+        if audit.measured is None or not (absent or au in acting):
+            continue
+        if au in audit.measured.responses:
+            yield acting.get(au, 0.0), audit.measured.responses[au]
+        elif au in audit.measured.others:
+            yield acting.get(au, 0.0), audit.measured.others[au]
+
+
+def alarm_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:
+    yield "| good clips | n | rejected | why |\n| --- | ---: | ---: | --- |"
+    for name, pairs in groups.items():
+        refused = [(take, audit) for take, audit in pairs if not audit.accepted]
+        why = "; ".join(
+            "+".join(str(a.au) for a in take.claim.aus) + f": {audit.reasons[0]}" for take, audit in refused[:4]
+        )
+        yield f"| {name} | {len(pairs)} | {len(refused)} | {why} |"
+
+
+def fault_rows(auditor: Auditor, cast: Sequence[Actor], profile: Profile, times: int) -> Iterator[str]:
+    yield "| planted fault | tried | rejected | with the right reason |\n| --- | ---: | ---: | ---: |"
+    for name, (plant, word) in FAULTS.items():
+        found = right = 0
+        for turn in range(times):
+            who, other = cast[turn % len(cast)], cast[(turn + 1 + turn // len(cast)) % len(cast)]
+            other = cast[(turn + 1) % len(cast)] if other is who else other
+            emotion = profile.emotions[(turn + turn // len(cast)) % len(profile.emotions)]
+            take = plant(who, other, profile, emotion, derive_seed(SEED, name, turn))
+            audit = auditor.judge(take.video, take.claim, take.portrait)
+            found += not audit.accepted
+            right += any(word in reason for reason in audit.reasons)
+        yield f"| {name} | {times} | {found} | {right} |"
+
+
+def cost_rows(auditor: Auditor, takes: Sequence[Take], profile: Profile) -> Iterator[str]:
+    """Encoding and audit of the same clips in turn, one thread, processor time."""
+    encoding, auditing = [], []
+    for take in takes:
+        frames = decode_planes(take.video)
+        start = time.process_time()
+        video = encode(frames, fps=profile.fps, keyframes=keyframes(take.program.timing), video=profile.video).data
+        middle = time.process_time()
+        auditor.judge(video, take.claim, take.portrait)
+        encoding.append(middle - start)
+        auditing.append(time.process_time() - middle)
+    yield f"| clips of {profile.frames} frames, {profile.size} px | encoding, ms | audit, ms | ratio |"
+    yield "| ---: | ---: | ---: | ---: |"
+    ratio = np.median(np.array(auditing) / np.array(encoding))
+    yield f"| {len(takes)} | {1e3 * np.median(encoding):.0f} | {1e3 * np.median(auditing):.0f} | {ratio:.2f} |"
+
+
+def show(title: str, rows: Iterator[str]) -> None:
+    print(f"\n{title}\n", flush=True)
+    for row in rows:
+        print(row, flush=True)
+
+
+def main(face_model: Path, portraits: Path | None, times: int) -> None:
+    cv2.setNumThreads(1)
+    profile = load_profile("micro", subjects=DRAWN)
+    casts = {"drawn": actors(ProceduralSource(), profile)}
+    if portraits is not None:
+        casts["photographs"] = actors(FolderSource(portraits, lambda: face_model), profile)
+    everyone = [who for cast in casts.values() for who in cast]
+    wide = replace(profile, intensity=WIDE)
+    with open_auditor(face_model, profile.audit) as auditor:
+        groups = {name: judged(auditor, programs(cast, profile, 3, name)) for name, cast in casts.items()}
+        show("Timing: median absolute error in frames at 100 fps", timing_rows(groups))
+        show("False alarms", alarm_rows(groups))
+        single = judged(auditor, alone(everyone, wide, 2))
+        together = judged(auditor, programs(everyone, wide, 2, "wide"))
+        show(f"Intensities {WIDE[0]}-{WIDE[1]}: measured against the program", intensity_rows(single, together))
+        show("Planted faults", fault_rows(auditor, everyone, profile, times))
+        show("Cost", cost_rows(auditor, [take for take, _ in next(iter(groups.values()))[:24]], profile))
+
+
+if __name__ == "__main__":
+    if not 2 <= len(sys.argv) <= 4:
+        sys.exit(__doc__)
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    main(Path(sys.argv[1]), folder, int(sys.argv[3]) if len(sys.argv) > 3 else 48)

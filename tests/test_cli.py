@@ -91,7 +91,10 @@ def test_models_lists_what_is_needed() -> None:
         (["build", "out", "--frames", "40"], "frames=40 must be at least"),
         (["build", "out", "--size", "250"], "size=250 must be a multiple of 16"),
         (["build", "out", "--fps", "3"], "fps=3.0 must be a whole number within 12..500"),
-        (["build", "out", "--profile", "micr"], "profile 'micr' is neither shipped (demo, micro, paper, readme)"),
+        (
+            ["build", "out", "--profile", "micr"],
+            "profile 'micr' is neither shipped (demo, micro, paper, paper-selection, readme)",
+        ),
         (["build", "out", "--source", "web"], "source 'web' must be one of procedural, folder, celeba-hq"),
         (["build", "out", "--source", "folder"], "source folder needs --portraits FOLDER"),
         (["build", "out", "--source", "folder", "--portraits", "nowhere"], "--portraits nowhere: no such folder"),

@@ -25,6 +25,7 @@ README_EMOTIONS = ("happiness", "sadness", "surprise", "fear", "anger")
 PUBLISHED = {
     "micro": (256, 100, 128, EMOTIONS, 48),
     "paper": (256, 24, 161, PAPER_EMOTIONS, 15_000),
+    "paper-selection": (256, 24, 161, PAPER_EMOTIONS, 15_000),
     "readme": (512, 24, 144, README_EMOTIONS, 20_000),
     "demo": (256, 100, 128, PAPER_EMOTIONS, 24),
 }

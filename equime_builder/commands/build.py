@@ -12,6 +12,7 @@ from equime_builder.commands.shared import (
     Ablations,
     AttributesFile,
     Audited,
+    Curation,
     Emotions,
     ExecutorName,
     FaceModel,
@@ -44,7 +45,7 @@ from equime_builder.commands.shared import (
 from equime_builder.generators import needs_gpu
 from equime_builder.requests import make_profile, make_request, make_source, parse_shards, words
 
-PATHS = ("portraits", "attributes", "face_model")
+PATHS = ("portraits", "attributes", "curation", "face_model")
 
 
 def build(
@@ -54,6 +55,7 @@ def build(
     portraits: Portraits = None,
     attributes: AttributesFile = None,
     select: Select = None,
+    curation: Curation = None,
     face_model: FaceModel = None,
     subjects: Subjects = None,
     emotions: Emotions = None,
@@ -107,6 +109,7 @@ def plan(
     portraits: Portraits = None,
     attributes: AttributesFile = None,
     select: Select = None,
+    curation: Curation = None,
     face_model: FaceModel = None,
     subjects: Subjects = None,
     emotions: Emotions = None,
@@ -144,7 +147,9 @@ def _request(options: dict[str, Any]) -> Any:
         attributes=options["attributes"],
         select=options["select"] or (),
         face_model=options["face_model"],
+        curation=options["curation"],
         limit=options["subjects"],
+        workers=cores(options["workers"]),
     )
     return make_request(
         profile,
@@ -179,6 +184,7 @@ def _show_plan(
         "clips": made.header["clips"],
         "shards": len(made.shards),
         "rejected_portraits": len(rejected),
+        "shortfall": (made.header["curation"] or {}).get("shortfall"),
         **{f"estimated_{name}": getattr(costs, name) for name in ("cpu_hours", "gpu_hours", "gigabytes", "minutes")},
         "workers": workers,
         "rate": costs.origin,
@@ -191,7 +197,8 @@ def _show_plan(
         print_json({**facts, **middles, "spreads": spreads, "counts": counts, "rejected": reasons})
         return
     for name, value in facts.items():
-        say(f"{name.replace('_', ' ')}: {value}")
+        if value is not None:
+            say(f"{name.replace('_', ' ')}: {value}")
     table = Table(title="clips", title_justify="left")
     for column in ("label", "value", "clips"):
         table.add_column(column, justify="right" if column == "clips" else "left")
@@ -212,6 +219,7 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
     shards = manifest.shards_in(header, None)
     left = len(manifest.pending(folder, shards, header["plan_sha256"]))
     facts: dict[str, Any] = {"folder": str(folder), "complete": complete, "shards": len(shards), "shards_left": left}
+    facts["shortfall"] = (header.get("curation") or {}).get("shortfall")
     if complete:
         lines = [commit for _, commit in committed(folder)]
         facts["clips"] = sum(commit.samples for commit in lines)
@@ -227,3 +235,5 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
     for what in ("portraits", "clips"):
         if count := facts[f"rejected_{what}"]:
             say(f"{count} {what} rejected; reasons in {folder / manifest.REJECTED}")
+    if facts["shortfall"]:
+        say(f"short: {facts['shortfall']}")

@@ -35,6 +35,9 @@ Select = Annotated[
     list[str] | None, typer.Option(help="celeba-hq: attribute=1 or -1, repeatable", show_default="neutral faces")
 ]
 FaceModel = Annotated[Path | None, typer.Option(help="face_landmarker.task", show_default=False)]
+Curation = Annotated[
+    Path | None, typer.Option(help="curation.parquet that `equime curate` wrote", show_default="score them now")
+]
 Subjects = Annotated[int | None, typer.Option(help="how many subjects", show_default="the profile's, or all")]
 Emotions = Annotated[str | None, typer.Option(help="comma-separated", show_default="the profile's")]
 Size = Annotated[int | None, typer.Option(help="pixels", show_default="the profile's")]

@@ -8,6 +8,7 @@ import typer
 
 from equime_builder.commands.shared import (
     AttributesFile,
+    Curation,
     FaceModel,
     Folder,
     Json,
@@ -26,6 +27,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="rebuild what is broken")] = False,
     portraits: Portraits = None,
     attributes: AttributesFile = None,
+    curation: Curation = None,
     face_model: FaceModel = None,
     workers: Workers = None,
     as_json: Json = False,
@@ -37,7 +39,7 @@ def verify(
 
     if repair:
         header = manifest.read_header(folder)
-        where = {"portraits": portraits, "attributes": attributes, "face_model": face_model}
+        where = {"portraits": portraits, "attributes": attributes, "curation": curation, "face_model": face_model}
         source = source_of(header["source"], header["source_options"], **where)
         faults = mend(folder, source, workers=cores(workers), face_model=face_model)
     else:

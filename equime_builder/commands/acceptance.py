@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from equime_builder.commands.shared import Folder, Json, print_json, say, screen
@@ -18,7 +19,7 @@ def acceptance(folder: Folder, as_json: Json = False) -> None:
     if as_json:
         print_json({"folder": str(folder), **found.to_dict()})
         return
-    table = Table()
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("clips", "planned", "first", "accepted", "% (95 %)", "extra", "final"):
         table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:

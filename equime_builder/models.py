@@ -88,9 +88,9 @@ MODELS: dict[str, Model] = {
             feature="BRISQUE scores",
             file="brisque_svm_weights.pt",
             url=f"{_PIQ}/v0.4.0/brisque_svm_weights.pt",
-            size=230_981,
+            size=300_000,
             licence="Apache-2.0 (piq); the support vectors are of LIVE, University of Texas at Austin",
-            sha256="f527bd6ad92151efdede58cd99117cfccffe99eb26435e32a8ad7d56a9ed98df",
+            sha256=None,
             variable="TORCH_HOME",
             option="--brisque-weights",
             library=("~/.cache/torch", "hub/checkpoints"),
@@ -118,6 +118,20 @@ MODELS: dict[str, Model] = {
             variable="HOME",
             option="--clip-weights",
             library=("~", ".cache/clip"),
+        ),
+        Model(
+            name="sface",
+            feature="the audit's face embeddings",
+            file="face_recognition_sface_2021dec.onnx",
+            url=(
+                "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/models/"
+                "face_recognition_sface/face_recognition_sface_2021dec.onnx"
+            ),
+            size=38_696_353,
+            licence="Apache-2.0 (OpenCV Zoo)",
+            sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+            variable="EQUIME_SFACE_MODEL",
+            option="--embedder",
         ),
         _deepface("age", 539_000_000, _VGG_FACE),
         _deepface("gender", 537_000_000, _VGG_FACE),

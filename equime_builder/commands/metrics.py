@@ -1,0 +1,157 @@
+"""`equime metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from equime_builder.commands.shared import Json, Portraits, Workers, cores, print_json, progress_bar, say, screen
+
+if TYPE_CHECKING:
+    from equime_builder.quality.run import Job
+    from equime_builder.quality.tables import Outcome
+
+EXTRA = ("piq", "torch", "torchvision")
+# Processes of which each uses this many cores: torch divides a clip's frames well among few.
+CORES_EACH = 4
+# Clips of a subject that a process measures at once: its portrait is drawn once for them.
+TOGETHER = 4
+
+
+def metrics(
+    folder: Annotated[
+        Path, typer.Argument(help="dataset folder, or folder of videos or of frame folders", show_default=False)
+    ],
+    published: Annotated[
+        str | None,
+        typer.Option(help="the published script's figures and CSV: equime, miex or corpora", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="record to write", show_default="FOLDER-quality.jsonl")] = None,
+    portraits: Portraits = None,
+    fps: Annotated[float, typer.Option(help="of frame folders")] = 25.0,
+    brisque_weights: Annotated[Path | None, typer.Option(help="file", show_default="piq's place")] = None,
+    clip_weights: Annotated[Path | None, typer.Option(help="folder", show_default="piq's place")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda", show_default="cuda where there is one")] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Measure PSNR, SSIM, total variation, BRISQUE and CLIP-IQA of clips, or go on where it was interrupted.
+
+    A dataset folder gets its values as columns of its index.
+    """
+    if missing := [name for name in EXTRA if find_spec(name) is None]:
+        raise ValueError(f"metrics need {missing[0]}; install it with: pip install 'equime[quality]'")
+    from equime_builder import manifest
+    from equime_builder.annotations import write_annotation
+    from equime_builder.quality.clips import dataset_groups, folder_groups
+    from equime_builder.quality.measure import CORRECTED, PUBLISHED
+    from equime_builder.quality.run import run
+    from equime_builder.quality.tables import FORMS, annotation_table, summary
+
+    if published is not None and published not in FORMS:
+        raise ValueError(f"--published {published!r} must be one of {', '.join(FORMS)}")
+    if not fps > 0:
+        raise ValueError(f"--fps {fps} must be above 0")
+    is_dataset = (folder / manifest.HEADER).exists()
+    job, processes, lines = _job(published is not None, brisque_weights, clip_weights, device, workers)
+    if is_dataset:
+        source, line = (None, "") if published else _source(folder, portraits)
+        lines += [line] if line else []
+        groups = dataset_groups(folder, source, together=TOGETHER)
+    else:
+        groups = folder_groups(folder, fps=fps, portraits=portraits)
+    record = out or folder.resolve().with_name(
+        f"{folder.resolve().name}-{'published' if published else 'quality'}.jsonl"
+    )
+    with progress_bar(as_json) as bar:
+        task = bar.add_task("measuring", total=None, rate="")
+        outcomes = run(
+            groups,
+            job,
+            record,
+            workers=processes,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    facts: dict[str, Any] = {"folder": str(folder), "clips": len(outcomes), "record": str(record), "missing": lines}
+    facts["failed"] = [{"clip": outcome.name, "reason": outcome.error} for outcome in outcomes if outcome.error]
+    facts["noted"] = [
+        {"clip": outcome.name, "notes": list(outcome.quality.notes)}
+        for outcome in outcomes
+        if outcome.quality and outcome.quality.notes
+    ]
+    facts["metrics"] = summary(outcomes, PUBLISHED if published else CORRECTED)
+    if published:
+        facts["tables"] = [str(path) for path in _write_tables(outcomes, published, folder, record.parent)]
+    elif is_dataset:
+        write_annotation(folder, "quality", annotation_table(outcomes))
+    _report(facts, as_json)
+
+
+def _job(
+    published: bool, brisque: Path | None, clip: Path | None, device: str | None, workers: int | None
+) -> tuple[Job, int, list[str]]:
+    """The job, how many processes do it, and a line for each metric whose weights are missing."""
+    from equime_builder.quality.run import CHUNK_PIXELS, Job
+    from equime_builder.quality.scorers import best_device, find_weights
+
+    chosen = device or best_device()
+    if chosen not in CHUNK_PIXELS or (chosen == "cuda" and best_device() != "cuda"):
+        raise ValueError(f"--device {chosen!r} must be cpu, or cuda where there is one")
+    weights = find_weights(brisque, clip)
+    processes = max(1, cores(None) // CORES_EACH) if workers is None else cores(workers)
+    return Job(weights, chosen, published, max(1, cores(None) // processes)), processes, list(weights.missing)
+
+
+def _source(folder: Path, portraits: Path | None) -> tuple[Any, str]:
+    """The dataset's portraits, or None and the line that says why they are not at hand."""
+    from equime_builder import manifest
+    from equime_builder.requests import source_of
+
+    header = manifest.read_header(folder)
+    if portraits is None and header["source"] != "procedural":
+        return (
+            None,
+            f"psnr_portrait_db, ssim_portrait stay null: name the folder of source {header['source']} with --portraits",
+        )
+    return source_of(header["source"], header["source_options"], portraits=portraits), ""
+
+
+def _write_tables(outcomes: Sequence[Outcome], form: str, folder: Path, target: Path) -> list[Path]:
+    from equime_builder.files import write_atomic
+    from equime_builder.quality.tables import published_summary, published_table
+
+    name = f"video_metrics_{folder.resolve().name}.csv"
+    tables = {
+        target / name: published_table(outcomes, form),
+        target / f"summary_{name}": published_summary(outcomes, str(folder)),
+    }
+    for path, text in tables.items():
+        write_atomic(path, text.encode())
+    return list(tables)
+
+
+def _report(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+        return
+    for line in facts["missing"]:
+        say(line)
+    table = Table(title=f"{facts['clips']} clips", title_justify="left")
+    for column in ("metric", "mean", "std", "5 %", "95 %", "clips", "null"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for name, row in facts["metrics"].items():
+        figures = ["" if row[key] is None else f"{row[key]:.4g}" for key in ("mean", "std", "p5", "p95")]
+        table.add_row(name, *figures, str(row["clips"]), str(row["null"]))
+    screen.print(table)
+    for row in facts["noted"]:
+        say(f"{row['clip']}: {'; '.join(row['notes'])}")
+    for row in facts["failed"]:
+        say(f"not measured: {row['clip']}: {row['reason']}")
+    for path in facts.get("tables", ()):
+        say(f"{path}: written")
+    say(f"{facts['record']}: every clip's values")

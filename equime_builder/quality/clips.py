@@ -1,0 +1,313 @@
+"""Where clips lie, and their frames: videos and folders of pictures, and the clips of a dataset folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from equime_builder import manifest
+from equime_builder.finish import INDEX
+from equime_builder.manifest import FolderError
+from equime_builder.plan import subject_from_row
+from equime_builder.portraits import PortraitSource, Subject
+from equime_builder.quality.measure import ClipFault
+
+VIDEOS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"))
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"))
+# What reading a damaged clip may raise.
+READ_ERRORS = (OSError, ValueError, av.FFmpegError, pa.ArrowException)
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A clip's size in bytes and its duration in seconds, as its container declares it."""
+
+    size_bytes: int
+    duration_s: float
+
+
+class Clip(Protocol):
+    """A clip: `name` in tables, `identity` that changes when its frames may have."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def facts(self) -> Facts:
+        """Size and duration."""
+
+    def chunks(self, pixels: int) -> Iterator[Frames]:
+        """The frames in their order, (n, H, W, 3) uint8 RGB, about so many pixels at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A video file, or the bytes of one within another file."""
+
+    name: str
+    identity: str
+    path: Path
+    offset: int = 0
+    length: int | None = None
+
+    def data(self) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            return file.read(-1 if self.length is None else self.length)
+
+    def facts(self) -> Facts:
+        return _video_facts(self.data())
+
+    def chunks(self, pixels: int) -> Iterator[Frames]:
+        return _video_chunks(self.data(), pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRow:
+    """A video in a row of a Parquet file of a dataset."""
+
+    name: str
+    identity: str
+    path: Path
+    row: int
+
+    def data(self) -> bytes:
+        with pq.ParquetFile(self.path) as file:
+            row = self.row
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if row < rows:
+                    return bytes(file.read_row_group(group, columns=["video.bytes"])["video"][row]["bytes"].as_py())
+                row -= rows
+        raise ClipFault(f"{self.path}: has no row {self.row}")
+
+    def facts(self) -> Facts:
+        return _video_facts(self.data())
+
+    def chunks(self, pixels: int) -> Iterator[Frames]:
+        return _video_chunks(self.data(), pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """A folder whose pictures are the frames of a clip, in the order of the numbers in their names."""
+
+    name: str
+    identity: str
+    paths: tuple[Path, ...]
+    fps: float
+
+    def facts(self) -> Facts:
+        return Facts(sum(path.stat().st_size for path in self.paths), len(self.paths) / self.fps)
+
+    def chunks(self, pixels: int) -> Iterator[Frames]:
+        return _gathered((_picture(path) for path in self.paths), pixels)
+
+
+# --- portraits
+
+
+class PortraitFrom(Protocol):
+    """Where the portrait of clips comes from; `name` says which, the same for the same picture."""
+
+    @property
+    def name(self) -> str: ...
+
+    def picture(self) -> Frames:
+        """(H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitPicture:
+    """A picture file."""
+
+    name: str
+    path: Path
+
+    def picture(self) -> Frames:
+        return _picture(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitOfSubject:
+    """The portrait that a dataset's clips were drawn from, cut and scaled as for them."""
+
+    name: str
+    source: PortraitSource
+    subject: Subject
+    size: int
+
+    def picture(self) -> Frames:
+        return self.source.portrait(self.subject, self.size).image
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Clips that share a portrait, None where there is none at hand."""
+
+    clips: tuple[Clip, ...]
+    portrait: PortraitFrom | None = None
+
+
+# --- folders
+
+
+def folder_groups(root: Path, *, fps: float, portraits: Path | None = None) -> list[Group]:
+    """The clips below a folder, each on its own: every video file, and every folder that holds pictures.
+
+    Args:
+        fps: of folders of pictures, for their duration. portraits: folder with a picture of each clip's name.
+
+    Raises:
+        FolderError: there is none.
+    """
+    clips: list[Clip] = []
+    for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())]):
+        files = sorted((path for path in folder.iterdir() if path.is_file()), key=_by_numbers)
+        name = folder.relative_to(root).as_posix()
+        if pictures := [path for path in files if path.suffix.lower() in PICTURES]:
+            label = name if name != "." else root.resolve().name
+            clips.append(PictureFolder(label, _identity(pictures), tuple(pictures), fps))
+        for path in files:
+            if path.suffix.lower() in VIDEOS:
+                clips.append(VideoFile(path.relative_to(root).as_posix(), _identity([path]), path))
+    if not clips:
+        raise FolderError(f"{root}: holds no video and no folder of pictures")
+    known = {path.stem: path for path in sorted(portraits.iterdir())} if portraits else {}
+    groups = []
+    for clip in clips:
+        picture = known.get(Path(clip.name).stem)
+        groups.append(Group((clip,), PortraitPicture(_identity([picture]), picture) if picture else None))
+    return groups
+
+
+def dataset_groups(root: Path, source: PortraitSource | None, *, together: int) -> list[Group]:
+    """The clips of a complete dataset folder, those of a subject in groups of at most `together`.
+
+    Args:
+        source: where the portraits come from, None where they are not at hand.
+
+    Raises:
+        FolderError: the dataset is not complete, or holds neither WebDataset nor Parquet.
+    """
+    header = manifest.read_header(root)
+    if not (root / INDEX).is_file():
+        raise FolderError(f"{root}: not complete; run the build again")
+    size = int(header["profile"]["size"])
+    table = manifest.read_plan(root).portraits
+    portraits: dict[str, PortraitFrom] = {}
+    if source is not None:
+        rows = [row for row in table.to_pylist() if row["subject"]]
+        portraits = {
+            row["subject"]: PortraitOfSubject(row["subject"], source, subject_from_row(row), size) for row in rows
+        }
+    groups: list[Group] = []
+    waiting: list[Clip] = []
+    current: str | None = None
+    for clip, subject in _dataset_clips(root, header):
+        if waiting and (subject != current or len(waiting) == together):
+            groups.append(Group(tuple(waiting), portraits.get(str(current))))
+            waiting = []
+        current = subject
+        waiting.append(clip)
+    return [*groups, Group(tuple(waiting), portraits.get(str(current)))] if waiting else groups
+
+
+def _dataset_clips(root: Path, header: dict[str, Any]) -> Iterator[tuple[Clip, str]]:
+    """Every clip with the name of its subject in the plan."""
+    index = pq.read_table(root / INDEX, columns=["key", "mp4_offset", "mp4_length"]).to_pydict()
+    planned = pq.read_table(root / manifest.CLIPS, columns=["key", "subject"]).to_pydict()
+    subjects = dict(zip(planned["key"], planned["subject"], strict=True))
+    row = 0
+    for shard in manifest.shards_in(header, None):
+        commit = manifest.read_commit(root, shard)
+        if commit is None:
+            raise FolderError(f"{root}: shard {shard.name} is not committed; run the build again")
+        kind = next((kind for kind in ("webdataset", "parquet") if kind in commit.files), None)
+        if kind is None:
+            raise FolderError(f"{root}: holds neither WebDataset nor Parquet")
+        path, sha256 = root / commit.files[kind]["path"], commit.files[kind]["sha256"]
+        for number in range(commit.samples):
+            key = index["key"][row]
+            place = (index["mp4_offset"][row], index["mp4_length"][row])
+            clip: Clip = (
+                VideoFile(key, sha256, path, *place) if kind == "webdataset" else VideoRow(key, sha256, path, number)
+            )
+            yield clip, subjects[key]
+            row += 1
+
+
+def _identity(paths: Sequence[Path]) -> str:
+    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr(states).encode()).hexdigest()
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    """Sorting key: `img2` before `img10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
+# --- frames
+
+
+def _picture(path: Path) -> Frames:
+    import cv2
+
+    try:
+        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        decoded = None
+    if decoded is None:
+        raise ClipFault(f"{path.name}: is no picture that can be read")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _video_facts(data: bytes) -> Facts:
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = _video_stream(container)
+        rate = float(stream.average_rate or 0)
+        seconds = float((stream.duration or 0) * (stream.time_base or 0))
+        return Facts(len(data), stream.frames / rate if stream.frames and rate else seconds)
+
+
+def _video_chunks(data: bytes, pixels: int) -> Iterator[Frames]:
+    with av.open(io.BytesIO(data), "r") as container:
+        stream = _video_stream(container)
+        stream.thread_count = 1
+        yield from _gathered(
+            (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(stream)), pixels
+        )
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    if not container.streams.video:
+        raise ClipFault("has no video stream")
+    return container.streams.video[0]
+
+
+def _gathered(frames: Iterator[Frames], pixels: int) -> Iterator[Frames]:
+    """Frames in chunks of about so many pixels; a chunk ends where the size changes."""
+    waiting: list[Frames] = []
+    for frame in frames:
+        height, width = frame.shape[:2]
+        if waiting and (waiting[0].shape != frame.shape or len(waiting) * height * width >= pixels):
+            yield np.stack(waiting)
+            waiting = []
+        waiting.append(frame)
+    if waiting:
+        yield np.stack(waiting)

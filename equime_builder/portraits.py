@@ -17,6 +17,7 @@ from equime_loader.schema import GENDERS, RACES, age_group
 SUBJECT_PATTERN = re.compile(r"[a-z0-9]{1,40}")
 LANDMARKS = 478  # MediaPipe FaceLandmarker topology, irises included
 NOBODY = "nobody"
+PROBABILITIES = "probabilities"  # key of `Attributes.judged_by`: whose the probabilities are
 
 
 @dataclass(frozen=True, slots=True)

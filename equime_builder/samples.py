@@ -14,7 +14,7 @@ from equime_builder.captions import au_text, captions
 from equime_builder.encode import CODEC, EncodedClip, decode_planes, encode
 from equime_builder.generators import ClipRequest, Generator, PreparedPortrait
 from equime_builder.plan import PlannedClip
-from equime_builder.portraits import Attributes, Subject
+from equime_builder.portraits import PROBABILITIES, Attributes, Subject
 from equime_builder.profiles import Profile
 from equime_builder.prompts import NEGATIVE_PROMPT, prompt
 from equime_builder.scm import (
@@ -214,6 +214,7 @@ def _subject_labels(subject: Subject) -> dict[str, Any]:
         "apparent_age": None if attributes.age is None else attributes.age,
         "age_group": None if attributes.age is None else age_group(attributes.age),
         "age_judged_by": attributes.judge("age"),
+        "probabilities_by": attributes.judged_by.get(PROBABILITIES),
         "licence": subject.licence,
     }
 

@@ -9,13 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.portraits import Attributes
+from equime_builder.portraits import PROBABILITIES, Attributes
 from equime_loader.schema import GENDERS, RACES
 
 # Expressions that estimators tell apart.
 EXPRESSIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 FACE_SIZE = 512  # pixels of the square that an estimator is shown
-PROBABILITIES = "probabilities"  # key of `Attributes.judged_by`: whose the probabilities are
 _WORDS = {"gender": GENDERS, "race": RACES, "expression": EXPRESSIONS}
 _SUM_TOLERANCE = 1e-3
 

@@ -11,6 +11,7 @@ from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.curate import curate
 from equime_builder.commands.look import export, preview
+from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, acceptance, review, models):
+for command in (curate, build, plan, verify, preview, export, metrics, acceptance, review, models):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)
@@ -33,9 +34,10 @@ def main() -> None:
     """Run the command; a user's mistake is one line on standard error and exit code 1, never a traceback."""
     try:
         app()
-    except KeyboardInterrupt:
-        notes.print("stopped; what is committed is kept, run the same command to go on", highlight=False)
-        sys.exit(130)
+    except SystemExit as ended:  # typer makes Ctrl-C this
+        if ended.code == 130:
+            notes.print("stopped; what is committed is kept, run the same command to go on", highlight=False)
+        raise
     except (ValueError, OSError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         notes.print(f"error: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -85,4 +85,4 @@ def make_executor(name: str, *, workers: int | None = None, address: str | None 
         raise ValueError(f"--ray-address {address} goes with --executor ray")
     if name != "local":
         raise ValueError(f"executor {name!r} must be local or ray")
-    return LocalExecutor(workers or 1)
+    return LocalExecutor(1 if workers is None else workers)

@@ -25,9 +25,17 @@ from equime_builder.plan import Shard
 
 @dataclass(frozen=True, slots=True)
 class LocalExecutor:
-    """This process, or as many as `workers` of them; each loads the generator once."""
+    """This process, or as many as `workers` of them; each loads the generator once.
+
+    Raises:
+        ValueError: workers below 1.
+    """
 
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers={self.workers} must be at least 1")
 
     @contextmanager
     def open(self, work: Work) -> Iterator[Run]:

@@ -50,10 +50,17 @@ class RayExecutor:
         address: as `ray.init` takes it; None: the one that `RAY_ADDRESS` names or that runs on this machine, else a
             cluster of this machine alone, for as long as the build lasts.
         workers: shards that are built at once; None: all that the cluster has room for.
+
+    Raises:
+        ValueError: workers below 1.
     """
 
     address: str | None = None
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers={self.workers} must be at least 1")
 
     @contextmanager
     def open(self, work: Work) -> Iterator[Run]:
@@ -188,7 +195,8 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with redirect_stdout(io.StringIO()):  # Ray holds repeated messages back and prints them now
+            ray.shutdown()
 
 
 def _check_answer(ray: Any, address: str | None) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
-from typing import Any
 
 from equime_builder.facs import ACTION_UNITS, SIDES
 from equime_builder.prompts import NEGATIVE_PROMPT
 from equime_loader.schema import EMOTIONS
 
 # Words of the prompts: T5 has a token for most of them.
-TOLD = """A static frontal portrait of a man woman person about with a neutral face. At seconds a subtle micro-expression
-begins: trace slight marked severe maximum AU. It peaks at and from on the is again. The head, hair background stay
-still. Even light, locked camera. Then briefly"""
+TOLD = """A static frontal portrait of a man woman person about with a neutral face. At seconds a subtle
+micro-expression begins: trace slight marked severe maximum AU. It peaks at and from on the is again. The head, hair
+background stay still. Even light, locked camera. Then briefly"""
 WORDS = set(re.findall("[A-Za-z]+", " ".join([TOLD, NEGATIVE_PROMPT, *EMOTIONS, *SIDES])))
 WORDS |= {word for unit in ACTION_UNITS.values() for word in unit.name.split()}
 

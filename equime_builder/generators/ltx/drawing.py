@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,8 @@ class LtxGenerator:
             ModelMissing: the model is not on this machine.
         """
         starts = range(0, len(requests), self.batch)
-        return [clip for start in starts for clip in self._batch(requests[start : start + self.batch])]
+        with _one_thread() if self._device.type == "cpu" else nullcontext():
+            return [clip for start in starts for clip in self._batch(requests[start : start + self.batch])]
 
     def _batch(self, requests: Sequence[ClipRequest]) -> list[Bytes]:
         forms = {(r.portrait.image.shape, r.program.timing.frames, r.program.timing.fps) for r in requests}
@@ -160,7 +162,7 @@ class LtxGenerator:
         prepared = compressed if self.options.picture == "compressed" else np.asarray
         if self.options.mode == "prompt":
             return {"image": [Image.fromarray(prepared(request.portrait.image)) for request in requests]}
-        from diffusers.pipelines.ltx.pipeline_ltx_condition import LTXVideoCondition
+        from diffusers.pipelines.ltx.pipeline_ltx_condition import LTXVideoCondition, linear_quadratic_schedule
 
         rows = [anchors(request.program.timing, self.options.anchors) for request in requests]
         conditions = []
@@ -171,7 +173,9 @@ class LtxGenerator:
             ]
             images = [Image.fromarray(prepared(picture)) for picture in pictures]
             conditions.append(LTXVideoCondition(image=images, frame_index=[anchor.frame for anchor in place]))
-        return {"conditions": conditions, "image_cond_noise_scale": self.options.anchor_noise}
+        # The pipeline's own schedule, as plain numbers: it hands NumPy a tensor, which NumPy is about to refuse.
+        steps = (linear_quadratic_schedule(self.options.steps) * 1000).tolist()
+        return {"conditions": conditions, "timesteps": steps, "image_cond_noise_scale": self.options.anchor_noise}
 
     def _words(self, requests: Sequence[ClipRequest], texts: Texts) -> dict[str, torch.Tensor]:
         """Embeddings of prompts and negative prompts."""
@@ -204,6 +208,17 @@ class LtxGenerator:
                 f"dtype={options.dtype}: the model made frames that are not finite; use bfloat16 or float32"
             )
         return planes_from_video(video)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums that threads divide are not the same bits on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def unpacked(pipe: Any, latents: torch.Tensor, frames: int, shape: tuple[int, ...]) -> torch.Tensor:

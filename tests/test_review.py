@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections import Counter
@@ -99,7 +98,7 @@ def test_what_is_out_of_bounds_is_refused_and_named(change: dict[str, Any], mess
             parse_judgement({name: value for name, value in SENT.items() if name != missing}, KEYS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
 def test_any_value_in_any_field_is_taken_or_refused(value: Any) -> None:
     for name in SENT:
@@ -111,7 +110,7 @@ def test_any_value_in_any_field_is_taken_or_refused(value: Any) -> None:
         assert why.isprintable() and len(why) < 300
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text())
 def test_names_and_notes_have_one_form(text: str) -> None:
     assert plain_text(plain_text(text)) == plain_text(text)
@@ -413,13 +412,22 @@ def test_what_is_exported_holds_no_name(store: Store, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- command
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "equime_builder", "review", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run `equime review` in this process: exit code, standard output and standard error."""
+
+    def call(*options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["equime", "review", *options])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, error = capsys.readouterr()
+        return int(left.value.code or 0), out, error
+
+    return call
 
 
 def test_the_command_reports_exports_and_annotates(
-    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
+    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path, run: Any
 ) -> None:
     root = copy_of(built)
     begun = open_or_begin(Index.open(root), default_folder(root), {})
@@ -427,21 +435,19 @@ def test_the_command_reports_exports_and_annotates(
         begun.add(judgement(number, "ann", key, label=key.split("_")[0]))
         begun.add(judgement(100 + number, "bob", key, verdict="rejected" if number % 2 else "accepted"))
     begun.close()
-    done = run(str(root), "--report", "--annotate", "--export", str(tmp_path / "all.csv"), "--json")
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    answer = json.loads(done.stdout)
+    code, out, error = run(str(root), "--report", "--annotate", "--export", str(tmp_path / "all.csv"), "--json")
+    assert code == 0 and not error, error
+    answer = json.loads(out)
     clips = len(Index.open(root))
     assert answer["annotated"] == clips and answer["export"]["judgements"] == 2 * clips
     assert answer["report"]["against"]["R01"]["scores"]["accuracy"]["value"] == 1
     assert answer["report"]["verdicts"]["emotion"]["happiness"]["tied"] == clips / 4
-    told = run(str(root), "--report")
-    assert "Krippendorff's alpha" in told.stdout and "they saw it: this tests nothing" in told.stdout
-    assert "ann" not in told.stdout.split() and "bob" not in told.stdout
+    _, told, _ = run(str(root), "--report")
+    assert "Krippendorff's alpha" in told and "they saw it: this tests nothing" in told
+    assert "ann" not in told.split() and "bob" not in told
 
 
-def test_mistakes_are_one_line(
-    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_are_one_line(built: Path, tmp_path: Path, run: Any) -> None:
     for options, message in (
         ([str(built), "--report", "--store", str(tmp_path / "none")], "holds no review"),
         ([str(tmp_path)], "index.parquet"),
@@ -449,11 +455,8 @@ def test_mistakes_are_one_line(
         ([str(built), "--store", str(tmp_path / "b"), "--port", "70000"], "port=70000"),
         ([str(built), "--store", str(tmp_path / "c"), "--host", "192.0.2.1"], "choose another --port"),
     ):
-        monkeypatch.setattr(sys, "argv", ["equime", "review", *options])
-        with pytest.raises(SystemExit) as left:
-            main()
-        told = capsys.readouterr().err
-        assert left.value.code == 1 and told.startswith("error: ") and told.count("\n") == 1, told
+        code, _, told = run(*options)
+        assert code == 1 and told.startswith("error: ") and told.count("\n") == 1, told
         assert message in told
 
 

@@ -114,5 +114,5 @@ def plain_text(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return ascii(text if len(text) <= 60 else f"{text[:60]}…")[1:-1]
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

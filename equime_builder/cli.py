@@ -7,6 +7,7 @@ import sys
 import typer
 
 from equime_builder.commands.acceptance import acceptance
+from equime_builder.commands.audit import audit
 from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.curate import curate
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, metrics, acceptance, review, models):
+for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

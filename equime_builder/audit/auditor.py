@@ -15,7 +15,7 @@ from equime_builder.audit import motion, regions
 from equime_builder.audit.claim import Claim
 from equime_builder.audit.features import HALVES, RIGID, Face, lid_gap
 from equime_builder.audit.footage import Unreadable, read_footage
-from equime_builder.audit.identity import Embedder, shape_distance, similarity
+from equime_builder.audit.identity import Embedder, aligned, shape_distance, similarity
 from equime_builder.audit.looking import Look, grid
 from equime_builder.audit.responses import Signatures, shipped_signatures
 from equime_builder.audit.thresholds import Thresholds
@@ -94,8 +94,9 @@ class Auditor:
             return {}
         found = {"identity": shape_distance(seen.landmarks, event.rest.points)}
         if self.embedder is not None:
-            face = self.embedder(look.footage.rgb(event.neutral[0]))
-            found["embedding"] = similarity(self.embedder(portrait.image), face)
+            face = aligned(look.footage.rgb(event.neutral[0]), event.rest.points)
+            known = aligned(portrait.image, seen.landmarks)
+            found["embedding"] = similarity(self.embedder(known), self.embedder(face))
         return found
 
 

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 SWEEPS = 100
 OUTLYING, ROUNDS = 1.5, 4  # multiples of the unrest from which on a feature is an outlier; reweightings
 UNREST = "unrest"
+SIGNATURES = "data/audit/signatures.csv"  # in the package
 # Added to a feature's spread: what encoder and landmarks change in any clip (IOD, relative luma, score).
 _LEAST_UNREST = {"landmarks": 0.002, "flow": 0.002, "shade": 0.005, "blendshape": 0.01}
 _FLOOR = np.array([_LEAST_UNREST[name.split()[0]] for name in NAMES])
@@ -146,8 +147,7 @@ def read_signatures(text: str) -> Signatures:
 @cache
 def shipped_signatures() -> Signatures:
     """The signatures that come with the package."""
-    path = resources.files("equime_builder") / "data" / "audit" / "signatures.csv"
-    return read_signatures(path.read_text(encoding="utf-8"))
+    return read_signatures((resources.files("equime_builder") / SIGNATURES).read_text(encoding="utf-8"))
 
 
 def column(aus: Sequence[int]) -> list[int]:

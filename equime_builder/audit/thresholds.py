@@ -19,7 +19,7 @@ class Thresholds:
         head_drift: largest rigid motion of the head, 95th percentile, in inter-ocular distances (IOD).
         blink: share of their opening by which both eyes' lids must close to count as a blink.
         identity: largest distance of the neutral face's shape from the portrait's, IOD.
-        embedding: least cosine similarity with the portrait, where an embedder is given.
+        embedding: least cosine similarity with the portrait, where an embedder is given; 0.363 is SFace's own bound.
         faces: least share of the frames looked at in which a face is found.
     """
 
@@ -32,7 +32,7 @@ class Thresholds:
     head_drift: float = 0.05
     blink: float = 0.5
     identity: float = 0.02
-    embedding: float = 0.4
+    embedding: float = 0.363
     faces: float = 0.9
 
     def __post_init__(self) -> None:

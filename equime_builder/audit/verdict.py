@@ -154,7 +154,7 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         for a in missing
     ]
     if m.target < t.lead * m.off_target:
-        reasons.append(f"AU{m.off_au} leads, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
+        reasons.append(f"AU{m.off_au} acts, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
     return reasons
 
 

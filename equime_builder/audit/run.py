@@ -1,0 +1,249 @@
+"""Auditing many clips by several processes: every verdict is on disk at once, so that a killed run goes on.
+
+The record is a file of JSON lines: first how was judged, then a line for each clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from importlib import resources
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+from equime_builder.audit.auditor import Auditor, open_auditor
+from equime_builder.audit.claim import Claim
+from equime_builder.audit.identity import open_embedder
+from equime_builder.audit.responses import SIGNATURES
+from equime_builder.audit.thresholds import Thresholds
+from equime_builder.audit.verdict import Audit, Measured, rejected
+from equime_builder.files import file_sha256, write_atomic
+from equime_builder.manifest import FolderError
+from equime_builder.portraits import PortraitError
+from equime_builder.quality.clips import READ_ERRORS, PortraitFrom
+
+FORMAT = 1
+
+
+class Filed(Protocol):
+    """A clip in a file: its name in tables, and its bytes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> str:
+        """Changes when the bytes may have."""
+
+    def data(self) -> bytes:
+        """The bytes of the MP4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A clip to be judged. `portrait` None where it is not at hand."""
+
+    clip: Filed
+    claim: Claim
+    portrait: PortraitFrom | None = None
+
+    @property
+    def name(self) -> str:
+        return self.clip.name
+
+    @property
+    def identity(self) -> str:
+        return hashlib.sha256(
+            repr((self.clip.identity, self.claim, self.portrait and self.portrait.name)).encode()
+        ).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What cases are judged with: model files and thresholds; `embedder` None without one."""
+
+    face_model: Path
+    thresholds: Thresholds
+    embedder: Path | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """What a verdict depends on, beside the case."""
+        signatures = (resources.files("equime_builder") / SIGNATURES).read_bytes()
+        return {
+            "format": FORMAT,
+            "audit": asdict(self.thresholds),
+            "face_model": file_sha256(self.face_model),
+            "embedder": None if self.embedder is None else file_sha256(self.embedder),
+            "signatures": hashlib.sha256(signatures).hexdigest(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picture:
+    """A portrait as the auditor takes it."""
+
+    image: Any
+
+
+def run(
+    groups: Sequence[Sequence[Case]],
+    bench: Bench,
+    record: Path,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Audit]:
+    """Judge every case that the record has not, and return the audits of all, by name, in their order.
+
+    A clip that cannot be read costs itself: it is rejected, with the reason.
+
+    Args:
+        groups: cases that one process judges in turn; those of one portrait lie together.
+        record: file of the verdicts; one that was judged otherwise is begun anew.
+        progress: called with how many cases are done, and of how many.
+
+    Raises:
+        FolderError: a worker died, a portrait cannot be had, or the record is something else.
+        PortraitError: mediapipe is not installed.
+    """
+    asked = {case.name: case.identity for group in groups for case in group}
+    settings = bench.settings()
+    known = {
+        name: audit for name, (identity, audit) in read_record(record, settings).items() if asked.get(name) == identity
+    }
+    head = json.dumps(settings) + "\n"
+    write_atomic(record, "".join([head, *(_line(name, asked[name], known[name]) for name in known)]).encode())
+    todo = [[case for case in group if case.name not in known] for group in groups]
+    progress(len(known), len(asked))
+    with open(record, "a", encoding="utf-8") as file:
+        for judged in _judged([group for group in todo if group], bench, workers):
+            for name, audit in judged.items():
+                known[name] = audit
+                file.write(_line(name, asked[name], audit))
+            file.flush()
+            progress(len(known), len(asked))
+    return {name: known[name] for name in asked}
+
+
+# --- judging
+
+
+def _judged(groups: Sequence[Sequence[Case]], bench: Bench, workers: int) -> Iterator[dict[str, Audit]]:
+    if workers == 1 or len(groups) <= 1:
+        for group in groups:
+            yield judge_group(group, bench)
+        return
+    context = get_context("spawn")  # a fork would inherit the threads of the landmarker
+    with ProcessPoolExecutor(min(workers, len(groups)), context, _watch_parent, (os.getpid(),)) as pool:
+        waiting: set[Future[dict[str, Audit]]] = {pool.submit(judge_group, group, bench) for group in groups}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BrokenProcessPool:
+            raise FolderError(
+                "a worker process died (out of memory?); the verdicts are kept, run the same command again"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _watch_parent(parent: int) -> None:
+    """End this worker when its parent is gone."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def judge_group(group: Sequence[Case], bench: Bench) -> dict[str, Audit]:
+    """Judge the cases of a group, each portrait drawn or read once.
+
+    Raises:
+        FolderError: a portrait cannot be had.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+    found: dict[str, Audit] = {}
+    portraits: dict[str, _Picture] = {}
+    embedder = None if bench.embedder is None else open_embedder(bench.embedder)
+    with open_auditor(bench.face_model, bench.thresholds, embedder) as auditor:
+        for case in group:
+            if case.portrait is not None and case.portrait.name not in portraits:
+                portraits = {case.portrait.name: _picture(case)}
+            found[case.name] = _audit(auditor, case, portraits.get(case.portrait.name) if case.portrait else None)
+    return found
+
+
+def _picture(case: Case) -> _Picture:
+    assert case.portrait is not None
+    try:
+        return _Picture(case.portrait.picture())
+    except (PortraitError, ValueError, OSError) as error:
+        raise FolderError(f"portrait of {case.name}: {error}") from error
+
+
+def _audit(auditor: Auditor, case: Case, portrait: _Picture | None) -> Audit:
+    try:
+        video = case.clip.data()
+    except READ_ERRORS as error:
+        return rejected(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}")
+    return auditor.judge(video, case.claim, portrait)
+
+
+# --- the record
+
+
+def _line(name: str, identity: str, audit: Audit) -> str:
+    return json.dumps({"identity": identity, "name": name, **asdict(audit)}, ensure_ascii=False) + "\n"
+
+
+def read_record(path: Path, settings: dict[str, Any]) -> dict[str, tuple[str, Audit]]:
+    """Identity and audit by name of the cases that a record has, half-written lines left out.
+
+    Empty where there is no record, or one that was judged otherwise.
+
+    Raises:
+        FolderError: the file is no record; nothing of it is overwritten.
+    """
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        head = json.loads(lines[0]) if lines else {}
+        if not isinstance(head, dict) or (head and "signatures" not in head):
+            raise ValueError("its first line does not say how was judged")
+    except ValueError as error:
+        raise FolderError(f"{path}: is no record of an audit ({error}); name another with --record") from error
+    if head != settings:
+        return {}
+    found: dict[str, tuple[str, Audit]] = {}
+    for line in lines[1:]:
+        try:
+            row = json.loads(line)
+            found[row["name"]] = (row["identity"], _audit_of(row))
+        except (ValueError, KeyError, TypeError):
+            continue  # cut off where a run was killed
+    return found
+
+
+def _audit_of(row: dict[str, Any]) -> Audit:
+    measured = None
+    if row["measured"] is not None:
+        values = dict(row["measured"])
+        for name in ("responses", "others"):
+            values[name] = {int(au): value for au, value in values[name].items()}
+        measured = Measured(**values)
+    return Audit(row["verdict"], tuple(row["reasons"]), measured)

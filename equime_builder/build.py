@@ -166,12 +166,13 @@ def build(
     face_model: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> bool:
-    """Build what is missing of a dataset, or (again) the shards with the given numbers.
+    """Build what is missing of a dataset, or some of its shards.
 
     Args:
         workers: processes of this machine.
         executor: where else shards are built; `workers` then says nothing.
-        shards: their numbers, or one of several equal parts of them all; no numbers at all only plan.
+        shards: numbers of those to build, also again; or what is missing of one of several equal parts of them all. An
+            empty sequence only plans.
         face_model: FaceLandmarker's file for the audit; None: where `equime models` looks.
 
     Returns:
@@ -187,7 +188,8 @@ def build(
     chosen = manifest.shards_in(header, shards.of(everything) if isinstance(shards, Part) else shards)
     # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
-        todo = manifest.pending(root, chosen, str(header["plan_sha256"])) if shards is None else chosen
+        again = shards is not None and not isinstance(shards, Part)
+        todo = chosen if again else manifest.pending(root, chosen, str(header["plan_sha256"]))
         work = Work(root, request.source, face_model)
         clips, total = 0, sum(shard.clips for shard in todo)
         with closing(build_shards(work, todo, executor or LocalExecutor(workers))) as built:

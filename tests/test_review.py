@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from reviewing import judgement
 
 from equime_builder.cli import main
+from equime_builder.commands import review as command
 from equime_builder.manifest import FolderError
 from equime_builder.review.clips import FACTS, Clips, opaque_names, show
 from equime_builder.review.consensus import annotation_table, export_table, opinion, write_export
@@ -251,6 +252,10 @@ def test_a_review_goes_on_as_it_was_begun(index: Index, store: Store) -> None:
     for change in ({"blind": True}, {"seed": 1}, {"size": 7}, {"by": ("emotion",)}):
         with pytest.raises(FolderError, match=f"begun with {next(iter(change))}="):
             open_or_begin(index, folder, change)
+    begun = open_or_begin(index, folder / "blind", {"blind": True})
+    begun.close()
+    with pytest.raises(FolderError, match="begun with blind=yes"):
+        open_or_begin(index, folder / "blind", {"blind": False})
     with pytest.raises(FolderError, match="can only be continued"):
         Store.begin(folder, store.settings, {})
 
@@ -458,6 +463,11 @@ def test_mistakes_are_one_line(built: Path, tmp_path: Path, run: Any) -> None:
         code, _, told = run(*options)
         assert code == 1 and told.startswith("error: ") and told.count("\n") == 1, told
         assert message in told
+
+
+def test_a_missing_extra_is_one_line(built: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    assert run(str(built)) == (1, "", "error: a review needs aiohttp; install it with: pip install 'equime[review]'\n")
 
 
 def test_an_opinion_of_one_is_that_of_the_one() -> None:

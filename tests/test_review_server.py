@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 from reviewing import Running, answer, free_port, port_of, said_of, serving, words_of_labels
 
-from equime_builder.manifest import FolderError
 from equime_builder.review.judgements import MAX_NOTES
 from equime_builder.review.server import PAGES, is_loopback, known_host, link
 from equime_builder.review.store import Store
@@ -205,15 +205,11 @@ def test_nothing_that_was_acknowledged_is_lost(built: Path, tmp_path: Path) -> N
     assert len(acknowledged) >= 20 * KILLS
 
 
-def test_an_open_review_shows_labels_and_a_blind_one_cannot_become_open(
-    built: Path, place: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_an_open_review_shows_labels_and_ends_when_told(built: Path, tmp_path: Path) -> None:
     with serving(built, tmp_path / "open", "--size", "2") as running:
         name = said_of(running, "ann")["order"][0]
         body: Any = running.ask(f"/api/clips/{name}")[1]
         head = json.loads(body[4 : 4 + int.from_bytes(body[:4], "big")])
         assert head["facts"]["emotion"] in EMOTIONS and len(head["bytes"]) == 80
-    from equime_builder.review.opening import open_or_begin
-
-    with pytest.raises(FolderError, match="begun with blind=yes"):
-        open_or_begin(Index.open(place[0]), place[1], {"blind": False})
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(20) == 0

@@ -27,6 +27,7 @@ class Model:
         variable, option: where a user puts it: the file. The option is empty where there is none.
         library: where the library that reads it looks for it: a folder that the variable moves, and the path below
             it; such a file is fetched there, and looked for there where the option names none.
+        command: what fetches it where it is a folder of files, of which `file` is the one that tells it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Model:
     variable: str
     option: str = ""
     library: tuple[str, str] | None = None
+    command: str = ""
 
     def __str__(self) -> str:
         about = "" if self.sha256 else "about "
@@ -133,6 +135,18 @@ MODELS: dict[str, Model] = {
             variable="EQUIME_SFACE_MODEL",
             option="--embedder",
         ),
+        Model(
+            name="ltx-video",
+            feature="clips of the generator ltx",
+            file="model_index.json",
+            url="https://huggingface.co/Lightricks/LTX-Video/blob/main/model_index.json",
+            size=28_000_000_000,
+            licence="LTXV Open Weights License (Lightricks)",
+            sha256=None,
+            variable="EQUIME_LTX_MODEL",
+            library=("~/.cache/equime/models/ltx-video", ""),
+            command="hf download Lightricks/LTX-Video --include model_index.json --include '*/*'",
+        ),
         _deepface("age", 539_000_000, _VGG_FACE),
         _deepface("gender", 537_000_000, _VGG_FACE),
         _deepface("race", 537_000_000, _VGG_FACE, "race_model_single_batch.onnx"),
@@ -178,13 +192,11 @@ def find_model(name: str, given: Path | None = None) -> Path:
             return path
         if where == model.option or (where != "cache" and not model.library):
             raise ModelMissing(f"{path} ({where}) does not exist")
+    how = f"`{model.command}`" if model.command else f"`equime models --fetch {name}` or from {model.url}"
     names = [name for name in (model.option, "" if model.library else f"${model.variable}") if name]
     looked = ", ".join([*names, str(tried[-1][1])])
     moved = f" (${model.variable} moves it)" if model.library else ""
-    raise ModelMissing(
-        f"{model.feature} need {model}, which is in none of: {looked}{moved}; get it with `equime models --fetch "
-        f"{name}` or from {model.url}"
-    )
+    raise ModelMissing(f"{model.feature} need {model}, which is in none of: {looked}{moved}; get it with {how}")
 
 
 def fetch_model(name: str, *, timeout_s: float = 60.0) -> Path:
@@ -194,6 +206,8 @@ def fetch_model(name: str, *, timeout_s: float = 60.0) -> Path:
         ModelMissing: no network, or the bytes are not the known ones.
     """
     model = MODELS[name]
+    if model.command:
+        raise ModelMissing(f"{name} is a folder of files; fetch it with `{model.command}`")
     target = places(model)[-1][1]
     target.parent.mkdir(parents=True, exist_ok=True)
     most = model.size if model.sha256 else 2 * model.size

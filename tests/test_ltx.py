@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _machine(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine that has the tiny pipeline and no other."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(VARIABLE, str(folder))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
@@ -184,6 +185,8 @@ def test_a_folder_that_is_not_the_plans_model_is_refused(
     (other / "LICENSE").write_text("not a part of the pipeline")
     monkeypatch.setenv(VARIABLE, str(other))
     assert find_pipeline(options) == other
+    with pytest.raises(ModelMissing, match="at revision " + "a" * 40):  # a folder tells no commit
+        find_pipeline(LtxOptions(revision="a" * 40))
     with (other / "vae" / "diffusion_pytorch_model.safetensors").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(ModelMissing, match=r"other \(\$EQUIME_LTX_MODEL\) has content sha256:.* is asked for"):

@@ -27,7 +27,7 @@ def rgb_from_planes(frame: Bytes, size: tuple[int, int]) -> Bytes:
     chroma = cv2.resize(np.dstack([u, v]).astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
     yuv = np.dstack([y.astype(np.float32), chroma]) - BT601[:, 3]
     rgb = yuv @ np.linalg.inv(BT601[:, :3].astype(np.float64)).T.astype(np.float32)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), np.uint8)
 
 
 def planes_from_video(video: torch.Tensor) -> Bytes:
@@ -53,7 +53,7 @@ def compressed(picture: Bytes) -> Bytes:
     blurred = cv2.GaussianBlur(picture, (BLUR_TAPS, BLUR_TAPS), BLUR_SIGMA)
     encoder = av.CodecContext.create("libx264", "w")
     encoder.height, encoder.width = picture.shape[:2]
-    encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", 25, Fraction(1, 25)
+    encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", Fraction(25), Fraction(1, 25)
     encoder.thread_count = 1
     encoder.options = {"crf": str(PICTURE_CRF), "preset": "veryfast"}
     packets = [*encoder.encode(av.VideoFrame.from_ndarray(blurred, format="rgb24")), *encoder.encode(None)]

@@ -62,7 +62,12 @@ def load(folder: Path, options: LtxOptions, device: torch.device) -> Any:
     logging.disable_progress_bar()
     kind = LTXImageToVideoPipeline if options.mode == "prompt" else AnchoredPipeline
     pipe = kind.from_pretrained(
-        folder, text_encoder=None, tokenizer=None, dtype=getattr(torch, options.dtype), local_files_only=True
+        folder,
+        text_encoder=None,
+        tokenizer=None,
+        dtype=getattr(torch, options.dtype),
+        use_safetensors=True,
+        local_files_only=True,
     )
     return set_up(pipe, options, device)
 

@@ -78,7 +78,7 @@ def text_encoder(folder: Path, options: LtxOptions) -> tuple[Any, Any]:
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     encoder = T5EncoderModel.from_pretrained(
-        folder / "text_encoder", dtype=getattr(torch, options.dtype), local_files_only=True
+        folder / "text_encoder", dtype=getattr(torch, options.dtype), use_safetensors=True, local_files_only=True
     )
     return tokenizer, encoder.encoder.eval()
 

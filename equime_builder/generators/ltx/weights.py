@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from equime_builder.generators.ltx.options import DEFAULT_MODEL, LtxOptions
-from equime_builder.models import ModelMissing
+from equime_builder.models import MODELS, ModelMissing, places
 
-VARIABLE = "EQUIME_LTX_MODEL"
-LICENCE = "LTX-Video Open Weights License"
-SIZE_GB = 28
+MODEL = MODELS["ltx-video"]
+VARIABLE = MODEL.variable
 CONTENT = "sha256:"
 _INDEX = "model_index.json"
 _BLOCK = 1 << 22
@@ -44,9 +43,9 @@ def find_pipeline(options: LtxOptions) -> Path:
         ModelMissing: it is not on this machine, or is another one; one line that says where it was looked for.
     """
     folder = _local()
-    if folder is None:
+    if folder is None or (options.revision and not options.revision.startswith(CONTENT)):
         return _snapshot(options)
-    if options.revision.startswith(CONTENT) and (content := content_hash(folder)) != options.revision:
+    if options.revision and (content := content_hash(folder)) != options.revision:
         raise ModelMissing(_other(folder, content, options))
     return folder
 
@@ -70,9 +69,9 @@ def content_hash(folder: Path) -> str:
 
 
 def _local() -> Path | None:
-    """The folder that the environment names, if it does."""
-    value = os.environ.get(VARIABLE)
-    return _checked(Path(value).expanduser(), f"${VARIABLE}") if value else None
+    """The folder that the environment names, or else the usual one if it is there."""
+    where, index = places(MODEL)[-1]
+    return _checked(index.parent, where) if os.environ.get(VARIABLE) or index.is_file() else None
 
 
 def _parts(folder: Path) -> list[str]:
@@ -104,6 +103,7 @@ def _snapshot(options: LtxOptions) -> Path:
     except (LocalEntryNotFoundError, HFValidationError, ModelMissing) as error:
         at = f" at revision {revision}" if revision else ""
         raise ModelMissing(
-            f"generator ltx needs {name}{at} ({SIZE_GB} GB, {LICENCE}), which is neither in ${VARIABLE} nor in the "
-            f"Hugging Face cache; get it with `hf download {name} --include '*/*' model_index.json`"
+            f"generator ltx needs {name}{at} ({MODEL.size / 1e9:.0f} GB, {MODEL.licence}), which is neither in "
+            f"{places(MODEL)[-1][1].parent} (${VARIABLE} moves it) nor in the Hugging Face cache; get it with "
+            f"`{MODEL.command}`"
         ) from error

@@ -107,16 +107,21 @@ def _draw_cell(page: Page, root: Path, row: Mapping[str, Any], left: float, top:
         spine.set(visible=True, color=color, linewidth=1.6)
     name = row["reference"] if len(row["reference"]) <= LETTERS else f"…{row['reference'][1 - LETTERS :]}"
     y = page.text(left, top + CELL + 5, name, size=11, color=INK)
-    page.text(left, y, "\n".join(textwrap.wrap(_told(row), LETTERS)[:3]), size=10.5, color=MUTED)
+    lines = [line for part in _told(row) for line in textwrap.wrap(part, LETTERS)]
+    page.text(left, y, "\n".join(lines[:3]), size=10.5, color=MUTED)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _told(row: Mapping[str, Any]) -> list[str]:
     if not row["taken"]:
         kind, _, detail = str(row["reason"]).partition(": ")
-        return detail or kind
-    parts = [row[f"declared_{name}"] or row[f"estimated_{name}"] for name in ("gender", "race", "age")]
-    words = [f"{part:.0f}" if isinstance(part, float) else part for part in parts if part is not None]
-    return f"{', '.join(words) or 'no attributes'}; sharpness {row['sharpness']:.2f}, smile {row['smile']:.2f}"
+        return [detail or kind]
+    words = []
+    for name in ("gender", "race", "age"):
+        declared = row[f"declared_{name}"]
+        value = row[f"estimated_{name}"] if declared is None else declared
+        if value is not None:
+            words.append(f"{value:.0f}" if isinstance(value, float) else value)
+    return [", ".join(words) or "no attributes", f"sharp {row['sharpness']:.2f}, smile {row['smile']:.2f}"]
 
 
 def _picture(root: Path, row: Mapping[str, Any]) -> NDArray[np.uint8] | None:

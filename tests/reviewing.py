@@ -18,6 +18,40 @@ from urllib.parse import urlsplit
 
 from equime_builder.review.judgements import Judgement
 
+# Contrast of every text with what lies behind it, by the formula of WCAG 2.2; the button that is off is exempt.
+CONTRAST = """() => {
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = (color) => {
+    const parts = numbers(color).slice(0, 3).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const parts = numbers(getComputedStyle(at).backgroundColor);
+      if (parts.length < 4 || parts[3] === 1) return getComputedStyle(at).backgroundColor;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const low = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !node.getClientRects().length) continue;
+    if (node.closest("button:disabled, option, noscript")) continue;
+    const [one, two] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => b - a);
+    const ratio = (one + 0.05) / (two + 0.05);
+    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${walker.currentNode.textContent.trim()}`);
+  }
+  return low;
+}"""
+# Controls without a name that a screen reader could say.
+NAMELESS = """() => [...document.querySelectorAll("input, select, textarea, button")].filter((control) =>
+  !control.labels?.length && !control.getAttribute("aria-label") && !control.textContent.trim())
+  .map((control) => control.outerHTML)"""
+
 
 def judgement(number: int, reviewer: str, clip: str, **changes: Any) -> Judgement:
     """A valid judgement."""

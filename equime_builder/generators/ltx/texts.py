@@ -57,7 +57,7 @@ class Texts:
     def _encode(self, texts: list[str]) -> None:
         if self._encoder is None:
             tokenizer, encoder = self._load()
-            self._encoder = tokenizer, _streamed(encoder, self._device)
+            self._encoder = tokenizer, streamed(encoder, self._device)
         tokenizer, encoder = self._encoder
         lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
         for text, length in zip(texts, lengths, strict=True):
@@ -83,7 +83,8 @@ def text_encoder(folder: Path, options: LtxOptions) -> tuple[Any, Any]:
     return tokenizer, encoder.encoder.eval()
 
 
-def _streamed(encoder: Any, device: torch.device) -> Any:
+def streamed(encoder: Any, device: torch.device) -> Any:
+    """The encoder, run on `device`; where that is a GPU its weights stay on the host and visit it layer by layer."""
     if device.type == "cuda":
         from diffusers.hooks import apply_group_offloading
 

@@ -20,13 +20,13 @@ from equime_builder.quality.clips import PortraitPicture, VideoFile, VideoRow, d
 
 TOGETHER = 8  # clips that one process judges in turn
 MAX_TABLE_BYTES = 200 * 2**20
-COLUMNS = ("file", "aus", "onset", "apex", "offset", "fps", "portrait", "emotion")
+COLUMNS = ("file", "aus", "onset", "apex", "offset", "fps", "frames", "portrait", "emotion")
 CLAIMED = ("key", "emotion", "aus", "onset_frame", "apex_frame", "offset_frame", "fps", "frames")
 
 
 @dataclass(frozen=True, slots=True)
 class Labeled:
-    """Groups of cases, the emotion of each by name, and rows of the label table that are no case, each with why."""
+    """Groups of cases, the emotion of each by name in the order of the labels, and rows that are no case, with why."""
 
     groups: tuple[tuple[Case, ...], ...]
     emotions: Mapping[str, str]
@@ -53,7 +53,7 @@ def dataset_cases(root: Path, source: PortraitSource | None) -> Labeled:
 
 
 def table_cases(folder: Path, table: Path) -> Labeled:
-    """The clips of a folder that a CSV names: `file`, `aus`, and any of onset, apex, offset, fps, portrait, emotion.
+    """The clips of a folder that a CSV names: `file`, `aus`, and any other of `COLUMNS`.
 
     Files and portraits are named relative to the folder; frames count from 0. A row that cannot be understood costs
     itself.
@@ -112,13 +112,9 @@ def _case(folder: Path, name: str, row: Mapping[str, str | None]) -> Case:
     path = folder / name
     if not path.is_file():
         raise ValueError("no such file")
-    frames = {what: _number(row, what) for what in ("onset", "apex", "offset")}
-    fps = _number(row, "fps")
-    claim = Claim(
-        parse_aus(row.get("aus") or ""),
-        **{what: None if value is None else _whole(what, value) for what, value in frames.items()},
-        fps=fps,
-    )
+    frames = {what: _number(row, what) for what in ("onset", "apex", "offset", "frames")}
+    whole = {what: None if value is None else _whole(what, value) for what, value in frames.items()}
+    claim = Claim(parse_aus(row.get("aus") or ""), **whole, fps=_number(row, "fps"))
     clip: Filed = VideoFile(name, _state(path), path)
     pictured = (row.get("portrait") or "").strip()
     if not pictured:

@@ -61,7 +61,8 @@ def read_footage(video: bytes) -> Footage:
                 fits = (frame.width, frame.height, frame.format.name) == (width, height, "yuv420p")
                 planes.append((frame if fits else frame.reformat(width, height, "yuv420p")).to_ndarray())
     except (av.FFmpegError, OSError, EOFError) as error:
-        raise Unreadable(f"does not decode: {error}") from error
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Unreadable(f"does not decode: {why}") from error
     if len(planes) < LEAST_FRAMES:
         raise Unreadable(f"{len(planes)} frames, at least {LEAST_FRAMES} needed")
     if not rate:

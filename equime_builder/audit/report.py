@@ -125,8 +125,10 @@ def _share(name: str, members: Sequence[Judged]) -> Share:
 
 def kind(reason: str) -> str:
     """What a reason speaks of, without its figures: ``no return to neutral``."""
-    if reason.startswith("AU"):
-        return "an AU does not show" if "does not show" in reason else "an AU acts that is not claimed"
+    if ") does not show" in reason:
+        return "a claimed AU does not show"
+    if "which is not claimed" in reason:
+        return "an AU acts that is not claimed"
     if reason.startswith(("onset", "apex", "offset")):
         return "event beside its label"
     return reason.split(":", maxsplit=1)[0].split(" by ", maxsplit=1)[0].split(", at ", maxsplit=1)[0]

@@ -141,7 +141,7 @@ def _identity(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
 def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
     if not claim.aus:
         if m.off_target is not None and m.off_target >= t.least_response:
-            return [f"not neutral: AU{m.off_au} acts at {m.off_target:.1f}"]
+            return [f"not neutral: {named(m.off_au)} acts at {m.off_target:.1f}"]
         return []
     if m.target is None or m.off_target is None:
         return []
@@ -149,13 +149,19 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         return [f"claimed AUs do not show: response {m.target:.2f}, {t.least_response:g} needed"]
     missing = [a for a in claim.aus if m.responses[a.au] < t.seen * a.intensity and a.au not in ALIKE]
     reasons = [
-        f"AU{SIDE_PREFIX[a.side]}{a.au} ({ACTION_UNITS[a.au].name}) does not show: {m.responses[a.au]:.2f} of "
-        f"{a.intensity:.1f}"
+        f"{named(SIDE_PREFIX[a.side] + str(a.au))} does not show: {m.responses[a.au]:.2f} of {a.intensity:.1f}"
         for a in missing
     ]
     if m.target < t.lead * m.off_target:
-        reasons.append(f"AU{m.off_au} acts, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
+        reasons.append(f"{named(m.off_au)} acts, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
     return reasons
+
+
+def named(code: str | None) -> str:
+    """An AU with its name: ``R7 (lid tightener)`` of ``R7``."""
+    if code is None:
+        return "an AU"
+    return f"{code} ({ACTION_UNITS[int(code.lstrip('LR'))].name})"
 
 
 def _timing(claim: Claim, m: Measured, t: Thresholds) -> list[str]:

@@ -34,7 +34,7 @@ def audit(
     folder: Annotated[Path, typer.Argument(help="dataset folder, or folder of videos", show_default=False)],
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV of a folder of videos: file, aus, and onset, apex, offset, fps, portrait, emotion"),
+        typer.Option(help="CSV for a folder of videos: file, aus; onset, apex, offset, fps, frames, portrait, emotion"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="report, .csv or .parquet", show_default="FOLDER-audit.csv")] = None,
     sheet: Annotated[Path | None, typer.Option(help="picture of rejected clips to write, .png")] = None,
@@ -73,7 +73,7 @@ def audit(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     cases = {case.name: case for group in labeled.groups for case in group}
-    judged = [Judged(name, cases[name].claim, labeled.emotions[name], audits[name]) for name in cases]
+    judged = [Judged(name, cases[name].claim, emotion, audits[name]) for name, emotion in labeled.emotions.items()]
     write_atomic(report, write_table(table(judged), report))
     if is_dataset:
         write_annotation(folder, "audit", annotation(judged))

@@ -186,8 +186,8 @@ def too_long(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int
     """The event takes 700 to 850 ms, and its label says so."""
     program = sample_program(profile, emotion, seed)
     frames, fps = profile.frames, profile.fps
-    total = round(float(generator(seed, "too long").uniform(0.70, 0.85)) * fps)
     onset = round(0.18 * frames)
+    total = min(round(float(generator(seed, "too long").uniform(0.70, 0.85)) * fps), frames - onset - 8)
     apex = onset + round(0.45 * total)
     timing = Timing(onset, apex, apex + round(0.04 * fps), onset + total, frames, fps)
     long = replace(program, timing=timing)

@@ -14,7 +14,8 @@ ANCHORS = ("event", "apex")
 PICTURES = ("clean", "compressed")
 DTYPES = ("bfloat16", "float16", "float32")
 SPATIAL, TEMPORAL = 32, 8  # pixels and frames per latent of LTX-Video's VAE
-DEFAULT_MODEL = "Lightricks/LTX-Video"
+# The published call's model; and the first one that was trained to be conditioned on frames inside a clip.
+DEFAULT_MODELS = {"prompt": "Lightricks/LTX-Video", "keyframe": "Lightricks/LTX-Video-0.9.5"}
 
 _COMMIT, _CONTENT = r"[0-9a-f]{40}", r"sha256:[0-9a-f]{64}"
 
@@ -52,12 +53,12 @@ class LtxOptions:
 
     Attributes:
         mode: ``prompt``, the published call, or ``keyframe``, conditioned on the warp generator's pictures.
-        model: hub id, or the name of a local folder. revision: its commit of 40 hexadecimal digits, or ``sha256:`` and
-            the hash of the folder's content.
+        model: hub id, or the name of a local folder; empty for the mode's of `DEFAULT_MODELS`.
+        revision: the model's commit of 40 hexadecimal digits, or ``sha256:`` and the hash of the folder's content.
         steps: denoising steps. guidance_scale: classifier-free guidance, 1 for none.
         preset: a name of `PRESETS`. batch: clips at once, 0 for the preset's.
-        decode_timestep, decode_noise_scale: for VAEs that are conditioned on a timestep (0.9.1 and later); 0.05 and
-            0.025 are recommended there. Others ignore them.
+        decode_timestep, decode_noise_scale: for VAEs that are conditioned on a timestep (0.9.1 and later), as the
+            model's authors recommend. Others ignore them.
         picture: ``clean``, or ``compressed`` as the model's authors do: blurred and through H.264 at CRF 29.
         anchors: frames that keyframe mode fixes besides the apex: ``apex`` the first and last of the clip, ``event``
             the onset and offset too.
@@ -69,15 +70,15 @@ class LtxOptions:
     """
 
     mode: str = "prompt"
-    model: str = DEFAULT_MODEL
+    model: str = ""
     revision: str = ""
     steps: int = 80
     guidance_scale: float = 3.0
     preset: str = "fast"
     batch: int = 0
     dtype: str = "bfloat16"
-    decode_timestep: float = 0.0
-    decode_noise_scale: float = 0.0
+    decode_timestep: float = 0.05
+    decode_noise_scale: float = 0.025
     picture: str = "clean"
     anchors: str = "event"
     anchor_noise: float = 0.15
@@ -89,7 +90,7 @@ class LtxOptions:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
         for holds, name, bound in (
-            (bool(self.model.strip()), "model", "a hub id or a folder's name"),
+            (self.model == self.model.strip(), "model", "a hub id or a folder's name"),
             (_pinned(self.revision), "revision", "a commit of 40 hexadecimal digits, or sha256: and 64 of them"),
             (1 <= self.steps <= 1000, "steps", "within 1..1000"),
             (1 <= self.guidance_scale <= 20, "guidance_scale", "within 1..20"),

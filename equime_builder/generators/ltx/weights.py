@@ -8,10 +8,11 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from equime_builder.generators.ltx.options import DEFAULT_MODEL, LtxOptions
+from equime_builder.generators.ltx.options import DEFAULT_MODELS, LtxOptions
 from equime_builder.models import MODELS, ModelMissing, places
 
 MODEL = MODELS["ltx-video"]
+MODEL_ID = DEFAULT_MODELS["prompt"]
 VARIABLE = MODEL.variable
 CONTENT = "sha256:"
 _INDEX = "model_index.json"
@@ -28,12 +29,12 @@ def pin(options: LtxOptions) -> LtxOptions:
     """
     folder = _local()
     if folder is None:
-        return replace(options, revision=_snapshot(options).name)
+        hub = options.model or DEFAULT_MODELS[options.mode]
+        return replace(options, model=hub, revision=_snapshot(replace(options, model=hub)).name)
     content = content_hash(folder)
     if options.revision not in ("", content):
         raise ModelMissing(_other(folder, content, options))
-    model = folder.resolve().name if options.model == DEFAULT_MODEL else options.model
-    return replace(options, model=model, revision=content)
+    return replace(options, model=options.model or folder.resolve().name, revision=content)
 
 
 def find_pipeline(options: LtxOptions) -> Path:
@@ -95,7 +96,7 @@ def _snapshot(options: LtxOptions) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    name, revision = options.model, options.revision or None
+    name, revision = options.model or DEFAULT_MODELS[options.mode], options.revision or None
     try:
         if revision and revision.startswith(CONTENT):
             raise LocalEntryNotFoundError("a local folder is in no cache")
@@ -105,5 +106,5 @@ def _snapshot(options: LtxOptions) -> Path:
         raise ModelMissing(
             f"generator ltx needs {name}{at} ({MODEL.size / 1e9:.0f} GB, {MODEL.licence}), which is neither in "
             f"{places(MODEL)[-1][1].parent} (${VARIABLE} moves it) nor in the Hugging Face cache; get it with "
-            f"`{MODEL.command}`"
+            f"`{MODEL.command.replace(MODEL_ID, name)}`"
         ) from error

@@ -21,7 +21,7 @@ from equime_builder.attributes.estimates import EXPRESSIONS, Estimate
 from equime_builder.curation.choosing import Fit, choose, word
 from equime_builder.curation.scores import Scores, fault
 from equime_builder.curation.scoring import Scored
-from equime_builder.curation.sheet import sections
+from equime_builder.curation.sheet import lines_of, sections
 from equime_builder.curation.store import open_store
 from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
 from equime_builder.curation.table import COLUMNS, read_known, schema_of, write_csv, write_table
@@ -366,8 +366,19 @@ def test_the_sheet_shows_some_of_every_fate() -> None:
             for number in range(200)]  # fmt: skip
     shown = sections(rows)
     assert [section.heading for section in shown] == ["taken: 67", "kind 1: 67", "kind 0: 66"]
+    assert [len(line) for line in lines_of(shown)] == [1, 1, 1]
     assert [len(section.rows) for section in shown] == [24, 8, 8]
     assert shown[0].rows[0] is rows[0] and shown[0].rows[-1] is rows[198]
+
+
+def test_small_fates_stand_side_by_side() -> None:
+    reasons = ("same picture as a.png", "same picture as b.png", "3 faces found; a portrait shows one",
+               "a.csv line 3: named a second time", "not needed: 2 were taken before it")  # fmt: skip
+    shown = sections([{"taken": False, "reason": reason} for reason in reasons])
+    assert [section.heading for section in shown] == [
+        "not needed: 1", "same picture as another: 2", "several faces found: 1", "wrong row of the table: 1"
+    ]  # fmt: skip
+    assert [len(line) for line in lines_of(shown)] == [4]
 
 
 # --- in the dataset

@@ -65,14 +65,14 @@ def curate(
     where: Any = make_source(
         source, portraits=portraits, attributes=attributes, select=select or (), face_model=face_model, limit=subjects
     )
-    processes = cores(workers)
+    processes, estimator = cores(workers), _estimator(estimate, detector, batch)
+    where.model()  # what is missing is told before anything is written
     with open_store(out) as store, progress_bar(as_json) as bar:
         task = bar.add_task("scoring", total=None, rate="")
 
         def show(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        estimator = _estimator(estimate, detector, batch)
         found = run(where, made, seed, store, estimator=estimator, workers=processes, progress=show)
         title = f"Curation of {portraits.resolve().name}, profile {made.name}"
         draw_sheet(portraits, found.survey, found.agreements, title).save(out / SHEET)
@@ -93,9 +93,11 @@ def _estimator(name: str | None, detector: str, batch: int) -> Estimator | Path 
 
 
 def _report(out: Path, found: Curated, as_json: bool) -> None:
+    from equime_builder.curation.survey import kind_of
+
     table = found.survey.scores
     assert table is not None
-    reasons = Counter(reason.split(":")[0] for reason in table["reason"].to_pylist() if reason is not None)
+    reasons = Counter(kind_of(reason) for reason in table["reason"].to_pylist() if reason is not None)
     facts: dict[str, Any] = {
         "folder": str(out),
         "candidates": len(table),

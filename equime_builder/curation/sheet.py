@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.attributes.agreement import Agreement
-from equime_builder.figures import GREEN, INK, MUTED, PALE, VERMILION, Page
+from equime_builder.curation.survey import kind_of
+from equime_builder.figures import BLUE, GREEN, INK, MUTED, PALE, VERMILION, Page
 from equime_builder.landmarks import cut
 from equime_builder.pictures import decode_picture, locate, read_bytes
 from equime_builder.portraits import PortraitError, Survey
@@ -25,7 +26,10 @@ WORDS = 66  # pixels below a picture
 HEADING, HEAD = 40, 78
 MOST_TAKEN, MOST_OF_A_REASON = 24, 8
 LETTERS = 27  # of a line below a picture
+LETTER = 9.3  # pixels of a heading's letter
 TEXT_WIDTH = 190  # letters of a line across the page
+TAKEN, NOT_NEEDED = "taken", "not needed"
+COLORS = {TAKEN: GREEN, NOT_NEEDED: BLUE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,35 @@ class Section:
     """Candidates with one fate: the heading says which, and of how many."""
 
     heading: str
-    taken: bool
+    color: str
     rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def columns(self) -> int:
+        """How many columns it takes: for its pictures, or for its heading."""
+        heading = -(-len(self.heading) * LETTER // (CELL + GAP))
+        return min(COLUMNS, max(len(self.rows), int(heading)))
+
+    @property
+    def height(self) -> int:
+        return HEADING + -(-len(self.rows) // COLUMNS) * (CELL + WORDS)
 
 
 def sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Those who were taken, then the others by kind of reason, most frequent first; at most so many of each."""
-    taken = [row for row in rows if row["taken"]]
+    """Those who were taken, those who were not needed, then the others by kind of reason; at most so many of each."""
     kinds: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        if not row["taken"]:
-            kinds[row["reason"].split(":")[0]].append(row)
-    found = [Section(f"taken: {len(taken):,}", True, spread(taken, MOST_TAKEN))]
-    for kind, members in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])):
-        found.append(Section(f"{kind}: {len(members):,}", False, spread(members, MOST_OF_A_REASON)))
-    return found
+        kinds[TAKEN if row["taken"] else kind_of(row["reason"])].append(row)
+    order = sorted(kinds, key=lambda kind: (kind != TAKEN, kind != NOT_NEEDED, -len(kinds[kind]), kind))
+    most = {TAKEN: MOST_TAKEN}
+    return [
+        Section(
+            f"{kind}: {len(kinds[kind]):,}",
+            COLORS.get(kind, VERMILION),
+            spread(kinds[kind], most.get(kind, MOST_OF_A_REASON)),
+        )
+        for kind in order
+    ]
 
 
 def spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
@@ -57,29 +75,41 @@ def spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, An
     return [rows[round(place)] for place in np.linspace(0, len(rows) - 1, most)]
 
 
+def lines_of(shown: Sequence[Section]) -> list[list[Section]]:
+    """Sections side by side, as long as they fit into a line."""
+    lines: list[list[Section]] = []
+    for section in shown:
+        if lines and sum(each.columns for each in lines[-1]) + section.columns <= COLUMNS:
+            lines[-1].append(section)
+        else:
+            lines.append([section])
+    return lines
+
+
 def draw_sheet(root: Path, survey: Survey, agreements: Sequence[Agreement], title: str) -> Page:
     """Draw the sheet of a survey whose photographs lie below `root`."""
     assert survey.scores is not None
-    shown = sections(survey.scores.to_pylist())
-    facts = _facts(survey, agreements)
-    lines = [part for fact in facts for part in textwrap.wrap(fact, TEXT_WIDTH)]
-    height = HEAD + 17 * len(lines) + sum(_height(section) for section in shown) + MARGIN
-    page = Page(WIDTH, height)
+    lines = lines_of(sections(survey.scores.to_pylist()))
+    facts = [part for fact in _facts(survey, agreements) for part in textwrap.wrap(fact, TEXT_WIDTH)]
+    heights = [max(section.height for section in line) for line in lines]
+    page = Page(WIDTH, HEAD + 17 * len(facts) + sum(heights) + MARGIN)
     page.text(MARGIN, 26, title, size=22, weight="bold")
-    y = page.text(MARGIN, 60, "\n".join(lines), size=13, color=MUTED) + 14
-    for section in shown:
+    y = page.text(MARGIN, 60, "\n".join(facts), size=13, color=MUTED) + 14
+    for line, height in zip(lines, heights, strict=True):
         page.rule(y, left=MARGIN, right=WIDTH - MARGIN)
-        color = GREEN if section.taken else VERMILION
-        page.text(MARGIN, y + 10, section.heading, size=15, color=color, weight="bold")
-        for place, row in enumerate(section.rows):
-            left = MARGIN + place % COLUMNS * (CELL + GAP)
-            _draw_cell(page, root, row, left, y + HEADING + place // COLUMNS * (CELL + WORDS), color)
-        y += _height(section)
+        x = MARGIN
+        for section in line:
+            _draw_section(page, root, section, x, y)
+            x += section.columns * (CELL + GAP)
+        y += height
     return page
 
 
-def _height(section: Section) -> int:
-    return HEADING + -(-len(section.rows) // COLUMNS) * (CELL + WORDS)
+def _draw_section(page: Page, root: Path, section: Section, x: float, y: float) -> None:
+    page.text(x, y + 10, section.heading, size=15, color=section.color, weight="bold")
+    for place, row in enumerate(section.rows):
+        left, top = x + place % COLUMNS * (CELL + GAP), y + HEADING + place // COLUMNS * (CELL + WORDS)
+        _draw_cell(page, root, row, left, top, section.color)
 
 
 def _facts(survey: Survey, agreements: Sequence[Agreement]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,6 +185,22 @@ def _row(each: _Examined, reason: str | None) -> dict[str, Any]:
         **scores_row(each.scored.sha256, each.scored.scores),
     }
     return {name: value for name, value in row.items() if name in columns}
+
+
+# Reasons that name a file, a line or a number are of one kind.
+_KINDS = (
+    (re.compile(r"same picture as "), "same picture as another"),
+    (re.compile(r"\d+ faces found"), "several faces found"),
+    (re.compile(r"[^:]* line \d+: "), "wrong row of the table"),
+)
+
+
+def kind_of(reason: str) -> str:
+    """The kind of a reason, for counting: what stands before its details."""
+    for pattern, kind in _KINDS:
+        if pattern.match(reason):
+            return kind
+    return reason.split(":", maxsplit=1)[0]
 
 
 def printable(text: str) -> str:

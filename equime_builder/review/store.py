@@ -23,9 +23,9 @@ from equime_builder.review.sample import Settings
 FILE = "judgements.sqlite3"
 VERSION = 1
 TABLES = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE clips (key TEXT PRIMARY KEY, sha256 TEXT) STRICT;
-CREATE TABLE reviewers (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE clips (key TEXT PRIMARY KEY, sha256 TEXT);
+CREATE TABLE reviewers (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE judgements (
     number INTEGER PRIMARY KEY,
     request TEXT NOT NULL UNIQUE,
@@ -37,7 +37,7 @@ CREATE TABLE judgements (
     confidence INTEGER NOT NULL,
     notes TEXT NOT NULL,
     seconds REAL NOT NULL
-) STRICT;
+);
 CREATE TRIGGER judgements_stay BEFORE UPDATE ON judgements BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
 CREATE TRIGGER judgements_remain BEFORE DELETE ON judgements BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from equime_builder.build import Part, Request
-from equime_builder.generators import check_options
+from equime_builder.generators import check_options, check_size
 from equime_builder.models import find_model
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
@@ -178,8 +178,9 @@ def make_request(
     """A request; `formats` and the generator's `settings` as the user typed them, None for the default formats.
 
     Raises:
-        ValueError: an unknown generator, or a setting that it does not have.
+        ValueError: an unknown generator, a setting that it does not have, or a size that it cannot draw.
     """
+    check_size(generator, profile.size)
     options = check_options(generator, parse_settings(settings))
     request = Request(profile, source, seed, generator, options, audit)
     chosen = words(formats)

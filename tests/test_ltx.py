@@ -36,6 +36,7 @@ from equime_builder.models import ModelMissing
 from equime_builder.portraits import Attributes, Subject
 from equime_builder.profiles import Profile, load_profile
 from equime_builder.prompts import NEGATIVE_PROMPT, TOKEN_LIMIT, prompt, token_bound
+from equime_builder.requests import make_request
 from equime_builder.scm import Activation, Nuisance, Program, Timing, sample_nuisance, sample_program
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import verify
@@ -149,6 +150,8 @@ def test_frames_are_made_in_eights_and_one(frames: int, made: int) -> None:
 
 
 def test_sizes_are_multiples_of_32() -> None:
+    with pytest.raises(ValueError, match="size=112 must be a multiple of 32 for generator ltx"):
+        make_request(tiny_profile(size=112), SOURCE, seed=0, formats=None, generator="ltx")
     portrait = SOURCE.portrait(subjects()[0], 112)
     with pytest.raises(ValueError, match="height=112 must be a multiple of 32"):
         LtxGenerator(LtxOptions()).prepare(portrait)

@@ -82,11 +82,13 @@ class Kind:
         check: completes what a user set to the options that a plan keeps, plain JSON values; loads no model.
         make: the generator with such options.
         needs_gpu: whether it is for a GPU, and its model is worth being kept loaded.
+        grid: what the sides of its clips are multiples of, in pixels.
     """
 
     check: Callable[[Mapping[str, Any]], dict[str, Any]]
     make: Callable[[Mapping[str, Any]], Generator]
     needs_gpu: bool = False
+    grid: int = 2
 
 
 def _no_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +121,10 @@ def _ltx(options: Mapping[str, Any]) -> Generator:
     return LtxGenerator(options_from(options))
 
 
-GENERATORS: dict[str, Kind] = {"warp": Kind(_no_options, _warp), "ltx": Kind(_ltx_options, _ltx, needs_gpu=True)}
+GENERATORS: dict[str, Kind] = {
+    "warp": Kind(_no_options, _warp),
+    "ltx": Kind(_ltx_options, _ltx, needs_gpu=True, grid=32),
+}
 
 
 def _kind(name: str) -> Kind:
@@ -135,6 +140,12 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an unknown generator, or options that it does not have.
     """
     return _kind(name).check(options)
+
+
+def check_size(name: str, size: int) -> None:
+    """Raises `ValueError` where a generator cannot draw clips of `size` pixels."""
+    if size % (grid := _kind(name).grid):
+        raise ValueError(f"size={size} must be a multiple of {grid} for generator {name}")
 
 
 def make_generator(name: str, options: Mapping[str, Any]) -> Generator:

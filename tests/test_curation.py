@@ -365,7 +365,9 @@ def test_the_sheet_shows_some_of_every_fate() -> None:
     rows = [{"taken": number % 3 == 0, "reason": None if number % 3 == 0 else f"kind {number % 2}: {number}"}
             for number in range(200)]  # fmt: skip
     shown = sections(rows)
-    assert [section.heading for section in shown] == ["taken: 67", "kind 1: 67", "kind 0: 66"]
+    assert [section.heading for section in shown] == [
+        "taken: 67, 24 shown", "kind 1: 67, 8 shown", "kind 0: 66, 8 shown"
+    ]  # fmt: skip
     assert [len(line) for line in lines_of(shown)] == [1, 1, 1]
     assert [len(section.rows) for section in shown] == [24, 8, 8]
     assert shown[0].rows[0] is rows[0] and shown[0].rows[-1] is rows[198]

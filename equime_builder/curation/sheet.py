@@ -57,15 +57,13 @@ def sections(rows: Sequence[Mapping[str, Any]]) -> list[Section]:
     for row in rows:
         kinds[TAKEN if row["taken"] else kind_of(row["reason"])].append(row)
     order = sorted(kinds, key=lambda kind: (kind != TAKEN, kind != NOT_NEEDED, -len(kinds[kind]), kind))
-    most = {TAKEN: MOST_TAKEN}
-    return [
-        Section(
-            f"{kind}: {len(kinds[kind]):,}",
-            COLORS.get(kind, VERMILION),
-            spread(kinds[kind], most.get(kind, MOST_OF_A_REASON)),
-        )
-        for kind in order
-    ]
+    return [_section(kind, kinds[kind]) for kind in order]
+
+
+def _section(kind: str, rows: Sequence[Mapping[str, Any]]) -> Section:
+    shown = spread(rows, MOST_TAKEN if kind == TAKEN else MOST_OF_A_REASON)
+    part = f", {len(shown)} shown" if len(shown) < len(rows) else ""
+    return Section(f"{kind}: {len(rows):,}{part}", COLORS.get(kind, VERMILION), shown)
 
 
 def spread(rows: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
@@ -155,12 +153,12 @@ def _told(row: Mapping[str, Any]) -> list[str]:
 
 
 def _picture(root: Path, row: Mapping[str, Any]) -> NDArray[np.uint8] | None:
-    """The cut face, or the whole picture where none was cut out, (CELL, CELL, 3) uint8 RGB."""
+    """The cut face, or the whole picture where there is not one face in it, (CELL, CELL, 3) uint8 RGB."""
     try:
         picture = decode_picture(read_bytes(locate(root, row["reference"])))
     except PortraitError:
         return None
-    if row["crop_side"] is not None:
+    if row["crop_side"] is not None and row["faces"] == 1:
         return cut(picture, (row["crop_left"], row["crop_top"], row["crop_side"]), CELL)
     scale = CELL / max(picture.shape[:2])
     small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))[:CELL, :CELL]

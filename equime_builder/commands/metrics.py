@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from equime_builder.quality.tables import Outcome
 
 EXTRA = ("piq", "torch", "torchvision")
-# Processes of which each uses this many cores: torch divides a clip's frames well among few.
-CORES_EACH = 4
+# Processes that share a GPU by default: enough to decode for it.
+WORKERS_OF_GPU = 4
 # Clips of a subject that a process measures at once: its portrait is drawn once for them.
 TOGETHER = 4
 
@@ -103,8 +103,8 @@ def _job(
     if chosen not in CHUNK_PIXELS or (chosen == "cuda" and best_device() != "cuda"):
         raise ValueError(f"--device {chosen!r} must be cpu, or cuda where there is one")
     weights = find_weights(brisque, clip)
-    processes = max(1, cores(None) // CORES_EACH) if workers is None else cores(workers)
-    return Job(weights, chosen, published, max(1, cores(None) // processes)), processes, list(weights.missing)
+    processes = min(cores(None), WORKERS_OF_GPU) if workers is None and chosen == "cuda" else cores(workers)
+    return Job(weights, chosen, published), processes, list(weights.missing)
 
 
 def _source(folder: Path, portraits: Path | None) -> tuple[Any, str]:

@@ -116,7 +116,7 @@ class _References:
 
     @classmethod
     def of(cls, first: Tensor, portrait: NDArray[np.uint8] | None) -> _References:
-        blur = similarity.gaussian_blur(first.shape[1], first)
+        blur = similarity.gaussian_blur(similarity.shrink(first))
         source = _portrait(portrait, first)
         return cls(blur, _Seen.of(first, blur), None if source is None else _Seen.of(source, blur))
 
@@ -157,17 +157,10 @@ def measure_published(chunks: Chunks, scorers: Scorers) -> Quality:
             joined = levels if last is None else torch.cat([last, levels])
             if len(joined) > 1:
                 means.add("psnr_mean", similarity.published_psnr(joined[:-1], joined[1:]))
-                seen = similarity.moments(joined.double(), similarity.uniform_blur)
-                means.add(
-                    "ssim_mean",
-                    similarity.ssim(
-                        seen[:-1],
-                        seen[1:],
-                        similarity.uniform_blur,
-                        scale=255.0,
-                        correction=similarity.UNIFORM_CORRECTION,
-                    ),
-                )
+                blur = similarity.uniform_blur(joined.double())
+                seen = similarity.moments(joined.double(), blur)
+                correction = similarity.UNIFORM_CORRECTION
+                means.add("ssim_mean", similarity.ssim(seen[:-1], seen[1:], blur, scale=255.0, correction=correction))
             shades = levels.float() / 255
             _score(means, scorers, shades, PUBLISHED[-3:], similarity.total_variation(shades))
             last = levels[-1:]

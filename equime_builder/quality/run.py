@@ -34,12 +34,11 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How clips are measured. `threads`: of each process; 0 leaves it to torch."""
+    """How clips are measured."""
 
     weights: Weights
     device: str = "cpu"
     published: bool = False
-    threads: int = 0
 
     def settings(self) -> dict[str, Any]:
         """What a measurement depends on, beside the clip."""
@@ -130,9 +129,9 @@ def measure_group(group: Group, job: Job) -> list[Outcome]:
     import cv2
     import torch
 
-    if job.threads:
-        torch.set_num_threads(job.threads)
-        cv2.setNumThreads(job.threads)
+    # Processes share the cores among them; threads of several that divide small frames would wait for each other.
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     scorers = open_scorers(job.weights, job.device)
     if job.published:
         return [_outcome(clip, scorers, measure_published) for clip in group.clips]

@@ -76,27 +76,39 @@ def ssim(one: Moments, other: Moments, blur: Blur, *, scale: float, correction: 
     return similar.mean(dim=(1, 2, 3))
 
 
-def gaussian_blur(channels: int, like: Tensor) -> Blur:
-    """piq's window as two passes of one dimension each: the same sums for a fifth of the multiplications."""
+def gaussian_blur(like: Tensor) -> Blur:
+    """Local means under piq's window, for frames of this size, kind and device."""
     import torch
-    from torch.nn import functional
 
     places = torch.arange(GAUSSIAN_SIDE, dtype=like.dtype, device=like.device) - (GAUSSIAN_SIDE - 1) / 2
     weights = torch.exp(-places.square() / (2 * GAUSSIAN_SIGMA**2))
-    column = (weights / weights.sum()).view(1, 1, -1, 1).repeat(channels, 1, 1, 1)
-    row = column.transpose(2, 3).contiguous()
-
-    def blur(frames: Tensor) -> Tensor:
-        return functional.conv2d(functional.conv2d(frames, column, groups=channels), row, groups=channels)
-
-    return blur
+    return _blur(weights / weights.sum(), like)
 
 
-def uniform_blur(frames: Tensor) -> Tensor:
-    """Mean over the published window, at the places where it lies in the frame."""
-    from torch.nn import functional
+def uniform_blur(like: Tensor) -> Blur:
+    """Local means under the published script's window, likewise."""
+    import torch
 
-    return functional.avg_pool2d(functional.avg_pool2d(frames, (UNIFORM_SIDE, 1), 1), (1, UNIFORM_SIDE), 1)
+    return _blur(torch.full((UNIFORM_SIDE,), 1 / UNIFORM_SIDE, dtype=like.dtype, device=like.device), like)
+
+
+def _blur(weights: Tensor, like: Tensor) -> Blur:
+    """Means under a separable window, where all of it lies in the frame, as two products with banded matrices.
+
+    Processors multiply matrices several times faster than they convolve few channels.
+    """
+    down, across = (_bands(weights, length) for length in like.shape[-2:])
+    return lambda frames: down @ frames @ across.T
+
+
+def _bands(weights: Tensor, length: int) -> Tensor:
+    """(length - n + 1, length): the n weights in each row, a place further than in the row above."""
+    import torch
+
+    places = torch.arange(length, device=weights.device)
+    shifts = places[None] - places[: length - len(weights) + 1, None]
+    inside = (shifts >= 0) & (shifts < len(weights))
+    return torch.where(inside, weights[shifts.clamp(0, len(weights) - 1)], 0.0)
 
 
 # skimage divides a window's sum of squares by one less than its pixels.

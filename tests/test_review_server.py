@@ -58,6 +58,8 @@ def test_other_sites_are_refused(running: Running) -> None:
         {"Host": ""},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Host": "["},
         {"Origin": f"http://127.0.0.1:{port + 1}"},
         {"Origin": f"http://localhost:{port}"},
     ):

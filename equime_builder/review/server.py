@@ -101,7 +101,7 @@ def application(store: Store, clips: Clips, *, host: str) -> web.Application:
 async def _guarded(request: web.Request, handler: Handler, token: str, host: str) -> web.StreamResponse:
     """Refuse what does not come from the page; turn every refusal into a line of JSON."""
     origin = request.headers.get("Origin")
-    if not known_host(request.host, host) or (origin is not None and urlsplit(origin).netloc != request.host):
+    if not known_host(request.host, host) or (origin is not None and origin.partition("://")[2] != request.host):
         return _refusal(403, "this address is not the review's; open the link that the command printed")
     given = request.headers.get("X-Review-Token", "").encode(errors="surrogateescape")
     if request.path not in PAGES and not hmac.compare_digest(given, token.encode()):

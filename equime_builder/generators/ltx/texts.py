@@ -75,7 +75,9 @@ class Texts:
 def text_encoder(folder: Path, options: LtxOptions) -> tuple[Any, Any]:
     """Tokenizer and encoder stack of a pipeline's folder."""
     from transformers import AutoTokenizer, T5EncoderModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     encoder = T5EncoderModel.from_pretrained(
         folder / "text_encoder", dtype=getattr(torch, options.dtype), use_safetensors=True, local_files_only=True

@@ -28,7 +28,7 @@ from equime_builder.profiles import Profile
 
 RATES = "data/rates.csv"
 ANY = "any"
-CPU, GPU = "cpu_seconds", "gpu_seconds"
+QUANTITIES = CPU, GPU, BYTES = "cpu_seconds", "gpu_seconds", "bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ class Rate:
 
     Attributes:
         part: a generator, or `audit`. profile: of which clips, or `any`.
-        quantity: `cpu_seconds`, `gpu_seconds`, or a format, in bytes. `gpu_seconds` are for one denoising step.
+        quantity: `cpu_seconds`, `gpu_seconds` of one denoising step, or `bytes` in each format.
         origin: the machine and the command that gave it.
 
     Raises:
-        ValueError: values out of order, or no origin.
+        ValueError: another quantity, or no origin.
     """
 
     part: str
@@ -130,8 +130,10 @@ class Rate:
     origin: str
 
     def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"quantity={self.quantity} must be one of {', '.join(QUANTITIES)}")
         if not self.origin:
-            raise ValueError(f"rate of {self.part}, {self.quantity}: no origin")
+            raise ValueError(f"rate of {self.part}, {self.quantity}: origin must say how it was measured")
 
 
 def read_rates() -> list[Rate]:
@@ -149,31 +151,23 @@ def read_rates() -> list[Rate]:
         ]
 
 
-def shipped(plan: Plan, rates: Sequence[Rate]) -> Cost:
-    """What a clip of a plan costs by the shipped table.
-
-    Raises:
-        ValueError: the table has no row for the plan's generator.
-    """
+def shipped(plan: Plan, rates: Sequence[Rate]) -> Cost | None:
+    """What a clip of a plan costs by the shipped table; None where it lacks a row for a part of the work."""
     header, profile = plan.header, plan.profile
-    parts = [header["generator"], *(["audit"] if header["audit"] else [])]
-    used: list[str] = []
+    generator, steps = header["generator"], float(header["generator_options"].get("steps", 1))
+    wanted = [(generator, CPU), (generator, BYTES), *([(generator, GPU)] if needs_gpu(generator) else [])]
+    wanted += [("audit", CPU)] if header["audit"] else []
+    found = [_rate(rates, part, profile, quantity) for part, quantity in wanted]
+    rows = [rate for rate in found if rate is not None]
+    if len(rows) < len(wanted):
+        return None
 
-    def cost_of(quantity: str, *, needed: bool) -> Spread:
-        total = NOTHING
-        for part in parts:
-            found = _rate(rates, part, profile, quantity)
-            if found is None and needed and part == header["generator"]:
-                raise ValueError(f"no rate of {part} is known; measure it: equime plan --measure 10")
-            if found is not None:
-                total = total + found.value * _megapixels(profile)
-                used.append(found.origin)
-        return total
+    def total(quantity: str) -> Spread:
+        values = (rate.value * _megapixels(profile) for rate in rows if rate.quantity == quantity)
+        return sum(values, NOTHING)
 
-    steps = float(header["generator_options"].get("steps", 1))
-    gpu = cost_of(GPU, needed=needs_gpu(header["generator"])) * steps
-    sizes = {name: cost_of(name, needed=True) for name in header["formats"]}
-    return Cost(cost_of(CPU, needed=True), gpu, sizes, "; ".join(dict.fromkeys(used)))
+    origin = "; ".join(dict.fromkeys(f"{rate.part}, {rate.profile} clips: {rate.origin}" for rate in rows))
+    return Cost(total(CPU), total(GPU) * steps, dict.fromkeys(header["formats"], total(BYTES)), origin)
 
 
 def _rate(rates: Sequence[Rate], part: str, profile: Profile, quantity: str) -> Rate | None:

@@ -176,7 +176,6 @@ def _show_plan(
         if measure is None
         else capacity.measure(made, request.source, measure, face_model=face_model)
     )
-    costs = capacity.estimate(made, cost, workers=workers)
     facts = {
         "profile": made.profile.name,
         "follows": made.profile.follows,
@@ -185,9 +184,7 @@ def _show_plan(
         "shards": len(made.shards),
         "rejected_portraits": len(rejected),
         "shortfall": (made.header["curation"] or {}).get("shortfall"),
-        **{f"estimated_{name}": getattr(costs, name) for name in ("cpu_hours", "gpu_hours", "gigabytes", "minutes")},
-        "workers": workers,
-        "rate": costs.origin,
+        **_costs(made, cost, workers),
         "plan_sha256": made.header["plan_sha256"],
     }
     if as_json:
@@ -208,6 +205,20 @@ def _show_plan(
     screen.print(table)
     for rejection in rejected:
         say(f"rejected: {rejection.name}: {rejection.reason}")
+
+
+def _costs(made: Any, cost: Any, workers: int) -> dict[str, Any]:
+    """What a plan is estimated to cost, and by which rate."""
+    from equime_builder.capacity import estimate
+
+    names = ("cpu_hours", "gpu_hours", "gigabytes", "minutes")
+    if cost is None:
+        values: dict[str, Any] = dict.fromkeys(names)
+        rate = "none is known for such clips; measure it: equime plan --measure 20"
+    else:
+        costs = estimate(made, cost, workers=workers)
+        values, rate = {name: getattr(costs, name) for name in names}, costs.origin
+    return {**{f"estimated_{name}": value for name, value in values.items()}, "workers": workers, "rate": rate}
 
 
 def _report_build(folder: Path, complete: bool, as_json: bool) -> None:

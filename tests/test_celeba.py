@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -338,6 +340,27 @@ def test_a_dataset_keeps_the_table_and_splits_follow_the_person(
     assert manifest.CURATION in recorded
     (tmp_path / "equime" / manifest.CURATION).write_bytes(b"edited")
     assert [fault.path for fault in verify(tmp_path / "equime")][:1] == [manifest.FOLDER]
+
+
+def test_the_command_writes_tables_and_a_sheet(tmp_path: Path, pictures, face_model: Path) -> None:
+    root, out = make_folder(tmp_path / "celeba", pictures), tmp_path / "out"
+    command = [sys.executable, "-W", "error", "-m", "equime_builder", "curate"]
+    where = [str(root), str(out), "--source", "celeba-hq", "--face-model", str(face_model), "--workers", "1"]
+    done = subprocess.run([*command, *where, "--subjects", "3", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["candidates"], facts["taken"], facts["shortfall"]) == (8, 3, None)
+    assert facts["reasons"] == {"not needed": 3, "open mouth": 1, "not selected": 1}
+    assert {path.name for path in out.iterdir()} - {".lock"} == {"curation.parquet", "curation.csv", "sheet.png"}
+    for arguments, message in (
+        (["--source", "procedural"], "source procedural draws its faces; curate takes folder or celeba-hq"),
+        (["--estimate", "my.csv"], "--estimate 'my.csv' is neither deepface nor a .csv file"),
+        (["--select", "Smilling=-1"], "has no attribute 'Smilling'"),
+        (["--profile", "micr"], "profile 'micr' is neither shipped"),
+    ):
+        done = subprocess.run([*command, *where, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
 
 
 def test_marginals_of_a_profile_are_shares_of_a_section() -> None:

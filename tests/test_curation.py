@@ -24,7 +24,18 @@ from equime_builder.curation.scoring import Scored
 from equime_builder.curation.sheet import lines_of, sections
 from equime_builder.curation.store import open_store
 from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
-from equime_builder.curation.table import COLUMNS, read_known, schema_of, write_csv, write_table
+from equime_builder.curation.table import (
+    COLUMNS,
+    LANDMARKS,
+    SCORES,
+    make_table,
+    read_known,
+    schema_of,
+    scores_of,
+    scores_row,
+    write_csv,
+    write_table,
+)
 from equime_builder.curation.thresholds import NEUTRAL_SELECTION, Curation, Shares
 from equime_builder.manifest import FolderError
 from equime_builder.plan import ask, make_plan
@@ -339,6 +350,15 @@ def test_the_csv_has_a_column_for_every_score_and_no_landmarks(tmp_path: Path) -
 
 
 def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
+    odd = {"landmarks": b"1234"}, {"crop_side": 513}, {"crop_left": -1}, {"landmarks": None}, {"crop_top": "x"}
+    for number, change in enumerate(odd):
+        row = {**scores_row(digest(0), SOUND), **change}
+        with pytest.raises((ValueError, TypeError)):
+            scores_of(row)
+        if change != {"crop_top": "x"}:
+            write_table(tmp_path / f"{number}.parquet", make_table([row], (*SCORES, *LANDMARKS)))
+            with pytest.raises(ValueError, match=rf"{number}\.parquet: not a table of `equime curate` \("):
+                read_known(tmp_path / f"{number}.parquet")
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 no")
     with pytest.raises(ValueError, match=r"t\.parquet: not a table of `equime curate`"):

@@ -813,6 +813,12 @@ def test_sources_are_made_by_name(tmp_path: Path) -> None:
             r"^--attributes goes with source folder, not celeba",
         ),
         ("procedural", {"attributes": Path("a")}, r"^--attributes goes with source folder, not procedural$"),
+        ("procedural", {"curation": Path("a")}, r"^--curation goes with sources of photographs, not procedural$"),
+        (
+            "folder",
+            {"portraits": Path(), "curation": Path("/no.parquet")},
+            r"^--curation /no\.parquet: no such file; give",
+        ),
         ("celeba-hq", {"portraits": Path(), "select": ["Male"]}, r"^--select 'Male' must read NAME=1 or NAME=-1$"),
     ],
 )

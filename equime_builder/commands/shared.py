@@ -25,14 +25,14 @@ from rich.progress import (
 screen, notes = Console(), Console(stderr=True)
 
 Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False)]
-ProfileName = Annotated[str, typer.Option(help="micro, paper, readme, demo, or a TOML file")]
+ProfileName = Annotated[str, typer.Option(help="micro, paper, paper-selection, readme, demo, or a TOML file")]
 Source = Annotated[str, typer.Option(help="procedural, folder or celeba-hq")]
 Portraits = Annotated[Path | None, typer.Option(help="folder of photographs", show_default=False)]
 AttributesFile = Annotated[
     Path | None, typer.Option(help="CSV: file, apparent_gender, apparent_race, apparent_age", show_default=False)
 ]
 Select = Annotated[
-    list[str] | None, typer.Option(help="celeba-hq: attribute=1 or -1, repeatable", show_default="neutral faces")
+    list[str] | None, typer.Option(help="celeba-hq: attribute=1 or -1, repeatable", show_default="the profile's")
 ]
 FaceModel = Annotated[Path | None, typer.Option(help="face_landmarker.task", show_default=False)]
 Curation = Annotated[

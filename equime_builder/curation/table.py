@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from equime_builder.attributes.estimates import EXPRESSIONS, Estimate
 from equime_builder.curation.scores import VERSION, Scores
 from equime_builder.files import replacing
+from equime_builder.portraits import LANDMARKS as LANDMARK_COUNT
 from equime_loader.schema import GENDERS, RACES, Field
 
 FILE = "curation.parquet"
@@ -119,7 +120,11 @@ def scores_of(row: Mapping[str, Any]) -> Scores:
     if None in values["crop"]:
         values["crop"] = None
     if (data := row["landmarks"]) is not None:
-        values["landmarks"] = np.frombuffer(data, "<f4").reshape(-1, 2).astype(np.float32)
+        values["landmarks"] = np.frombuffer(data, "<f4").reshape(LANDMARK_COUNT, 2).astype(np.float32)
+    if values["crop"] is not None:
+        left, top, side = values["crop"]
+        if data is None or min(left, top, side - 1, row["width"] - left - side, row["height"] - top - side) < 0:
+            raise ValueError(f"{row['sha256']}: a face without landmarks, or outside of its picture")
     return Scores(**values)
 
 
@@ -165,8 +170,11 @@ def read_known(*paths: Path) -> Known:
     for path in paths:
         try:
             table = pq.read_table(path)
-            if (table.schema.metadata or {}).get(_VERSION_KEY) != str(VERSION).encode():
-                raise ValueError(f"{path}: not a table of this version of `equime curate`; make it again elsewhere")
+        except (OSError, pa.ArrowException) as error:
+            raise ValueError(f"{path}: not a table of `equime curate` ({error})") from error
+        if (table.schema.metadata or {}).get(_VERSION_KEY) != str(VERSION).encode():
+            raise ValueError(f"{path}: not a table of this version of `equime curate`; make it again elsewhere")
+        try:
             for row in table.to_pylist():
                 if row["sha256"] is None:
                     continue
@@ -174,7 +182,7 @@ def read_known(*paths: Path) -> Known:
                     scores[row["sha256"]] = scores_of(row)
                 if (estimate := estimate_of(row) if "estimated_by" in row else None) is not None:
                     estimates[row["sha256"]] = estimate
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a table of `equime curate` ({error})") from error
     return Known(scores, estimates)
 

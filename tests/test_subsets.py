@@ -74,6 +74,24 @@ def test_marginal_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.
     assert not found.binding[found.kept < counts].any() or found.kept.sum() < counts.sum()
 
 
+@given(problems(), st.integers(1, 12))
+@settings(deadline=None, max_examples=100)
+def test_a_part_of_a_given_size_is_the_largest_up_to_it(
+    problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]], most: int
+) -> None:
+    cells, counts, shares = problem
+    found = marginal_balance(cells, counts, shares, most=most)
+    candidates = np.concatenate([all_subsets(counts.tolist()), found.kept[None]])
+    totals = candidates.sum(axis=1)
+    near = [
+        (np.abs(margins_of(cells, candidates, len(s), which) - totals[:, None] * s) < 1 - 1e-6).all(axis=1)
+        for which, s in enumerate(shares)
+    ]
+    good = np.all(near, axis=0) & (totals <= most)
+    assert good[-1]
+    assert totals[-1] == totals[good].max()
+
+
 @given(problems())
 @some
 def test_joint_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]]) -> None:

@@ -174,7 +174,12 @@ FIELDS: tuple[Field, ...] = (
         "audit: strongest response of a labeled AU, intensity 0-5 on the side of its label",
         nullable=True,
     ),
-    Field("audit_off_target_response", pa.float32(), "audit: strongest response of any other AU", nullable=True),
+    Field(
+        "audit_off_target_response",
+        pa.float32(),
+        "audit: strongest response of any other AU, beyond what may be read of one that does not act",
+        nullable=True,
+    ),
     Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
     Field(
         "audit_head_drift",

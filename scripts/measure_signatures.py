@@ -57,7 +57,7 @@ def observed(landmarker: Landmarker, video: bytes) -> NDArray[np.float64] | None
 
 
 def measure(face_model: Path, subjects: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Features (N, F) and intensities (N, AUs): a row for either half of each clip."""
+    """Features (N, 2, F) and intensities (N, AUs) of the clips."""
     profile = load_profile("micro", subjects=subjects, blink_probability=0.0)
     source = ProceduralSource()
     found, known = [], []
@@ -71,8 +71,8 @@ def measure(face_model: Path, subjects: int) -> tuple[NDArray[np.float64], NDArr
                     seed = derive_seed(SEED, subject.subject, au, round(100 * intensity))
                     halves = observed(landmarker, filmed(rig, program, profile, seed))
                     if halves is not None:
-                        found += list(halves)
-                        known += [np.eye(len(EXPRESSIVE_AUS))[column] * intensity] * len(halves)
+                        found.append(halves)
+                        known.append(np.eye(len(EXPRESSIVE_AUS))[column] * intensity)
     return np.array(found), np.array(known)
 
 
@@ -81,7 +81,7 @@ def main(face_model: Path, subjects: int) -> None:
     features, intensities = measure(face_model, subjects)
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     TABLE.write_text(write_signatures(fit_signatures(features, intensities)), encoding="utf-8")
-    print(f"{len(features) // 2} clips of {subjects} drawn faces: {TABLE.name}")
+    print(f"{len(features)} clips of {subjects} drawn faces: {TABLE.name}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from equime_builder.audit import motion, regions
 from equime_builder.audit.claim import Claim
 from equime_builder.audit.features import HALVES, RIGID, Face, lid_gap
-from equime_builder.audit.footage import Unreadable, read_footage
+from equime_builder.audit.footage import Footage, Unreadable, read_footage
 from equime_builder.audit.identity import Embedder, aligned, shape_distance, similarity
 from equime_builder.audit.looking import Look, grid
 from equime_builder.audit.responses import Signatures, shipped_signatures
@@ -28,6 +28,7 @@ from equime_builder.scm import Activation
 LEAST_FACES = 4  # frames with a face, below which nothing more is measured
 NEUTRAL_FRAMES = 4
 END = 0.05  # share of the clip that is its end
+APEX_S, MOST_APEX = 0.012, 2  # seconds and frames to either side of the apex that are still the apex
 LIDS_OPEN_S = 0.15  # from closed lids to lids that are open again, either way
 
 
@@ -133,7 +134,7 @@ def _event(look: Look, found: Mapping[int, Detection], claim: Claim, closed: flo
     neutral = tuple([frame for frame in before if frame not in shut] or before)[:NEUTRAL_FRAMES]
     rest = look.face(neutral)
     assert rest is not None  # the frames are among those that show a face
-    return Event(course, neutral, rest, _around(course, peak, frames), remains, blink)
+    return Event(course, neutral, rest, _around(course, peak, footage), remains, blink)
 
 
 def _blink(
@@ -156,13 +157,13 @@ def _shut(blink: int | None, fps: float, frames: int) -> range:
     return range(max(0, blink - reach), min(frames, blink + reach + 1))
 
 
-def _around(course: Course, peak: int, frames: int) -> tuple[int, ...]:
-    """Three frames in the middle of the plateau; around the peak where the fit went elsewhere."""
+def _around(course: Course, peak: int, footage: Footage) -> tuple[int, ...]:
+    """Frames in the middle of the plateau; around the peak where the fit went elsewhere."""
     middle = (course.apex + course.hold) / 2
     if abs(middle - peak) > max(4.0, course.hold - course.apex):
         middle = peak
-    first = min(max(0, round(middle) - 1), frames - 3)
-    return tuple(range(first, first + 3))
+    reach = min(round(APEX_S * footage.fps), MOST_APEX)
+    return tuple(range(max(0, round(middle) - reach), min(len(footage), round(middle) + reach + 1)))
 
 
 def _course(event: Event, fps: float) -> dict[str, Any]:
@@ -193,13 +194,17 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
         responses[claimed.au] = float(rest[rows, column].mean())
         rest[rows, column] = 0
     others = {au: float(rest[:, k].max()) for k, au in enumerate(EXPRESSIVE_AUS) if au not in responses}
-    if ALIKE & responses.keys():
-        rest[:, [EXPRESSIVE_AUS.index(au) for au in ALIKE]] = 0
+    shown = dict(responses)
+    if alike := ALIKE & responses.keys():
+        columns = [EXPRESSIVE_AUS.index(au) for au in ALIKE]
+        shown |= dict.fromkeys(alike, max(float(rest[:, columns].max()), *(responses[au] for au in alike)))
+        rest[:, columns] = 0
+    rest = np.maximum(rest - signatures.mistaken, 0)
     half, column = (int(place) for place in np.unravel_index(int(np.argmax(rest)), rest.shape))
     return {
         "responses": responses,
         "others": others,
-        "target": max(responses.values(), default=None),
+        "target": max(shown.values(), default=None),
         "off_target": float(rest[half, column]),
         "off_au": f"{SIDE_PREFIX[HALVES[half]]}{EXPRESSIVE_AUS[column]}",
         **_flow_shares(flow, event.rest.points, aus),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -22,7 +22,7 @@ from equime_builder.facs import ACTION_UNITS, EXPRESSIVE_AUS
 Floats = NDArray[np.float64]
 SWEEPS = 100
 OUTLYING, ROUNDS = 1.5, 4  # multiples of the unrest from which on a feature is an outlier; reweightings
-UNREST = "unrest"
+UNREST, MISTAKEN = "unrest", "mistaken"
 SIGNATURES = "data/audit/signatures.csv"  # in the package
 # Added to a feature's spread: what encoder and landmarks change in any clip (IOD, relative luma, score).
 _LEAST_UNREST = {"landmarks": 0.002, "flow": 0.002, "shade": 0.005, "blendshape": 0.01}
@@ -46,17 +46,25 @@ _UNKNOWNS = _unknowns()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signatures:
-    """`matrix` (features, AUs): change of each feature per unit of intensity; `unrest` (features,): its own spread."""
+    """What each AU does to each feature, at intensity 1, and how sure that is.
+
+    Attributes:
+        matrix: (features, AUs), change of the feature per unit of intensity. unrest: (features,), its own spread.
+        mistaken: (AUs,), the intensity that is read at most (99th percentile) where another AU acts alone.
+    """
 
     matrix: Floats
     unrest: Floats
+    mistaken: Floats
 
     def __post_init__(self) -> None:
-        expected = (len(NAMES), len(EXPRESSIVE_AUS))
-        if self.matrix.shape != expected or self.unrest.shape != expected[:1]:
-            raise ValueError(f"matrix.shape={self.matrix.shape}, unrest.shape={self.unrest.shape}, {expected=}")
-        if not (np.isfinite(self.matrix).all() and (self.unrest > 0).all()):
-            raise ValueError("signatures must be finite, their unrest above 0")
+        rows, columns = len(NAMES), len(EXPRESSIVE_AUS)
+        for name, expected in (("matrix", (rows, columns)), ("unrest", (rows,)), ("mistaken", (columns,))):
+            values = getattr(self, name)
+            if values.shape != expected or not np.isfinite(values).all():
+                raise ValueError(f"{name}.shape={values.shape} must be {expected}, and finite")
+        if not (self.unrest > 0).all():
+            raise ValueError("unrest must be above 0")
 
     def read(self, features: Floats) -> Floats:
         """Intensities (2, AUs) of the right and the left half from features (2, len(NAMES)); 0 and above.
@@ -101,33 +109,38 @@ def fit_signatures(features: Floats, intensities: Floats) -> Signatures:
     """Signatures from clips of known intensities.
 
     Args:
-        features: (N, len(NAMES)), halves of clips.
-        intensities: (N, AUs), of which exactly one is above 0 in each row.
+        features: (N, 2, len(NAMES)). intensities: (N, AUs), of which exactly one is above 0 in each row.
 
     Raises:
         ValueError: an AU without rows, or a row with several AUs.
     """
     if not ((intensities > 0).sum(axis=1) == 1).all():
         raise ValueError("intensities: one AU must act in each row")
-    matrix, rests = np.zeros((features.shape[1], intensities.shape[1])), []
+    matrix, rests = np.zeros((features.shape[2], intensities.shape[1])), []
     for k, au in enumerate(EXPRESSIVE_AUS):
         rows = intensities[:, k] > 0
         if not rows.any():
             raise ValueError(f"intensities: no row of AU{au}")
-        known = intensities[rows, k]
-        matrix[:, k] = known @ features[rows] / (known @ known)
-        rests.append(features[rows] - known[:, None] * matrix[:, k])
-    unrest = np.sqrt(np.mean(np.concatenate(rests) ** 2, axis=0))
-    return Signatures(matrix, unrest + _FLOOR)
+        seen = features[rows].reshape(-1, features.shape[2])
+        known = np.repeat(intensities[rows, k], 2)
+        matrix[:, k] = known @ seen / (known @ known)
+        rests.append(seen - known[:, None] * matrix[:, k])
+    unrest = np.sqrt(np.mean(np.concatenate(rests) ** 2, axis=0)) + _FLOOR
+    fitted = Signatures(matrix, unrest, np.zeros(len(EXPRESSIVE_AUS)))
+    read = np.array([fitted.read(one).max(axis=0) for one in features])
+    return replace(
+        fitted, mistaken=np.array([np.percentile(r[i == 0], 99) for r, i in zip(read.T, intensities.T, strict=True)])
+    )
 
 
 def write_signatures(signatures: Signatures) -> str:
-    """CSV: a row per feature, a column per AU, and the unrest."""
+    """CSV: a row per feature, a column per AU, and the unrest; last what is mistaken for each AU."""
     target = io.StringIO()
     table = csv.writer(target, lineterminator="\n")
     table.writerow(["feature", *(f"AU{au}" for au in EXPRESSIVE_AUS), UNREST])
     for name, row, unrest in zip(NAMES, signatures.matrix, signatures.unrest, strict=True):
         table.writerow([name, *(f"{value:.5f}" for value in row), f"{unrest:.5f}"])
+    table.writerow([MISTAKEN, *(f"{value:.3f}" for value in signatures.mistaken), "0"])
     return target.getvalue()
 
 
@@ -138,10 +151,11 @@ def read_signatures(text: str) -> Signatures:
         ValueError: other features or AUs than those that are known.
     """
     head, *rows = csv.reader(io.StringIO(text))
-    if head != ["feature", *(f"AU{au}" for au in EXPRESSIVE_AUS), UNREST] or [row[0] for row in rows] != list(NAMES):
+    names = [*NAMES, MISTAKEN]
+    if head != ["feature", *(f"AU{au}" for au in EXPRESSIVE_AUS), UNREST] or [row[0] for row in rows] != names:
         raise ValueError("signatures: rows and columns must be the known features and AUs")
     values = np.array([row[1:] for row in rows], np.float64)
-    return Signatures(values[:, :-1], values[:, -1])
+    return Signatures(values[:-1, :-1], values[:-1, -1], values[-1, :-1])
 
 
 @cache

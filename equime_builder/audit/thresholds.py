@@ -12,7 +12,8 @@ class Thresholds:
     Attributes:
         least_response: intensity (0-5 scale) that at least one claimed AU must show.
         seen: share of its claimed intensity that each claimed AU must show.
-        lead: the strongest claimed AU must show at least this many times the strongest of any other.
+        lead: the strongest claimed AU must show at least this many times the strongest of any other, of which what
+            may be read of an AU that does not act is taken off.
         longest_ms: of the event. 500 ms is the bound of an ME (Yan et al. 2013); the rest is measurement.
         timing_ms: how far onset, apex and offset may lie from the labels.
         residual: largest share of the peak that may remain at the end.
@@ -25,7 +26,7 @@ class Thresholds:
 
     least_response: float = 0.5
     seen: float = 0.2
-    lead: float = 1.4
+    lead: float = 2.0
     longest_ms: float = 560.0
     timing_ms: float = 80.0
     residual: float = 0.35

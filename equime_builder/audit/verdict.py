@@ -26,8 +26,9 @@ class Measured:
         onset, apex, offset: frames of the event (last neutral, peak, first neutral again). duration_ms: between them.
         responses: intensity (0-5 scale) of each claimed AU on the side claimed for it. others: of each AU that is not
             claimed, the stronger side.
-        target: the strongest of them. off_target: the strongest of any other AU, or of a claimed AU on the other side;
-            among `ALIKE` AUs, one that is claimed speaks for all.
+        target: the strongest of them; what an `ALIKE` AU shows counts for one that is claimed. off_target: the
+            strongest of any other AU, or of a claimed one on the other side, less what may be read of an AU that does
+            not act.
         off_au: which that is, as `R12`. residual: share of the peak that remains at the end.
         head_drift: rigid motion of the head from the neutral face in IOD, 95th percentile over the frames looked at.
         blink: frame at which the lids are closed, None without a blink.
@@ -153,7 +154,8 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         for a in missing
     ]
     if m.target < t.lead * m.off_target:
-        reasons.append(f"{named(m.off_au)} acts, which is not claimed: {m.off_target:.2f} against {m.target:.2f}")
+        most = m.target / t.lead
+        reasons.append(f"{named(m.off_au)} acts, which is not claimed: {m.off_target:.2f}, at most {most:.2f}")
     return reasons
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import runpy
 import shutil
 import signal
 import subprocess
@@ -202,6 +203,21 @@ def test_a_folder_that_is_not_the_plans_model_is_refused(
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with pytest.raises(ModelMissing, match="no diffusers pipeline"):
         find_pipeline(options)
+
+
+def test_a_model_in_the_hubs_cache_is_pinned_by_its_commit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    commit, cached = "0123456789" * 4, tmp_path / "hub" / "models--Lightricks--LTX-Video"
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.delenv(VARIABLE)
+    kept = check_options("ltx", TINY)
+    assert (kept["model"], kept["revision"]) == ("Lightricks/LTX-Video", commit)
+    assert find_pipeline(options_from(kept)) == cached / "snapshots" / commit
+    monkeypatch.setenv(VARIABLE, str(folder))  # another place does not stand for a commit
+    assert find_pipeline(options_from(kept)) == cached / "snapshots" / commit
 
 
 # --- pictures
@@ -437,3 +453,13 @@ def test_a_killed_build_by_keyframes_resumes_to_the_same_bytes(tmp_path: Path) -
     assert 1 <= len(list(commits.glob("*.json"))) < 3
     assert build(killed, ltx_request("keyframe"))
     assert tree(killed) == tree(whole)
+
+
+def test_the_benchmark_runs_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).resolve().parents[1] / "scripts" / "benchmark_ltx.py"
+    monkeypatch.setattr(sys, "argv", [str(path), "--rounds", "1", "--presets", "low_memory"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "no GPU, so these figures tell nothing" in printed
+    assert "| prompt mode, low_memory |" in printed and "low_memory: again True, alone True" in printed

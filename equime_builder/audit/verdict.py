@@ -75,20 +75,19 @@ class Audit:
         return self.verdict == ACCEPTED
 
     def labels(self) -> dict[str, Any]:
-        """The schema's `audit_*` fields."""
+        """The schema's `audit_*` fields; values to four decimals, which is finer than the landmarks are."""
         m = self.measured
-        frame = {
-            name: None if m is None else _rounded(getattr(m, name)) for name in ("onset", "apex", "offset", "blink")
-        }
-        value = {name: None if m is None else getattr(m, name) for name in _VALUES}
+        frames = {name: None if m is None else getattr(m, name) for name in _FRAMES}
+        values = {name: None if m is None else getattr(m, name) for name in _VALUES}
         return {
             "audit_verdict": self.verdict,
             "audit_reasons": "; ".join(self.reasons) or None,
-            **{f"audit_{name}_frame": found for name, found in frame.items()},
-            **{field: value[name] for name, field in _VALUES.items()},
+            **{_FRAMES[name]: None if found is None else round(found) for name, found in frames.items()},
+            **{_VALUES[name]: None if found is None else round(found, 4) for name, found in values.items()},
         }
 
 
+_FRAMES = {name: f"audit_{name}_frame" for name in ("onset", "apex", "offset", "blink")}
 _VALUES = {
     "duration_ms": "audit_duration_ms",
     "target": "audit_target_response",
@@ -100,10 +99,6 @@ _VALUES = {
     "identity": "audit_identity",
     "embedding": "audit_embedding",
 }
-
-
-def _rounded(frame: float | None) -> int | None:
-    return None if frame is None else round(frame)
 
 
 def rejected(reason: str) -> Audit:

@@ -27,6 +27,7 @@ from equime_builder.build import Request, build
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, SIDES, au_sets
 from equime_builder.generators import ClipRequest, check_options, make_generator
 from equime_builder.generators.ltx.drawing import LtxGenerator, anchors, from_disk
+from equime_builder.generators.ltx.float8 import Float8Linear
 from equime_builder.generators.ltx.options import PRESETS, LtxOptions, frames_made, options_from
 from equime_builder.generators.ltx.pictures import compressed, planes_from_video, rgb_from_planes
 from equime_builder.generators.ltx.pipelines import AnchoredPipeline
@@ -319,6 +320,15 @@ def test_presets_draw_on_a_cpu(preset: str) -> None:
 def test_arithmetic_in_8_bits_needs_a_gpu_that_can() -> None:
     with pytest.raises(ValueError, match=r"8 bits needs a GPU of compute capability 8\.9 or more"):
         from_disk(pin(options_from({**TINY, "preset": "float8"})), torch.device("cpu"))
+
+
+def test_a_layer_in_8_bits_is_nearly_the_layer() -> None:
+    draws = torch.Generator().manual_seed(0)
+    linear = torch.nn.Linear(64, 48).to(torch.bfloat16)
+    tokens = torch.randn(2, 32, 64, generator=draws).mul_(torch.tensor([1e-3, 1e3])[:, None, None]).to(torch.bfloat16)
+    exact, small = linear(tokens).float(), Float8Linear(linear)(tokens).float()
+    for one, other in zip(exact, small, strict=True):  # each token has a scale of its own
+        assert 0 < (one - other).norm() / one.norm() < 0.06
 
 
 def test_clips_of_one_batch_have_one_form() -> None:

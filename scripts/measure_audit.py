@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
 
 from equime_builder.audit import Audit, Auditor, open_auditor
+from equime_builder.audit.features import NAMES
+from equime_builder.audit.responses import shipped_signatures
 from equime_builder.encode import decode_planes, encode
 from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.portraits import PortraitSource
@@ -147,6 +149,23 @@ def cost_rows(auditor: Auditor, takes: Sequence[Take], profile: Profile) -> Iter
     yield f"| {len(takes)} | {1e3 * np.median(encoding):.0f} | {1e3 * np.median(auditing):.0f} | {ratio:.2f} |"
 
 
+def signature_rows() -> Iterator[str]:
+    """What answers most clearly to each AU: change at intensity 1, against the feature's own spread."""
+    signatures = shipped_signatures()
+    yield "| AU | blendshapes that rise | that fall | flow (IOD / 100), shade (%) |\n| --- | --- | --- | --- |"
+    kinds = np.array([name.split()[0] for name in NAMES])
+    for column, au in enumerate(EXPRESSIVE_AUS):
+        change = signatures.matrix[:, column]
+        clear = np.abs(change) / signatures.unrest
+        order = [int(k) for k in np.argsort(-clear) if clear[k] > 0.4]
+        scores = [k for k in order if kinds[k] == "blendshape"]
+        up, down = ([k for k in scores if sign * change[k] > 0][:3] for sign in (1, -1))
+        cells = [", ".join(f"{NAMES[k].split()[1]} {change[k]:+.2f}" for k in group) for group in (up, down)]
+        geometry = [k for k in order if kinds[k] in ("flow", "shade")][:4]
+        moved = ", ".join(f"{NAMES[k].removeprefix('flow ')} {100 * change[k]:+.1f}" for k in geometry)
+        yield f"| {au} | {cells[0] or '–'} | {cells[1] or '–'} | {moved} |"
+
+
 def show(title: str, rows: Iterator[str]) -> None:
     print(f"\n{title}\n", flush=True)
     for row in rows:
@@ -161,6 +180,7 @@ def main(face_model: Path, portraits: Path | None, times: int) -> None:
         casts["photographs"] = actors(FolderSource(portraits, lambda: face_model), profile)
     everyone = [who for cast in casts.values() for who in cast]
     wide = replace(profile, intensity=WIDE)
+    show("Signatures: what one AU at intensity 1 changes", signature_rows())
     with open_auditor(face_model, profile.audit) as auditor:
         groups = {name: judged(auditor, programs(cast, profile, 3, name)) for name, cast in casts.items()}
         show("Timing: median absolute error in frames at 100 fps", timing_rows(groups))

@@ -259,8 +259,8 @@ def test_what_cannot_be_looked_at_is_told() -> None:
 def test_large_clips_are_scaled_down() -> None:
     frames = np.full((8, 1152, 1024), 90, np.uint8)
     footage = read_footage(encode(frames, fps=25, keyframes=(), video=Video(preset="ultrafast")).data)
-    assert footage.luma.shape == (8, 384, 512)
-    assert footage.rgb(0).shape == (384, 512, 3)
+    assert footage.luma.shape == (8, 288, 384)
+    assert footage.rgb(0).shape == (288, 384, 3)
     assert footage.fps == 25
 
 

@@ -18,7 +18,7 @@ from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitSource
 from equime_builder.quality.clips import PortraitPicture, VideoFile, VideoRow, dataset_groups
 
-TOGETHER = 8  # clips that one process judges in turn
+TOGETHER = 24  # clips that one process judges in turn: opening the landmarker costs it as much as a clip
 MAX_TABLE_BYTES = 200 * 2**20
 COLUMNS = ("file", "aus", "onset", "apex", "offset", "fps", "frames", "portrait", "emotion")
 CLAIMED = ("key", "emotion", "aus", "onset_frame", "apex_frame", "offset_frame", "fps", "frames")
@@ -39,17 +39,14 @@ def dataset_cases(root: Path, source: PortraitSource | None) -> Labeled:
     Raises:
         FolderError: the dataset is not complete.
     """
-    groups = dataset_groups(root, source, together=TOGETHER)
     rows = {row["key"]: row for row in pq.read_table(root / INDEX, columns=list(CLAIMED)).to_pylist()}
-    cases = tuple(
-        tuple(
-            Case(clip, Claim.from_labels(rows[clip.name]), group.portrait)
-            for clip in group.clips
-            if isinstance(clip, VideoFile | VideoRow)
-        )
-        for group in groups
-    )
-    return Labeled(cases, {key: row["emotion"] for key, row in rows.items()}, {})
+    cases = [
+        Case(clip, Claim.from_labels(rows[clip.name]), group.portrait)
+        for group in dataset_groups(root, source, together=TOGETHER)
+        for clip in group.clips
+        if isinstance(clip, VideoFile | VideoRow)
+    ]
+    return Labeled(_grouped(cases), {key: row["emotion"] for key, row in rows.items()}, {})
 
 
 def table_cases(folder: Path, table: Path) -> Labeled:
@@ -79,12 +76,12 @@ def table_cases(folder: Path, table: Path) -> Labeled:
         emotions[name] = (row.get("emotion") or "").strip()
     if not cases and not faults:
         raise FolderError(f"{table}: names no clip")
-    return Labeled(_grouped(list(cases.values())), emotions, faults)
+    ordered = sorted(cases.values(), key=lambda case: case.portrait.name if case.portrait else "")
+    return Labeled(_grouped(ordered), emotions, faults)
 
 
 def _grouped(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
-    ordered = sorted(cases, key=lambda case: case.portrait.name if case.portrait else "")
-    return tuple(tuple(ordered[start : start + TOGETHER]) for start in range(0, len(ordered), TOGETHER))
+    return tuple(tuple(cases[start : start + TOGETHER]) for start in range(0, len(cases), TOGETHER))
 
 
 def _rows(table: Path) -> list[dict[str, str | None]]:

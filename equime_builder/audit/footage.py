@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_SIDE = 512  # pixels: larger clips are scaled down, an ME of theirs still moves more than a pixel
-MOST_FRAMES = 3000
+LONGEST_SIDE = 384  # pixels: larger clips are scaled down, an ME of theirs still moves more than a pixel
+MOST_FRAMES = 2000
 LEAST_FRAMES, LEAST_SIDE = 8, 64
 
 

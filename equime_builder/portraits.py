@@ -24,6 +24,8 @@ PROBABILITIES = "probabilities"  # key of `Attributes.judged_by`: whose the prob
 class Attributes:
     """Apparent attributes of a subject, each with the one who judged it; None where nobody did.
 
+    `judged_by` names the judge of `gender`, `race` and `age`, and under `PROBABILITIES` whose the probabilities are.
+
     Raises:
         ValueError: a word outside `GENDERS` or `RACES`, or an age outside 0..130.
     """

@@ -39,7 +39,12 @@ def verify(
 
     if repair:
         header = manifest.read_header(folder)
-        where: dict[str, Any] = {"portraits": portraits, "attributes": attributes, "curation": curation, "face_model": face_model}
+        where: dict[str, Any] = {
+            "portraits": portraits,
+            "attributes": attributes,
+            "curation": curation,
+            "face_model": face_model,
+        }
         source = source_of(header["source"], header["source_options"], **where)
         faults = mend(folder, source, workers=cores(workers), face_model=face_model)
     else:

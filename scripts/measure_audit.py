@@ -71,9 +71,9 @@ def timing_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:
         rows = []
         for take, audit in pairs:
             m, t = audit.measured, take.program.timing
-            if m is not None and None not in (m.onset, m.apex, m.offset, m.duration_ms):
-                length = 1000 * (t.offset - t.onset) / t.fps
-                rows.append((m.onset - t.onset, m.apex - t.apex, m.offset - t.offset, m.duration_ms - length))
+            if m is not None and m.onset is not None and m.apex is not None and m.offset is not None:
+                length = 1000 * ((m.offset - m.onset) - (t.offset - t.onset)) / t.fps
+                rows.append((m.onset - t.onset, m.apex - t.apex, m.offset - t.offset, length))
         errors = np.abs(np.array(rows, float))
         middle, high = np.median(errors, axis=0), np.percentile(errors[:, :3], 95, axis=0)
         cells = " | ".join(f"{value:.2f}" for value in middle[:3])

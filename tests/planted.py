@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from equime_builder.audit.claim import Claim
 from equime_builder.audit.regions import iod
 from equime_builder.encode import encode
-from equime_builder.facs import ACTION_UNITS, EXCLUSIVE, EXPRESSIVE_AUS
+from equime_builder.facs import ACTION_UNITS, EXCLUSIVE, EXPRESSIVE_AUS, Side
 from equime_builder.generators.warp import WarpRig, build_rig, render_clip
 from equime_builder.portraits import Portrait
 from equime_builder.profiles import Profile
@@ -130,7 +130,8 @@ def wrong_side(who: Actor, other: Actor, profile: Profile, emotion: str, seed: i
     program = sample_program(profile, emotion, seed)
     lateral = tuple(a for a in program.activations if ACTION_UNITS[a.au].lateral)
     lateral = lateral or (Activation(12, program.activations[0].intensity),)
-    one, two = ("left", "right") if seed % 2 else ("right", "left")
+    sides: tuple[Side, Side] = ("left", "right") if seed % 2 else ("right", "left")
+    one, two = sides
     acted = replace(program, activations=tuple(replace(a, side=one) for a in lateral))
     told = replace(program, activations=tuple(replace(a, side=two) for a in lateral))
     return Take(performed(who, profile, acted, seed), claim_of(told), who.portrait, acted)

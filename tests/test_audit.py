@@ -308,6 +308,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "frames": ({"frames": 100}, "frames: 100 in the file, 128 claimed"),
     "fps": ({"fps": 50.0}, "fps: 50 in the file"),
     "faces": ({"faces": 0.5}, "no face in 50 %"),
+    "no apex": ({"target": None, "off_target": None}, "no face at the apex"),
 }
 
 

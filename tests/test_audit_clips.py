@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import small_request
+from numpy.typing import NDArray
 from PIL import Image
 from planted import FAULTS, Actor, Take, actor, good
 from typer.testing import CliRunner
@@ -95,7 +96,7 @@ def test_a_clip_without_a_face_is_rejected(auditor: Auditor, take: Take, profile
 def test_faces_are_compared_by_an_embedder(face_model: Path, take: Take, cast: list[Actor]) -> None:
     """An embedder that tells faces apart by their brightness."""
 
-    def bright(face: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def bright(face: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.array([1.0, 200.0 if face.mean() > 100 else -200.0], np.float32)
 
     with open_auditor(face_model, Thresholds(), bright) as opened:
@@ -144,7 +145,7 @@ def test_foreign_clips_are_judged_by_a_table(tmp_path: Path, take: Take, invoke:
     (folder / "broken.mp4").write_bytes(take.video[:2000])
     Image.fromarray(take.portrait.image).save(folder / "face.png")
     aus = "+".join(str(a.au) for a in take.claim.aus)
-    rows = [
+    rows: list[dict[str, object]] = [
         {"file": "good.mp4", "aus": aus, "onset": take.claim.onset, "portrait": "face.png", "emotion": "happiness"},
         {"file": "broken.mp4", "aus": "12"},
         {"file": "gone.mp4", "aus": "12"},

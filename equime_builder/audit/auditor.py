@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -120,7 +121,8 @@ def _event(look: Look, found: Mapping[int, Detection], claim: Claim, closed: flo
     lead = range(motion.lead_frames(frames))
     first = found[min(found)].landmarks
     half = motion.halved(footage.luma)
-    blink = _blink(look, half, regions.lids(first, size), found, closed)
+    lids = motion.energy(motion.changes(half, regions.lids(first, size), range(frames)))
+    blink = _blink(look, lids, range(frames), found, closed)
     shut = _shut(blink, footage.fps, frames)
     aus = [activation.au for activation in claim.aus]
     where = regions.shown(first, aus, size) if aus else regions.face(first, size) & ~regions.lids(first, size)
@@ -134,19 +136,19 @@ def _event(look: Look, found: Mapping[int, Detection], claim: Claim, closed: flo
     neutral = tuple([frame for frame in before if frame not in shut] or before)[:NEUTRAL_FRAMES]
     rest = look.face(neutral)
     assert rest is not None  # the frames are among those that show a face
+    during = range(math.floor(course.onset), min(math.ceil(course.offset) + 1, frames))
+    inside = _blink(look, lids, during, found, closed)
+    blink = blink if inside is None else inside
     return Event(course, neutral, rest, _around(course, peak, footage), remains, blink)
 
 
-def _blink(
-    look: Look, half: NDArray[np.float32], lids: regions.Mask, found: Mapping[int, Detection], closed: float
-) -> int | None:
-    """The frame of most closed lids, where that is a blink: among frames of the grid and that of most change there."""
-    changed = motion.energy(motion.changes(half, lids, range(len(half))))
-    gaps = {
-        frame: lid_gap(seen.landmarks) for frame, seen in {**found, **look.found([int(np.argmax(changed))])}.items()
-    }
-    most = min(gaps, key=lambda frame: gaps[frame])
-    return most if gaps[most] <= (1 - closed) * float(np.median(list(gaps.values()))) else None
+def _blink(look: Look, lids: motion.Curve, during: range, found: Mapping[int, Detection], closed: float) -> int | None:
+    """The frame of most closed lids in a span, where that is a blink: of the grid, or that of most change there."""
+    busiest = during.start + int(np.argmax(lids[during.start : during.stop]))
+    gaps = {frame: lid_gap(seen.landmarks) for frame, seen in {**found, **look.found([busiest])}.items()}
+    least = (1 - closed) * float(np.median(list(gaps.values())))
+    shut = [frame for frame, gap in gaps.items() if frame in during and gap <= least]
+    return min(shut, key=lambda frame: gaps[frame], default=None)
 
 
 def _shut(blink: int | None, fps: float, frames: int) -> range:

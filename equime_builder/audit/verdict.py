@@ -140,7 +140,7 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
             return [f"not neutral: {named(m.off_au)} acts at {m.off_target:.1f}"]
         return []
     if m.target is None or m.off_target is None:
-        return []
+        return ["no face at the apex"]
     if m.target < t.least_response:
         return [f"claimed AUs do not show: response {m.target:.2f}, {t.least_response:g} needed"]
     missing = [a for a in claim.aus if m.responses[a.au] < t.seen * a.intensity and a.au not in ALIKE]

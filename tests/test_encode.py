@@ -228,3 +228,9 @@ def test_a_still_face_stays_still() -> None:
     frames, place = moved_patch(0.0)
     decoded = decode_planes(encode(frames, fps=100, keyframes=(8,), video=Video()).data)
     assert abs(vertical_shift(decoded[8], decoded[15], place)) < 0.05
+
+
+def test_noise_is_the_same_bytes_in_every_call() -> None:
+    frames = np.random.default_rng(0).normal(128, 20, (60, 144, 96)).clip(0, 255).astype(np.uint8)
+    made = {encode(frames, fps=24, keyframes=(3,), video=Video()).data for _ in range(4)}
+    assert len(made) == 1

@@ -20,7 +20,7 @@ from equime_builder.audit.identity import Embedder, aligned, shape_distance, sim
 from equime_builder.audit.looking import Look, grid
 from equime_builder.audit.responses import Signatures, shipped_signatures
 from equime_builder.audit.thresholds import Thresholds
-from equime_builder.audit.timing import Course, fit_event
+from equime_builder.audit.timing import Course, Curve, fit_event
 from equime_builder.audit.verdict import ALIKE, Audit, Measured, decide, rejected
 from equime_builder.facs import EXPRESSIVE_AUS, SIDE_PREFIX
 from equime_builder.landmarks import Detection, Landmarker, open_landmarker
@@ -142,7 +142,7 @@ def _event(look: Look, found: Mapping[int, Detection], claim: Claim, closed: flo
     return Event(course, neutral, rest, _around(course, peak, footage), remains, blink)
 
 
-def _blink(look: Look, lids: motion.Curve, during: range, found: Mapping[int, Detection], closed: float) -> int | None:
+def _blink(look: Look, lids: Curve, during: range, found: Mapping[int, Detection], closed: float) -> int | None:
     """The frame of most closed lids in a span, where that is a blink: of the grid, or that of most change there."""
     busiest = during.start + int(np.argmax(lids[during.start : during.stop]))
     gaps = {frame: lid_gap(seen.landmarks) for frame, seen in {**found, **look.found([busiest])}.items()}

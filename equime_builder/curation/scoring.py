@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,6 +18,7 @@ from equime_builder.curation.scores import Scores, landmarks_size, score
 from equime_builder.landmarks import Landmarker, open_landmarker
 from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
 from equime_builder.portraits import PortraitError
+from equime_builder.processes import watch_parent
 
 CHUNK = 32  # files that a process scores at a time: it opens the landmark model once for them
 AHEAD = 3  # chunks in work or waiting for each process
@@ -128,10 +127,4 @@ def _quiet_worker(parent: int) -> None:
 
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    watch_parent(parent)

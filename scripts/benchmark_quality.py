@@ -5,7 +5,9 @@ The published way, written after its description: OpenCV's frames one by one in 
 frame. Both ways measure the same H.264 file in turn, on the same device. CLIP's weights are stand-ins: its RN50 network
 with random numbers, so that a pass and a construction cost the same. BRISQUE's are the true ones where they are found
 (else random ones, which cost the same).
-usage: benchmark_quality.py [--frames 33] [--size 256] [--rounds 5] [--threads N] [--brisque-weights FILE] [--json]
+A folder of such clips is measured too, by a process for each core, with their start and the loading of the weights.
+usage: benchmark_quality.py [--frames 33] [--size 256] [--rounds 5] [--clips 8] [--threads N] [--brisque-weights FILE]
+                            [--json]
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ from stand_ins import write_clip
 
 from equime_builder.models import ModelMissing, find_model
 from equime_builder.quality.brisque import FEATURES, LARGEST_COEFFICIENT, VECTORS
-from equime_builder.quality.clips import VideoFile
+from equime_builder.quality.clips import Group, VideoFile
 from equime_builder.quality.measure import PUBLISHED, measure, measure_published
-from equime_builder.quality.run import CHUNK_PIXELS
+from equime_builder.quality.run import CHUNK_PIXELS, Job
+from equime_builder.quality.run import run as measure_folder
 from equime_builder.quality.scorers import best_device, find_weights, open_scorers
 
 # BRISQUE in single precision, as the published script has it, sums terms that cancel: it scatters by this much.
@@ -124,14 +127,17 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     here: Callable[[], Any] = lambda: measure_published(clip.chunks(pixels), scorers)  # noqa: E731
     here()
     measure(clip.chunks(pixels), scorers)
-    seconds: dict[str, list[float]] = {"published": [], "here": [], "corrected": []}
+    groups = [Group((VideoFile(f"{number}.mp4", "", path),)) for number in range(arguments.clips)]
+    job, record, cores = Job(weights, device, published=True), home / "record.jsonl", len(os.sched_getaffinity(0))
+    seconds: dict[str, list[float]] = {"published": [], "here": [], "corrected": [], "folder": []}
     for _ in range(arguments.rounds):
         spent, expected = timed(lambda: as_published(path, device))
         seconds["published"].append(spent)
         spent, found = timed(here)
         seconds["here"].append(spent)
         seconds["corrected"].append(timed(lambda: measure(clip.chunks(pixels), scorers))[0])
-    ratios = [one / other for one, other in zip(seconds["published"], seconds["here"], strict=True)]
+        record.unlink(missing_ok=True)
+        seconds["folder"].append(timed(lambda: measure_folder(groups, job, record, workers=cores))[0] / len(groups))
     values = {name: (expected[name], found.values[name]) for name in PUBLISHED}
     equal = {
         name: abs(one - other) <= TOLERANCE.get(name, 1e-4 * max(1.0, abs(one)))
@@ -145,7 +151,10 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
         "brisque_weights": kind,
         "loading_s": loading,
         "seconds_a_clip": {name: spread(times) for name, times in seconds.items()},
-        "ratio": spread(ratios),
+        "ratio": {
+            name: spread([one / other for one, other in zip(seconds["published"], seconds[name], strict=True)])
+            for name in ("here", "folder")
+        },
         "figures": {
             name: {"published": one, "here": other, "equal": equal[name]} for name, (one, other) in values.items()
         },
@@ -157,6 +166,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--brisque-weights", type=Path)
     parser.add_argument("--json", action="store_true")
@@ -174,8 +184,8 @@ def main() -> None:
     print(f"CLIP: RN50 with random weights; BRISQUE: {report['brisque_weights']} weights")
     for name, row in report["seconds_a_clip"].items():
         print(f"{name:>10}: {row['median']:8.3f} s a clip ({row['least']:.3f}-{row['most']:.3f})")
-    row = report["ratio"]
-    print(f"     ratio: {row['median']:8.1f} ({row['least']:.1f}-{row['most']:.1f}), published / here")
+    for name, row in report["ratio"].items():
+        print(f"     ratio: {row['median']:8.1f} ({row['least']:.1f}-{row['most']:.1f}), published / {name}")
     for name, row in report["figures"].items():
         print(f"{name:>14}: {row['published']:.5f} {row['here']:.5f} {'equal' if row['equal'] else 'DIFFERENT'}")
     if not all(row["equal"] for row in report["figures"].values()):

@@ -56,6 +56,7 @@ class ClipIqa:
             why = " ".join(str(error).split())[:200]
             raise ModelMissing(f"{path}: cannot be used for CLIP-IQA ({why})") from error
         _fuse(network.visual, fuse_conv_bn_eval)
+        network.visual.attnpool = _pooling(network.visual.attnpool)
         return cls(
             network.visual.to(device=device, memory_format=torch.channels_last),
             (anchors / anchors.norm(dim=-1, keepdim=True)).to(device),
@@ -69,7 +70,7 @@ class ClipIqa:
         import torch
 
         pixels = ((frames.float() - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
-        seen = self.visual(pixels, pos_embedding=False).float()
+        seen = self.visual(pixels, pos_embedding=False)
         seen = seen / seen.norm(dim=-1, keepdim=True)
         scores: Tensor = (self.logit_scale * seen @ self.anchors.T).softmax(dim=-1)[:, 0]
         return scores
@@ -90,3 +91,35 @@ def _fuse(module: Any, fuse: Any) -> None:
         shortcut[2] = torch.nn.Identity()
     for child in module.children():
         _fuse(child, fuse)
+
+
+def _pooling(pool: Any) -> Any:
+    """CLIP's attention pooling of which only the first output is taken, as CLIP-IQA does, without positions.
+
+    One query needs neither key nor value of a place: heads' queries are carried to the places' own space, and the
+    places are weighed there. The same sums in another order, for a fiftieth of the multiplications.
+    """
+    import torch
+
+    heads = pool.num_heads
+
+    class Pooling(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self.out = pool.q_proj, pool.k_proj, pool.v_proj, pool.c_proj
+
+        def forward(self, places: Tensor, return_token: bool = False, pos_embedding: bool = False) -> Tensor:
+            seen = places.flatten(2).transpose(1, 2)  # (N, H * W, C)
+            mean = seen.mean(dim=1)
+            seen = torch.cat([mean[:, None], seen], dim=1)
+            count, width = mean.shape
+            query = self.query(mean).view(count, heads, width // heads) * (width // heads) ** -0.5
+            keys = self.key.weight.view(heads, width // heads, width)
+            # A key's bias adds the same to all places, which the softmax takes away.
+            weights = (torch.einsum("nhd,hdc->nhc", query, keys) @ seen.transpose(1, 2)).softmax(dim=-1)
+            values = self.value.weight.view(heads, width // heads, width)
+            pooled = torch.einsum("nhc,hdc->nhd", weights @ seen, values).flatten(1) + self.value.bias
+            result: Tensor = self.out(pooled)
+            return result
+
+    return Pooling()

@@ -22,6 +22,7 @@ from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
 from equime_builder.audit import Audit, Auditor, open_auditor
 from equime_builder.audit.features import NAMES
 from equime_builder.audit.responses import shipped_signatures
+from equime_builder.audit.verdict import ALIKE
 from equime_builder.encode import decode_planes, encode
 from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.portraits import PortraitSource
@@ -81,30 +82,26 @@ def timing_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:
 
 
 def intensity_rows(single: list[Judged], together: list[Judged]) -> Iterator[str]:
+    """Every AU, and those that look alike as one: by the sum of what is read of them."""
     yield "| AU | alone, n | r | measured / program | with others and without, n | acts in | r | false, 95 % |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-    for au in EXPRESSIVE_AUS:
-        one = np.array(list(pairs_of(single, au)))
-        all_ = np.array(list(pairs_of(together, au, absent=True)))
-        acting = all_[all_[:, 0] > 0] if len(all_) else all_
-        r_one = f"{np.corrcoef(one.T)[0, 1]:.2f}"
-        r_all = f"{np.corrcoef(all_.T)[0, 1]:.2f}" if len(acting) else "–"
-        still = all_[all_[:, 0] == 0][:, 1]
-        ratio = float(np.median(one[:, 1] / one[:, 0]))
-        counts = f"{len(all_)} | {len(acting)}"
-        yield f"| {au} | {len(one)} | {r_one} | {ratio:.2f} | {counts} | {r_all} | {np.percentile(still, 95):.2f} |"
+    for group in (*((au,) for au in EXPRESSIVE_AUS), tuple(sorted(ALIKE))):
+        one = np.array([pair for pair in pairs_of(single, group) if pair[0] > 0])
+        every = np.array(list(pairs_of(together, group)))
+        acts, ratio = every[:, 0] > 0, float(np.median(one[:, 1] / one[:, 0]))
+        r_every = f"{np.corrcoef(every.T)[0, 1]:.2f}" if acts.any() else "–"
+        name, false = " + ".join(map(str, group)), np.percentile(every[~acts, 1], 95)
+        figures = f"{len(one)} | {np.corrcoef(one.T)[0, 1]:.2f} | {ratio:.2f} | {len(every)} | {acts.sum()}"
+        yield f"| {name} | {figures} | {r_every} | {false:.2f} |"
 
 
-def pairs_of(pairs: list[Judged], au: int, *, absent: bool = False) -> Iterator[tuple[float, float]]:
-    """Intensity of an AU in the program and as measured; where it does not act, only if `absent`."""
+def pairs_of(pairs: list[Judged], group: Sequence[int]) -> Iterator[tuple[float, float]]:
+    """Intensity of some AUs in the program and as measured."""
     for take, audit in pairs:
-        acting = {a.au: a.intensity for a in take.program.activations}
-        if audit.measured is None or not (absent or au in acting):
-            continue
-        if au in audit.measured.responses:
-            yield acting.get(au, 0.0), audit.measured.responses[au]
-        elif au in audit.measured.others:
-            yield acting.get(au, 0.0), audit.measured.others[au]
+        if audit.measured is not None and audit.measured.target is not None:
+            acting = {a.au: a.intensity for a in take.program.activations}
+            read = {**audit.measured.others, **audit.measured.responses}
+            yield sum(acting.get(au, 0.0) for au in group), sum(read[au] for au in group)
 
 
 def alarm_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:

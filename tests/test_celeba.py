@@ -351,7 +351,10 @@ def test_the_command_writes_tables_and_a_sheet(tmp_path: Path, pictures, face_mo
     facts = json.loads(done.stdout)
     assert (facts["candidates"], facts["taken"], facts["shortfall"]) == (8, 3, None)
     assert facts["reasons"] == {"not needed": 3, "open mouth": 1, "not selected": 1}
-    assert {path.name for path in out.iterdir()} - {".lock"} == {"curation.parquet", "curation.csv", "sheet.png"}
+    assert {path.name for path in out.iterdir()} - {".lock"} == {
+        "curation.parquet", "curation.csv", "sheet.png", "rates.csv"
+    }  # fmt: skip
+    assert [(rate["word"], rate["scored"]) for rate in facts["rates"]] == [("Woman", 4), ("Man", 3)]
     for arguments, message in (
         (["--source", "procedural"], "source procedural draws its faces; curate takes folder or celeba-hq"),
         (["--estimate", "my.csv"], "--estimate 'my.csv' is neither deepface nor a .csv file"),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from equime_builder import manifest
 from equime_builder.attributes.estimates import EXPRESSIONS, Estimate
 from equime_builder.curation.choosing import Fit, choose, word
+from equime_builder.curation.rates import GroupRate, passing_rates
 from equime_builder.curation.scores import Scores, fault
 from equime_builder.curation.scoring import Scored
 from equime_builder.curation.sheet import lines_of, sections
@@ -401,6 +402,19 @@ def test_small_fates_stand_side_by_side() -> None:
         "not needed: 1", "same picture as another: 2", "several faces found: 1", "wrong row of the table: 1"
     ]  # fmt: skip
     assert [len(line) for line in lines_of(shown)] == [4]
+
+
+def test_rates_tell_whom_the_thresholds_pass() -> None:
+    people = pool(4, Attributes("Woman"), Attributes("Man", age=20.0), Attributes("Man", age=29.9), Attributes())
+    found = [scored(0), scored(1, lip_gap=0.2), scored(2), scored(3, yaw=90.0)]
+    survey = take_survey(people, found, Wanted(Curation(), 256, count=1), all_of_them=True)
+    assert survey.scores is not None
+    assert passing_rates(survey.scores) == [
+        GroupRate("gender", "Woman", 1, 1, None),
+        GroupRate("gender", "Man", 2, 1, "open mouth"),
+        GroupRate("age", "20-29", 2, 1, "open mouth"),
+    ]
+    assert passing_rates(survey.scores)[1].row()["rate"] == 0.5
 
 
 # --- in the dataset

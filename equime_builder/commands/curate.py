@@ -93,6 +93,7 @@ def _estimator(name: str | None, detector: str, batch: int) -> Estimator | Path 
 
 
 def _report(out: Path, found: Curated, as_json: bool) -> None:
+    from equime_builder.curation.rates import passing_rates
     from equime_builder.curation.survey import kind_of
 
     table = found.survey.scores
@@ -104,6 +105,7 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         "taken": len(found.survey.subjects),
         "reserve": len(found.survey.reserve),
         "shortfall": found.survey.shortfall,
+        "rates": [rate.row() for rate in passing_rates(table)],
         "reasons": dict(reasons.most_common()),
         "agreement": [each.row() for each in found.agreements],
         "disagreements": [asdict(case) for each in found.agreements for case in each.cases],
@@ -119,6 +121,12 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         say(f"short: {found.survey.shortfall}")
     for name, why in found.faults.items():
         say(f"estimate of {name} not used: {why}")
+    if rates := passing_rates(table):
+        passing = Table("apparent", "group", "scored", "pass", "rate", "most often against the others")
+        for rate in rates:
+            numbers = (f"{rate.scored:,}", f"{rate.passed:,}", f"{rate.rate:.0%}")
+            passing.add_row(rate.attribute, rate.word, *numbers, rate.against or "")
+        screen.print(passing)
     if found.agreements:
         agreed = Table("attribute", "compared", "agree", "disagree", "kappa", "years apart")
         for each in found.agreements:

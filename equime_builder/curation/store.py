@@ -2,6 +2,7 @@
 
 curation.parquet    every candidate: scores, landmarks, estimates, decision; what `equime build --curation` takes
 curation.csv        the same without landmarks, for reading
+rates.csv           how many of each declared group pass the thresholds
 agreement.csv       source and estimator: how often they agree; disagreements.csv: where not
 sheet.png           who was taken, and who not and why
 parts/              scores and estimates of a run that is not finished
@@ -14,12 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from equime_builder.attributes.agreement import CASE_COLUMNS, Agreement
 from equime_builder.attributes.estimates import Estimate
+from equime_builder.curation.rates import passing_rates
 from equime_builder.curation.scores import Scores
 from equime_builder.curation.scoring import Scored
 from equime_builder.curation.table import (
@@ -36,7 +39,7 @@ from equime_builder.curation.table import (
     write_table,
 )
 
-TABLE, SHEET = "curation.csv", "sheet.png"
+TABLE, SHEET, RATES = "curation.csv", "sheet.png", "rates.csv"
 AGREEMENT, DISAGREEMENTS = "agreement.csv", "disagreements.csv"
 _PARTS, _LOCK = "parts", ".lock"
 _SHA256 = SCORES[:1]
@@ -88,18 +91,27 @@ class Store:
             table = table.append_column(column.name, extra[column.name])
         write_table(self.root / FILE, table)
         write_csv(self.root / TABLE, table)
+        rates = passing_rates(table)
+        _write_rows(self.root / RATES, [rate.row() for rate in rates])
         self._write_agreement(agreements)
         shutil.rmtree(self.root / _PARTS, ignore_errors=True)
 
     def _write_agreement(self, agreements: Sequence[Agreement]) -> None:
+        _write_rows(self.root / AGREEMENT, [each.row() for each in agreements])
         if not agreements:
-            for name in (AGREEMENT, DISAGREEMENTS):
-                (self.root / name).unlink(missing_ok=True)
+            (self.root / DISAGREEMENTS).unlink(missing_ok=True)
             return
-        write_csv(self.root / AGREEMENT, pa.Table.from_pylist([each.row() for each in agreements]))
         cases = [asdict(case) for each in agreements for case in each.cases]
         kinds = [(name, pa.float64() if name == "probability" else pa.string()) for name in CASE_COLUMNS]
         write_csv(self.root / DISAGREEMENTS, pa.Table.from_pylist(cases, schema=pa.schema(kinds)))
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV; without any, there is no file."""
+    if rows:
+        write_csv(path, pa.Table.from_pylist(list(rows)))
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -109,7 +121,7 @@ def open_store(root: Path) -> Iterator[Store]:
     Raises:
         ValueError: another process writes it, or the folder holds other things.
     """
-    ours = {FILE, TABLE, SHEET, AGREEMENT, DISAGREEMENTS, _PARTS, _LOCK}
+    ours = {FILE, TABLE, SHEET, RATES, AGREEMENT, DISAGREEMENTS, _PARTS, _LOCK}
     if root.exists() and (strangers := sorted(entry.name for entry in root.iterdir() if entry.name not in ours)):
         raise ValueError(f"{root} holds {strangers[0]!r}, which `equime curate` did not write; name a new folder")
     root.mkdir(parents=True, exist_ok=True)

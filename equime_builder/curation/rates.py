@@ -40,7 +40,7 @@ class GroupRate:
 
 
 def passing_rates(table: pa.Table) -> list[GroupRate]:
-    """Rates by declared group of a table of curation; there are none by estimated group: only who passes is estimated."""
+    """Rates by declared group of a table of curation. Estimated groups have none: only who passes is estimated."""
     rows = [row for row in table.to_pylist() if row["sha256"] is not None]
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:

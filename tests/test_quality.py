@@ -35,6 +35,15 @@ PICTURES = SHARED / "data" / "quality"
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # piq's own use of TorchScript
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than they give on frames as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def footage(frames: int = 9, height: int = 72, width: int = 96, seed: int = 0) -> NDArray[np.uint8]:
     """A textured picture that drifts and brightens, with noise: (frames, height, width, 3)."""
     rng = np.random.default_rng(seed)
@@ -170,9 +179,9 @@ def test_clip_iqa_is_piqs(channels: int, scorers: Scorers) -> None:
         assert scorers.clip_iqa.score(frames).tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("size", [(72, 96), (520, 530)])
+@pytest.mark.parametrize("size", [(72, 96), (390, 400)])
 def test_similarity_is_piqs(size: tuple[int, int]) -> None:
-    frames = tensor(footage(4, *size))
+    frames = tensor(footage(3, *size))
     one, other = frames[1:], frames[:-1]
     assert torch.allclose(similarity.psnr(one, other), piq.psnr(one, other, reduction="none"))
     blur = similarity.gaussian_blur(similarity.shrink(frames))

@@ -180,7 +180,9 @@ def _course(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
     if not claim.aus or m.target is None or m.target < t.least_response:
         return found
     if m.residual is not None and m.residual > t.residual:
-        found.append(f"no return to neutral: {100 * m.residual:.0f} % of the peak remains, at most {t.residual:.0%}")
+        found.append(
+            f"no return to neutral: {100 * m.residual:.0f} % of the peak remains, at most {100 * t.residual:.0f} %"
+        )
     if m.duration_ms is not None and m.duration_ms > t.longest_ms:
         found.append(f"too long: {m.duration_ms:.0f} ms, at most {t.longest_ms:g}")
     return found

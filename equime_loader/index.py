@@ -78,6 +78,7 @@ class Index:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IndexFault(f"{self.path}: is no Parquet file that can be read ({error})") from error
         self._check_schema(schema)
+        self._given = frozenset(schema.names)
         self._reading = Lock()  # a reader of Parquet is not for several threads at once
         self._columns: dict[str, pa.Array] = {}
         self._codes: dict[str, Codes] = {}
@@ -95,6 +96,8 @@ class Index:
         expected = index_schema()
         for field in expected:
             position = found.get_field_index(field.name)
+            if position < 0 and _FIELDS[field.name].nullable:
+                continue  # a dataset of before there was this label
             if position < 0:
                 raise IndexFault(f"{self.path}: lacks the column {field.name!r}; build the dataset with this version")
             if found.field(position).type != field.type:
@@ -133,7 +136,7 @@ class Index:
         return Selection.all(self)
 
     def column(self, name: str) -> pa.Array:
-        """A column as one Arrow array, strings dictionary-encoded where words repeat.
+        """A column as one Arrow array, strings dictionary-encoded where words repeat; null where the index lacks it.
 
         Raises:
             KeyError: no such column. IndexFault: the file is damaged.
@@ -150,9 +153,12 @@ class Index:
     @cached_property
     def _columns_file(self) -> pq.ParquetFile:
         # Words are read as a dictionary, since a word of a megabyte in every row would be many.
-        return pq.ParquetFile(self.path, memory_map=True, read_dictionary=_WORDS)
+        words = [name for name in _WORDS if name in self._given]
+        return pq.ParquetFile(self.path, memory_map=True, read_dictionary=words)
 
     def _read(self, name: str) -> pa.Array:
+        if name not in self._given:
+            return pa.nulls(len(self), _FIELDS[name].kind)
         with self._reading:
             column = self._columns_file.read([name]).column(0)
         column.validate(full=True)

@@ -201,6 +201,17 @@ def test_words_outside_their_vocabulary_are_refused(tmp_path: Path) -> None:
         len(clips.where(emotion="fear"))
 
 
+def test_labels_that_a_dataset_of_before_lacks_are_null(copy_of: Callable[[Path], Path], built: Path) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet").drop_columns(["brisque", "audit_verdict", "intervention"])
+    pq.write_table(table, root / "index.parquet")
+    clips = open_dataset(root)
+    assert np.isnan(clips.numbers("brisque")).all()
+    assert set(clips.codes("audit_verdict").codes) == {-1}
+    assert {row["intervention"] for row in clips.labels(["intervention"])} == {None}
+    assert len(clips.where(audit_verdict="accepted")) == 0
+
+
 def test_an_index_without_a_column_is_refused(built: Path, tmp_path: Path) -> None:
     pq.write_table(pq.read_table(built / "index.parquet").drop_columns(["emotion"]), tmp_path / "index.parquet")
     with pytest.raises(IndexFault, match=r"index\.parquet: lacks the column 'emotion'"):

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.finish import INDEX, committed
 from equime_builder.manifest import FolderError
-from equime_builder.plan import stratum, subject_from_row
+from equime_builder.plan import stratum
+from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 
 LABELS = ("all", "emotion", "apparent gender", "apparent race", "age group", "split")

@@ -23,7 +23,8 @@ from equime_builder.annotations import annotation_names, annotation_path, folded
 from equime_builder.card import card, licence_text
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError
-from equime_builder.plan import Shard, rejected_portraits
+from equime_builder.plan import Shard
+from equime_builder.portrait_table import rejected_portraits
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 

@@ -28,14 +28,13 @@ from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.plan import (
     ASKED,
     CLIP_SCHEMA,
-    PORTRAIT_SCHEMA,
     Plan,
     PlannedClip,
     Shard,
     plan_hash,
     shards_of,
-    subject_from_row,
 )
+from equime_builder.portrait_table import PORTRAIT_SCHEMA, subject_from_row
 from equime_builder.portraits import Rejection, Subject
 from equime_loader.storage.manifest import digest
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from equime_builder.portraits import Attributes, Rejection, Subject, Survey
+from equime_builder.portrait_table import portrait_table
+from equime_builder.portraits import Attributes, Subject, Survey
 from equime_builder.profiles import Profile, profile_from_dict
 from equime_builder.seeds import derive_seed
 from equime_builder.version import VERSION
@@ -34,19 +34,6 @@ CLIP_SCHEMA = pa.schema(
         ("nuisance_seed", pa.int64()),
         ("ablation", pa.int16()),
         ("counterfactual_group", pa.string()),
-    ]
-)
-PORTRAIT_SCHEMA = pa.schema(
-    [
-        ("subject", pa.string()),
-        ("person", pa.string()),
-        ("reference", pa.string()),
-        ("sha256", pa.string()),
-        ("licence", pa.string()),
-        ("attributes", pa.string()),
-        ("crop", pa.list_(pa.int32())),
-        ("landmarks", pa.binary()),
-        ("rejected", pa.string()),
     ]
 )
 
@@ -250,7 +237,7 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
         "reserve": {split: parts for split, parts in extra.items() if parts},
         "curation": None if survey.scores is None else {"portraits": len(survey.scores), "shortfall": survey.shortfall},
     }
-    portraits = _portrait_table(survey)
+    portraits = portrait_table(survey)
     table = pa.Table.from_pydict(
         {name: [getattr(clip, name) for clip in clips] for name in CLIP_SCHEMA.names}, schema=CLIP_SCHEMA
     )
@@ -310,59 +297,6 @@ def _lay_out_reserve(
         ]
         sizes[split] = _lay_out(alone, members, split, derive_seed(seed, "reserve"), clips)
     return sizes
-
-
-def _portrait_table(survey: Survey) -> pa.Table:
-    rows = [_portrait_row(subject) for subject in (*survey.subjects, *survey.reserve)]
-    rows += [{"reference": rejection.name, "rejected": rejection.reason} for rejection in survey.rejections]
-    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in PORTRAIT_SCHEMA.names}
-    # File names may hold bytes that are no Unicode; they are kept readable and never written back.
-    columns["reference"] = [name.encode("utf-8", "backslashreplace").decode() for name in columns["reference"]]
-    return pa.Table.from_pydict(columns, schema=PORTRAIT_SCHEMA)
-
-
-def _portrait_row(subject: Subject) -> dict[str, Any]:
-    attributes = subject.attributes
-    return {
-        "subject": subject.subject,
-        "person": subject.person,
-        "reference": subject.reference,
-        "sha256": subject.sha256,
-        "licence": subject.licence,
-        "attributes": json.dumps(
-            {
-                "gender": attributes.gender,
-                "race": attributes.race,
-                "age": attributes.age,
-                "judged_by": dict(attributes.judged_by),
-                "gender_probabilities": attributes.gender_probabilities,
-                "race_probabilities": attributes.race_probabilities,
-            }
-        ),
-        "crop": list(subject.crop) if subject.crop else None,
-        "landmarks": None if subject.landmarks is None else subject.landmarks.astype("<f4").tobytes(),
-    }
-
-
-def subject_from_row(row: Mapping[str, Any]) -> Subject:
-    """A subject from a row of the portrait table."""
-    landmarks = row["landmarks"]
-    return Subject(
-        row["subject"],
-        row["person"],
-        row["reference"],
-        Attributes(**json.loads(row["attributes"])),
-        row["licence"],
-        row["sha256"],
-        tuple(row["crop"]) if row["crop"] else None,
-        None if landmarks is None else np.frombuffer(landmarks, "<f4").reshape(-1, 2).astype(np.float32),
-    )
-
-
-def rejected_portraits(portraits: pa.Table) -> list[Rejection]:
-    """The portraits that were left out, with reasons."""
-    table = portraits.select(["reference", "rejected"])
-    return [Rejection(row["reference"], row["rejected"]) for row in table.to_pylist() if row["rejected"] is not None]
 
 
 def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table, curation: pa.Table | None = None) -> str:

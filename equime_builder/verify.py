@@ -42,7 +42,8 @@ from equime_builder.finish import (
     texts,
 )
 from equime_builder.manifest import FolderError
-from equime_builder.plan import CLIP_SCHEMA, PORTRAIT_SCHEMA, Plan, Shard
+from equime_builder.plan import CLIP_SCHEMA, Plan, Shard
+from equime_builder.portrait_table import PORTRAIT_SCHEMA
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
 from equime_builder.readers import READ_ERRORS, READERS, Members

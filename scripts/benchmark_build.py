@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from equime_builder import manifest
 from equime_builder.encode import encode
 from equime_builder.generators import make_generator
-from equime_builder.plan import subject_from_row
+from equime_builder.portrait_table import subject_from_row
 from equime_builder.samples import keyframes, program_of
 from equime_builder.scm import sample_nuisance
 from equime_builder.sources.drawn import ProceduralSource

@@ -20,7 +20,8 @@ from equime_builder.build import Request, build, plan_for
 from equime_builder.cli import app
 from equime_builder.generators import make_generator
 from equime_builder.manifest import FolderError
-from equime_builder.plan import PlannedClip, subject_from_row
+from equime_builder.plan import PlannedClip
+from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import Acceptance, Profile
 from equime_builder.samples import Sample, draw_attempt

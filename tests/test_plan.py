@@ -26,11 +26,10 @@ from equime_builder.plan import (
     interleave,
     make_plan,
     plan_hash,
-    rejected_portraits,
     stratum,
-    subject_from_row,
     summary,
 )
+from equime_builder.portrait_table import rejected_portraits, subject_from_row
 from equime_builder.portraits import Attributes, Rejection, Subject, Survey
 from equime_builder.profiles import Acceptance, Event, Marginals, Profile, Video, load_profile
 from equime_builder.samples import program_of

@@ -167,7 +167,8 @@ def _show_plan(
 ) -> None:
     from equime_builder import capacity
     from equime_builder.build import plan_for
-    from equime_builder.plan import rejected_portraits, summary
+    from equime_builder.plan import summary
+    from equime_builder.portrait_table import rejected_portraits
 
     made = plan_for(request)
     counts, rejected = summary(made), rejected_portraits(made.portraits)
@@ -224,7 +225,7 @@ def _costs(made: Any, cost: Any, workers: int) -> dict[str, Any]:
 def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
     from equime_builder import manifest
     from equime_builder.finish import committed
-    from equime_builder.plan import rejected_portraits
+    from equime_builder.portrait_table import rejected_portraits
 
     header = manifest.read_header(folder)
     shards = manifest.shards_in(header, None)

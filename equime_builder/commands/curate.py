@@ -130,6 +130,6 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
     if found.agreements:
         agreed = Table("attribute", "compared", "agree", "disagree", "kappa", "years apart")
         for each in found.agreements:
-            numbers = ("–" if value is None else f"{value:.2f}" for value in (each.kappa, each.years))
-            agreed.add_row(each.attribute, f"{each.compared}", f"{each.agree}", f"{each.disagree}", *numbers)
+            shares = ("–" if value is None else f"{value:.2f}" for value in (each.kappa, each.years))
+            agreed.add_row(each.attribute, f"{each.compared}", f"{each.agree}", f"{each.disagree}", *shares)
         screen.print(agreed)

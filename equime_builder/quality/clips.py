@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from equime_builder import manifest
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
-from equime_builder.plan import subject_from_row
+from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import PortraitSource, Subject
 from equime_builder.quality.measure import ClipFault
 

@@ -190,7 +190,12 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except ConnectionError:
+        where = address or os.environ.get("RAY_ADDRESS") or "of this machine"
+        raise FolderError(
+            f"Ray cluster {where}: not found; start one with `ray start --head`, or name it by --ray-address HOST:PORT"
+        ) from None
+    except (ValueError, RuntimeError) as error:
         raise FolderError(f"Ray cluster {address or 'of this machine'}: {error}") from None
     try:
         yield

@@ -158,7 +158,7 @@ class Profile:
     event: Event = Event()
     video: Video = Video()
     acceptance: Acceptance = Acceptance()
-    audit: Thresholds = Thresholds()
+    audit: Thresholds = field(default_factory=Thresholds)
     marginals: Marginals = field(default_factory=Marginals)
     curation: Curation = field(default_factory=Curation)
 

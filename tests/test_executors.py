@@ -117,7 +117,7 @@ def test_a_worker_and_a_node_die_in_the_middle(cluster: Any, tmp_path: Path, cap
     add_node(cluster)
 
 
-def test_a_gpu_actor_loads_its_model_once(built: Path, cluster: Any, tmp_path: Path) -> None:
+def test_a_gpu_actor_loads_its_model_once_in_its_life(built: Path, cluster: Any, tmp_path: Path) -> None:
     notes = tmp_path / "loaded"
 
     class Modeled(Work):
@@ -135,11 +135,14 @@ def test_a_gpu_actor_loads_its_model_once(built: Path, cluster: Any, tmp_path: P
     shards = manifest.shards_in(header, None)
     with RayExecutor(cluster.address).open(Modeled(root, source)) as run:
         done = [shard.number for part in (shards[:3], shards[3:]) for shard in run(part)]
-    assert sorted(done) == [0, 1, 2, 3]
-    lines = notes.read_text().splitlines()
+        lines = notes.read_text().splitlines()
+        os.kill(int(lines[0].split()[0]), signal.SIGKILL)
+        done += [shard.number for shard in run(shards[:2])]
+    assert sorted(done) == [0, 0, 1, 1, 2, 3]
     assert len(lines) == 2, "one load for each of the two GPUs, whatever the number of shards and runs"
     assert len({line.split()[0] for line in lines}) == 2
     assert all(line.split()[1] for line in lines)
+    assert len(notes.read_text().splitlines()) <= 3, "an actor that died has loaded it again, the other has not"
     assert build(root, request())
     assert tree(root) == tree(built)
 

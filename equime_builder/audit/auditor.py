@@ -22,7 +22,7 @@ from equime_builder.audit.responses import Signatures, shipped_signatures
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.timing import Course, Curve, fit_event
 from equime_builder.audit.verdict import ALIKE, Audit, Measured, decide, rejected
-from equime_builder.facs import EXPRESSIVE_AUS, SIDE_PREFIX
+from equime_builder.facs import ACTION_UNITS, EXPRESSIVE_AUS, SIDE_PREFIX
 from equime_builder.landmarks import Detection, Landmarker, open_landmarker
 from equime_builder.scm import Activation
 
@@ -190,23 +190,24 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
     features, flow = look.compare(event.rest, apex, between)
     rest = signatures.read(features)
     responses: dict[int, float] = {}
+    shown: list[float] = []
+    explained = np.zeros(rest.shape, bool)
     for claimed in aus:
-        column = EXPRESSIVE_AUS.index(claimed.au)
+        columns = [EXPRESSIVE_AUS.index(au) for au in (ALIKE if claimed.au in ALIKE else (claimed.au,))]
         rows = [0, 1] if claimed.side == "both" else [HALVES.index(claimed.side)]
-        responses[claimed.au] = float(rest[rows, column].mean())
-        rest[rows, column] = 0
+        read = rest[np.ix_(rows, columns)].mean(axis=0)
+        responses[claimed.au] = float(rest[rows, EXPRESSIVE_AUS.index(claimed.au)].mean())
+        shown.append(float(read.max()))
+        for column in columns:
+            explained[rows if ACTION_UNITS[EXPRESSIVE_AUS[column]].lateral else [0, 1], column] = True
     others = {au: float(rest[:, k].max()) for k, au in enumerate(EXPRESSIVE_AUS) if au not in responses}
-    shown = dict(responses)
-    if alike := ALIKE & responses.keys():
-        columns = [EXPRESSIVE_AUS.index(au) for au in ALIKE]
-        shown |= dict.fromkeys(alike, max(float(rest[:, columns].max()), *(responses[au] for au in alike)))
-        rest[:, columns] = 0
+    rest[explained] = 0
     rest = np.maximum(rest - signatures.mistaken, 0)
     half, column = (int(place) for place in np.unravel_index(int(np.argmax(rest)), rest.shape))
     return {
         "responses": responses,
         "others": others,
-        "target": max(shown.values(), default=None),
+        "target": max(shown, default=None),
         "off_target": float(rest[half, column]),
         "off_au": f"{SIDE_PREFIX[HALVES[half]]}{EXPRESSIVE_AUS[column]}",
         **_flow_shares(flow, event.rest.points, aus),

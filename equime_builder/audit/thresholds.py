@@ -25,8 +25,8 @@ class Thresholds:
     """
 
     least_response: float = 0.5
-    seen: float = 0.2
-    lead: float = 2.0
+    seen: float = 0.3
+    lead: float = 2.5
     longest_ms: float = 560.0
     timing_ms: float = 80.0
     residual: float = 0.35

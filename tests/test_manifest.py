@@ -40,7 +40,7 @@ LINE = (
     '"first_key": "anger_f_p00000_000", "last_key": "anger_m_p00001_000", '
     '"files": {"webdataset": {"path": "wds/train-00000.tar", "bytes": 4, "sha256": "' + "cd" * 32 + '"}, '
     '"parquet": {"path": "data/train-00000-of-00002.parquet", "bytes": 3, "sha256": "' + "ef" * 32 + '"}}, '
-    '"rejected": [{"key": "anger_u_p00002_000", "reason": "the apex is \\"naïve\\"\\n"}], '
+    '"rejected": [{"key": "anger_u_p00002_000", "reason": "the apex is \\"naïve\\"\\n"}], "unused": [], '
     '"line_sha256": "@"}\n'
 )
 
@@ -61,7 +61,7 @@ def test_bytes_of_a_line() -> None:
     data = COMMIT.line().decode()
     checksum = json.loads(data)["line_sha256"]
     assert data == LINE.replace("@", checksum)
-    assert checksum == "9c4577aa2ae306194dd446ea663dcef6a7459885622956fa7d535dcb8dd5906c"
+    assert checksum == "0aba8992c7f81e295a5e7790f66681db097e075bccebeabc7c16dcf320fb6b9f"
 
 
 def test_bytes_of_a_plans_header(tmp_path: Path) -> None:
@@ -118,6 +118,24 @@ HEADER = """{
    "crf": 10,
    "preset": "medium"
   },
+  "acceptance": {
+   "attempts": 3,
+   "keep_best": false,
+   "reserve": 0
+  },
+  "audit": {
+   "least_response": 0.5,
+   "seen": 0.3,
+   "lead": 2.5,
+   "longest_ms": 560.0,
+   "timing_ms": 80.0,
+   "residual": 0.35,
+   "head_drift": 0.05,
+   "blink": 0.5,
+   "identity": 0.02,
+   "embedding": 0.363,
+   "faces": 0.9
+  },
   "marginals": {
    "gender": {
     "Woman": 1.0,
@@ -138,6 +156,31 @@ HEADER = """{
     "50-59": 0.15,
     "60+": 0.15
    }
+  },
+  "curation": {
+   "max_turn": 25.0,
+   "max_lip_gap": 0.04,
+   "min_lid_gap": 0.05,
+   "min_iod": 32.0,
+   "min_eye_light": 0.55,
+   "min_eye_contrast": 0.18,
+   "max_mirror_shift": 0.062,
+   "min_lip_color": 6.0,
+   "max_cheek_edge": 0.045,
+   "max_cheek_edge_ratio": 2.4,
+   "min_sharpness": 0.0,
+   "max_smile": 1.0,
+   "min_neutral": 0.0,
+   "select": {
+    "Smiling": -1,
+    "Mouth_Slightly_Open": -1,
+    "Eyeglasses": -1
+   },
+   "marginals": {
+    "gender": {},
+    "race": {},
+    "age": {}
+   }
   }
  },
  "seed": 7,
@@ -145,6 +188,8 @@ HEADER = """{
  "source_options": {},
  "source_fingerprint": "abc",
  "generator": "warp",
+ "generator_options": {},
+ "audit": false,
  "formats": [
   "webdataset"
  ],
@@ -158,7 +203,9 @@ HEADER = """{
    1
   ]
  },
- "plan_sha256": "5575223cca752e58cf61f127e593dfe26088b923127fef639a9657e816eac697"
+ "reserve": {},
+ "curation": null,
+ "plan_sha256": "2f09f3e2b024bae9544bc884dd66f9436a3d79f32ccdbac3ea0cb2c83b56f033"
 }
 """
 

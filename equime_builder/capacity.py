@@ -248,10 +248,13 @@ def sampled(plan: Plan, clips: int, batch: int = 1) -> list[list[int]]:
     per_part = max(len(planned) // len(starts), batch)
     parts = max(1, clips // per_part)
     chosen: list[list[int]] = []
+    end = 0
     for number in range(parts):
-        size = clips * (number + 1) // parts - clips * number // parts
-        start = min(int(starts[len(starts) * number // parts]), len(planned) - size)
-        chosen.append([int(row) for row in planned[start : start + size]])
+        first, last = (clips * edge // parts for edge in (number, number + 1))
+        # Not before the end of the part before, and so that the clips that are still wanted are still to come.
+        begin = min(max(int(starts[len(starts) * number // parts]), end), len(planned) - (clips - first))
+        end = begin + last - first
+        chosen.append(planned[begin:end].tolist())
     return chosen
 
 

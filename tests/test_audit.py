@@ -336,6 +336,8 @@ def test_each_claimed_au_must_show_but_for_those_that_look_alike() -> None:
         "1 (inner brow raiser) does not show"
         in decide(two, replace(GOOD, responses={1: 0.05, 4: 1.4}), Thresholds()).reasons[0]
     )
+    masked = replace(CLAIM, aus=(Activation(15, 1.4), Activation(17, 1.5)))
+    assert decide(masked, replace(GOOD, responses={15: 0.1, 17: 1.4}), Thresholds()).accepted
     alike = replace(CLAIM, aus=(Activation(4, 1.5), Activation(23, 1.4)))
     assert decide(alike, replace(GOOD, responses={4: 1.4, 23: 0.05}), Thresholds()).accepted
 

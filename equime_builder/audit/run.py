@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import resources
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +23,7 @@ from equime_builder.audit.verdict import Audit, Measured, rejected
 from equime_builder.files import file_sha256, write_atomic
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitError
+from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, PortraitFrom
 
 FORMAT = 1
@@ -111,7 +107,7 @@ def run(
         progress: called with how many cases are done, and of how many.
 
     Raises:
-        FolderError: a worker died, a portrait cannot be had, or the record is something else.
+        FolderError: a portrait cannot be had, or the record is something else. WorkerDied.
         PortraitError: mediapipe is not installed.
     """
     asked = {case.name: case.identity for group in groups for case in group}
@@ -124,7 +120,9 @@ def run(
     todo = [[case for case in group if case.name not in known] for group in groups]
     progress(len(known), len(asked))
     with open(record, "a", encoding="utf-8") as file:
-        for judged in _judged([group for group in todo if group], bench, workers):
+        groups_left = [group for group in todo if group]
+        judging = partial(judge_group, bench=bench)
+        for judged in as_finished(judging, groups_left, workers=workers, kept="the verdicts are kept"):
             for name, audit in judged.items():
                 known[name] = audit
                 file.write(_line(name, asked[name], audit))
@@ -134,37 +132,6 @@ def run(
 
 
 # --- judging
-
-
-def _judged(groups: Sequence[Sequence[Case]], bench: Bench, workers: int) -> Iterator[dict[str, Audit]]:
-    if workers == 1 or len(groups) <= 1:
-        for group in groups:
-            yield judge_group(group, bench)
-        return
-    context = get_context("spawn")  # a fork would inherit the threads of the landmarker
-    with ProcessPoolExecutor(min(workers, len(groups)), context, _watch_parent, (os.getpid(),)) as pool:
-        waiting: set[Future[dict[str, Audit]]] = {pool.submit(judge_group, group, bench) for group in groups}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool:
-            raise FolderError(
-                "a worker process died (out of memory?); the verdicts are kept, run the same command again"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _watch_parent(parent: int) -> None:
-    """End this worker when its parent is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def judge_group(group: Sequence[Case], bench: Bench) -> dict[str, Audit]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from equime_builder.commands.shared import Json, Portraits, Workers, cores, print_json, progress_bar, say, screen
 
 if TYPE_CHECKING:
+    from equime_builder.quality.clips import Group
     from equime_builder.quality.run import Job
     from equime_builder.quality.tables import Outcome
 
@@ -48,26 +49,18 @@ def metrics(
         raise ValueError(f"metrics need {missing[0]}; install it with: pip install 'equime[quality]'")
     from equime_builder import manifest
     from equime_builder.annotations import write_annotation
-    from equime_builder.quality.clips import dataset_groups, folder_groups
-    from equime_builder.quality.measure import CORRECTED, PUBLISHED
     from equime_builder.quality.run import run
-    from equime_builder.quality.tables import FORMS, annotation_table, summary
+    from equime_builder.quality.tables import FORMS, annotation_table
 
     if published is not None and published not in FORMS:
         raise ValueError(f"--published {published!r} must be one of {', '.join(FORMS)}")
     if not fps > 0:
         raise ValueError(f"--fps {fps} must be above 0")
+    job, processes = _job(published is not None, brisque_weights, clip_weights, device, workers)
     is_dataset = (folder / manifest.HEADER).exists()
-    job, processes, lines = _job(published is not None, brisque_weights, clip_weights, device, workers)
-    if is_dataset:
-        source, line = (None, "") if published else _source(folder, portraits)
-        lines += [line] if line else []
-        groups = dataset_groups(folder, source, together=TOGETHER)
-    else:
-        groups = folder_groups(folder, fps=fps, portraits=portraits)
-    record = out or folder.resolve().with_name(
-        f"{folder.resolve().name}-{'published' if published else 'quality'}.jsonl"
-    )
+    groups, lines = _dataset(folder, portraits, job) if is_dataset else (_clips(folder, fps, portraits), [])
+    beside = f"{folder.resolve().name}-{'published' if published else 'quality'}.jsonl"
+    record = out or folder.resolve().with_name(beside)
     with progress_bar(as_json) as bar:
         task = bar.add_task("measuring", total=None, rate="")
         outcomes = run(
@@ -77,14 +70,8 @@ def metrics(
             workers=processes,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    facts: dict[str, Any] = {"folder": str(folder), "clips": len(outcomes), "record": str(record), "missing": lines}
-    facts["failed"] = [{"clip": outcome.name, "reason": outcome.error} for outcome in outcomes if outcome.error]
-    facts["noted"] = [
-        {"clip": outcome.name, "notes": list(outcome.quality.notes)}
-        for outcome in outcomes
-        if outcome.quality and outcome.quality.notes
-    ]
-    facts["metrics"] = summary(outcomes, PUBLISHED if published else CORRECTED)
+    where = {"folder": str(folder), "record": str(record), "missing": [*job.weights.missing, *lines]}
+    facts = {**where, **_facts(outcomes, job)}
     if published:
         facts["tables"] = [str(path) for path in _write_tables(outcomes, published, folder, record.parent)]
     elif is_dataset:
@@ -92,33 +79,57 @@ def metrics(
     _report(facts, as_json)
 
 
+def _facts(outcomes: Sequence[Outcome], job: Job) -> dict[str, Any]:
+    """What is told of the outcomes."""
+    from equime_builder.quality.measure import CORRECTED, PUBLISHED
+    from equime_builder.quality.tables import summary
+
+    return {
+        "clips": len(outcomes),
+        "failed": [{"clip": outcome.name, "reason": outcome.error} for outcome in outcomes if outcome.error],
+        "noted": [
+            {"clip": outcome.name, "notes": list(outcome.quality.notes)}
+            for outcome in outcomes
+            if outcome.quality and outcome.quality.notes
+        ],
+        "metrics": summary(outcomes, PUBLISHED if job.published else CORRECTED),
+    }
+
+
+def _clips(folder: Path, fps: float, portraits: Path | None) -> list[Group]:
+    from equime_builder.quality.clips import folder_groups
+
+    return folder_groups(folder, fps=fps, portraits=portraits)
+
+
 def _job(
     published: bool, brisque: Path | None, clip: Path | None, device: str | None, workers: int | None
-) -> tuple[Job, int, list[str]]:
-    """The job, how many processes do it, and a line for each metric whose weights are missing."""
+) -> tuple[Job, int]:
+    """The job, and how many processes do it."""
     from equime_builder.quality.run import CHUNK_PIXELS, Job
     from equime_builder.quality.scorers import best_device, find_weights
 
     chosen = device or best_device()
     if chosen not in CHUNK_PIXELS or (chosen == "cuda" and best_device() != "cuda"):
         raise ValueError(f"--device {chosen!r} must be cpu, or cuda where there is one")
-    weights = find_weights(brisque, clip)
     processes = min(cores(None), WORKERS_OF_GPU) if workers is None and chosen == "cuda" else cores(workers)
-    return Job(weights, chosen, published), processes, list(weights.missing)
+    return Job(find_weights(brisque, clip), chosen, published), processes
 
 
-def _source(folder: Path, portraits: Path | None) -> tuple[Any, str]:
-    """The dataset's portraits, or None and the line that says why they are not at hand."""
+def _dataset(folder: Path, portraits: Path | None, job: Job) -> tuple[list[Group], list[str]]:
+    """The clips of a dataset with their portraits, and a line where those are not at hand."""
     from equime_builder import manifest
+    from equime_builder.quality.clips import dataset_groups
     from equime_builder.requests import source_of
 
     header = manifest.read_header(folder)
-    if portraits is None and header["source"] != "procedural":
-        return (
-            None,
-            f"psnr_portrait_db, ssim_portrait stay null: name the folder of source {header['source']} with --portraits",
-        )
-    return source_of(header["source"], header["source_options"], portraits=portraits), ""
+    source, lines = None, []
+    if portraits is not None or header["source"] == "procedural":
+        source = source_of(header["source"], header["source_options"], portraits=portraits)
+    elif not job.published:
+        where = f"name the folder of source {header['source']} with --portraits"
+        lines = [f"psnr_portrait_db, ssim_portrait stay null: {where}"]
+    return dataset_groups(folder, None if job.published else source, together=TOGETHER), lines
 
 
 def _write_tables(outcomes: Sequence[Outcome], form: str, folder: Path, target: Path) -> list[Path]:

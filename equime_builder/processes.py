@@ -5,8 +5,45 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
 
 PATIENCE_S = 0.2
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class WorkerDied(ValueError):
+    """A worker process ended before its work did."""
+
+
+def as_finished(work: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int, kept: str) -> Iterator[Result]:
+    """Results of independent tasks, as they are ready; in this process where there is one worker or one task.
+
+    Args:
+        work: can be pickled, as can tasks and results.
+        kept: what a user need not fear for, `the verdicts are kept`.
+
+    Raises:
+        WorkerDied: for lack of memory, say.
+    """
+    if workers == 1 or len(tasks) <= 1:
+        yield from map(work, tasks)
+        return
+    context = get_context("spawn")  # a fork would inherit the threads of torch, FFmpeg and the landmarker
+    with ProcessPoolExecutor(min(workers, len(tasks)), context, watch_parent, (os.getpid(),)) as pool:
+        waiting: set[Future[Result]] = {pool.submit(work, task) for task in tasks}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BrokenProcessPool:
+            raise WorkerDied(f"a worker process died (out of memory?); {kept}, run the same command again") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def watch_parent(parent: int) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,6 +19,7 @@ from equime_builder.executors import Run, Work
 from equime_builder.generators import Generator, make_generator
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Shard
+from equime_builder.processes import watch_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class LocalExecutor:
             yield in_turn
             return
         context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
-        with ProcessPoolExecutor(self.workers, context, _watch_parent, (os.getpid(),)) as pool:
+        with ProcessPoolExecutor(self.workers, context, watch_parent, (os.getpid(),)) as pool:
             yield lambda shards: _side_by_side(pool, work, shards) if len(shards) > 1 else in_turn(shards)
 
 
@@ -82,14 +81,3 @@ def _loaded(name: str, options: str) -> Generator:
     """A worker's generator: models are loaded once per process, not once per shard."""
     chosen: Mapping[str, Any] = json.loads(options)
     return make_generator(name, chosen)
-
-
-def _watch_parent(parent: int) -> None:
-    """End this worker when its parent is gone: a killed build must not go on writing."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -6,22 +6,17 @@ The record is a file of JSON lines: first how it was measured, then a line for e
 from __future__ import annotations
 
 import json
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from equime_builder.files import write_atomic
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitError
+from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, Clip, Group
 from equime_builder.quality.measure import Quality, measure, measure_published
 from equime_builder.quality.scorers import Scorers, Weights, open_scorers
@@ -62,7 +57,7 @@ def run(
         progress: called with how many clips are done, and of how many.
 
     Raises:
-        FolderError: a worker died, or the record cannot be written. ModelMissing: weights are damaged.
+        FolderError: the record is something else. ModelMissing: weights are damaged. WorkerDied.
     """
     asked = {clip.name: _identity(clip, group) for group in groups for clip in group.clips}
     known = {
@@ -73,7 +68,9 @@ def run(
     todo = [replace(group, clips=tuple(clip for clip in group.clips if clip.name not in known)) for group in groups]
     progress(len(known), len(asked))
     with open(record, "a", encoding="utf-8") as file:
-        for outcomes in _measured([group for group in todo if group.clips], job, workers):
+        groups_left = [group for group in todo if group.clips]
+        measuring = partial(measure_group, job=job)
+        for outcomes in as_finished(measuring, groups_left, workers=workers, kept="what is measured is kept"):
             for outcome in outcomes:
                 known[outcome.name] = outcome
                 file.write(_line(asked[outcome.name], outcome))
@@ -87,37 +84,6 @@ def _identity(clip: Clip, group: Group) -> str:
 
 
 # --- measuring
-
-
-def _measured(groups: Sequence[Group], job: Job, workers: int) -> Iterator[list[Outcome]]:
-    if workers == 1 or len(groups) <= 1:
-        for group in groups:
-            yield measure_group(group, job)
-        return
-    context = get_context("spawn")  # a fork would inherit the threads of torch and FFmpeg
-    with ProcessPoolExecutor(min(workers, len(groups)), context, _watch_parent, (os.getpid(),)) as pool:
-        waiting: set[Future[list[Outcome]]] = {pool.submit(measure_group, group, job) for group in groups}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool:
-            raise FolderError(
-                "a worker process died (out of memory?); what is measured is kept, run the same command again"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _watch_parent(parent: int) -> None:
-    """End this worker when its parent is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def measure_group(group: Group, job: Job) -> list[Outcome]:

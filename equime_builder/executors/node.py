@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import platform
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +16,18 @@ from equime_builder import manifest
 from equime_builder.files import write_atomic
 from equime_builder.version import VERSION
 
+# How often a node looks whether the build goes on.
+LOOK_EVERY_S = 0.3
 # What decides the bytes of a clip.
 LIBRARIES = ("av", "numpy", "opencv-contrib-python", "pyarrow", "scipy")
 
 
 @dataclass(frozen=True, slots=True)
 class Beacon:
-    """A file with a secret in the folder. Who can read the secret sees this folder, not one of the same name."""
+    """A file with a secret in the folder. Who can read the secret sees this folder, not one of the same name.
+
+    When it is gone, the build has stopped.
+    """
 
     root: Path
     path: Path
@@ -50,6 +57,24 @@ def beacon(root: Path) -> Iterator[Beacon]:
         yield Beacon(root, path, secret, versions())
     finally:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def while_lit(lit: Beacon) -> Iterator[None]:
+    """Interrupt the block, which runs in the main thread, when the beacon goes out: KeyboardInterrupt, as by Ctrl-C."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(LOOK_EVERY_S):
+            if not lit.path.exists():
+                _thread.interrupt_main()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def complaint(lit: Beacon) -> str | None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from equime_builder import manifest
 from equime_builder.executors import Run, Work
-from equime_builder.executors.node import Beacon, beacon, complaint
+from equime_builder.executors.node import Beacon, beacon, complaint, while_lit
 from equime_builder.generators import Generator
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Shard
@@ -72,7 +72,7 @@ class RayExecutor:
         work = replace(work, root=work.root.absolute())
         with _without_ray_output(), _connected(ray, self.address), beacon(work.root) as lit:
             _check_nodes(ray, lit)
-            yield partial(_finished, ray, work, _hands(ray, work, lit, self.workers))
+            yield partial(_finished, ray, work, lit, _hands(ray, work, lit, self.workers))
 
 
 def _hands(ray: Any, work: Work, lit: Beacon, workers: int | None) -> Callable[[int], Sequence[Hand]]:
@@ -99,8 +99,11 @@ def _build(work: Work, lit: Beacon, shard: Shard, generator: Generator | None = 
     why = complaint(lit)
     if why is None:
         try:
-            work.build(shard, generator, patience_s=LOST_NODE_PATIENCE_S)
+            with while_lit(lit):
+                work.build(shard, generator, patience_s=LOST_NODE_PATIENCE_S)
             return
+        except KeyboardInterrupt:
+            why = "stopped"
         except (ValueError, OSError) as error:
             why = str(error)
     raise FolderError(f"node {socket.gethostname()}: {why}")
@@ -124,7 +127,7 @@ class Keeper:
 
 
 def _finished(
-    ray: Any, work: Work, hands_for: Callable[[int], Sequence[Hand]], shards: Sequence[Shard]
+    ray: Any, work: Work, lit: Beacon, hands_for: Callable[[int], Sequence[Hand]], shards: Sequence[Shard]
 ) -> abc.Generator[Shard, None, None]:
     """Give the shards out, and yield each when it is committed and can be seen here."""
     free, left = list(hands_for(len(shards))), list(reversed(shards))
@@ -141,7 +144,7 @@ def _finished(
                 free.append(hand)
                 yield shard
     finally:
-        _stop(ray, list(busy))
+        _stop(ray, lit, list(busy))
 
 
 def _result(ray: Any, reference: Any, shard: Shard) -> None:
@@ -169,13 +172,15 @@ def _await(work: Work, shard: Shard) -> None:
         time.sleep(0.1)
 
 
-def _stop(ray: Any, references: list[Any]) -> None:
-    """Interrupt tasks, so that they leave no temporary files. Actors are not interrupted; they end with the session."""
+def _stop(ray: Any, lit: Beacon, references: list[Any]) -> None:
+    """Interrupt what is being built, so that it leaves no temporary files.
+
+    The beacon goes out, and the nodes stop by themselves: `ray.cancel` of a task that is just ending may end Ray's own
+    process with a failed check.
+    """
     if not references:
         return
-    for reference in references:
-        with suppress(Exception):  # Ray refuses what has ended, or cannot be interrupted
-            ray.cancel(reference)
+    lit.path.unlink(missing_ok=True)
     with suppress(ray.exceptions.RayError):
         ray.wait(references, num_returns=len(references), timeout=STOP_PATIENCE_S)
 

@@ -29,7 +29,7 @@ class Row:
     Attributes:
         planned: by the plan, without the reserve. first: accepted at the first attempt. accepted: at any attempt.
         low, high: 95 % interval of accepted / planned (Wilson 1927).
-        stood_in: clips of the reserve that were taken. final: accepted + stood_in, what the dataset holds.
+        stood_in: clips of the reserve that were taken. final: what the dataset holds, refused clips that stay included.
     """
 
     label: str
@@ -57,11 +57,17 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one clip: its value of each of `LABELS`, and the attempt that was accepted, None for none."""
+    """What became of one clip.
+
+    Attributes:
+        values: its value of each of `LABELS`. attempt: the one that was accepted, None for none.
+        held: whether the dataset holds the clip, accepted or not.
+    """
 
     values: tuple[str, ...]
     reserve: bool
     attempt: int | None
+    held: bool
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -79,6 +85,7 @@ def count_fates(fates: Iterable[Fate]) -> tuple[Row, ...]:
     for fate in fates:
         for place, value in enumerate(fate.values):
             counter = counts.setdefault((place, value), Counter())
+            counter["final"] += fate.held
             if fate.reserve:
                 counter["stood_in"] += fate.attempt is not None
                 continue
@@ -92,7 +99,7 @@ def count_fates(fates: Iterable[Fate]) -> tuple[Row, ...]:
 def _row(label: str, value: str, counter: Counter[str]) -> Row:
     planned, accepted, stood_in = (counter[name] for name in ("planned", "accepted", "stood_in"))
     low, high = wilson(accepted, planned)
-    return Row(label, value, planned, counter["first"], accepted, low, high, stood_in, accepted + stood_in)
+    return Row(label, value, planned, counter["first"], accepted, low, high, stood_in, counter["final"])
 
 
 def count_reasons(rejections: Sequence[Rejection]) -> dict[str, int]:
@@ -115,10 +122,11 @@ def acceptance(root: Path) -> Acceptance:
         FolderError: it is not finished.
     """
     try:
-        index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict"])
+        index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
     except OSError:
         raise FolderError(f"{root}: has no {INDEX}; finish the build first") from None
-    attempts = {row["key"]: row["attempt"] for row in index.to_pylist() if row["audit_verdict"] != "rejected"}
+    held = {row["key"]: row for row in index.to_pylist()}
+    attempts = {key: row["attempt"] for key, row in held.items() if row["audit_verdict"] != "rejected"}
     plan = manifest.read_plan(root)
     groups = {
         row["subject"]: stratum(subject_from_row(row).attributes)
@@ -126,7 +134,7 @@ def acceptance(root: Path) -> Acceptance:
         if row["subject"]
     }
     unused: set[str] = set()
-    rejections: list[Rejection] = []
+    rejections = [Rejection(key, row["audit_reasons"] or "") for key, row in held.items() if key not in attempts]
     reserve: set[int] = set()
     for shard, commit in committed(root):
         unused |= set(commit.unused)
@@ -138,6 +146,7 @@ def acceptance(root: Path) -> Acceptance:
             ("all", row["emotion"], *groups[row["subject"]], row["split"]),
             row["shard"] in reserve,
             attempts.get(row["key"]),
+            row["key"] in held,
         )
         for row in columns
         if row["key"] not in unused

@@ -53,6 +53,8 @@ def finish(root: Path) -> None:
 def is_finished(root: Path) -> bool:
     """Whether all that `finish` writes lies there as it was recorded."""
     recorded = recorded_hashes(root)
+    if _recorded(root).get("shards_sha256") != lines_sha256(root):
+        return False
     return set(recorded) == set(hashed_files(root)) and all(
         (root / path).is_file() and file_sha256(root / path) == sha256 for path, sha256 in recorded.items()
     )
@@ -199,17 +201,32 @@ def dataset_bytes(root: Path) -> bytes:
     content: dict[str, Any] = {
         "plan_sha256": manifest.read_header(root)["plan_sha256"],
         "samples": sum(commit.samples for _, commit in committed(root)),
+        "shards_sha256": lines_sha256(root),
         "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in paths},
     }
     return (json.dumps({**content, "content_sha256": digest(content)}, indent=1) + "\n").encode()
 
 
+def lines_sha256(root: Path) -> str:
+    """SHA-256 over the lines of all shards: another shard, another index."""
+    lines = hashlib.sha256()
+    for _, commit in committed(root):
+        lines.update(commit.line())
+    return lines.hexdigest()
+
+
 def recorded_hashes(root: Path) -> dict[str, str]:
     """SHA-256 by path, as `dataset.json` records them; empty where it is missing or damaged."""
     try:
-        content = manifest.read_json(root / manifest.DATASET)
-        if content.pop("content_sha256", None) != digest(content):
-            return {}
-        return {path: str(file["sha256"]) for path, file in content["files"].items()}
-    except (FolderError, KeyError, TypeError, AttributeError):
+        return {path: str(file["sha256"]) for path, file in _recorded(root).get("files", {}).items()}
+    except (KeyError, TypeError, AttributeError):
         return {}
+
+
+def _recorded(root: Path) -> dict[str, Any]:
+    """What `dataset.json` says; empty where it is missing or damaged."""
+    try:
+        content = manifest.read_json(root / manifest.DATASET)
+    except FolderError:
+        return {}
+    return content if content.pop("content_sha256", None) == digest(content) else {}

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from equime_builder.portraits import Portrait, PortraitError, PortraitSource, Re
 from equime_builder.profiles import Profile, profile_from_dict
 from equime_builder.samples import Attempt, ClipRejected, Sample, draw_attempt, make_sample
 from equime_builder.shards import shard_writers
-from equime_builder.top_up import Cell, cell_of, lacking_before, stand_ins
+from equime_builder.top_up import Cell, cell_of, fill, lacking_before
 
 if TYPE_CHECKING:
     from equime_builder.audit import Auditor
@@ -143,29 +143,40 @@ class _Outcome:
 def make_clips(making: Making, clips: Sequence[PlannedClip]) -> Iterator[Sample | Rejection]:
     """The planned clips in their order, each as a sample or as the reason why there is none.
 
-    Clips are drawn in batches of the generator's size, which begin at the shard's first clip.
+    Clips are drawn in batches of at least the generator's size, which begin at the shard's first clip and divide no
+    clip from its ablations.
 
     Raises:
         FolderError: a portrait is gone, or is not the one that was planned with.
     """
     actors: dict[str, _Actor] = {}
-    waiting = iter(clips)
-    while batch := list(islice(waiting, making.generator.batch)):
+    for batch in _batches(clips, making.generator.batch):
         names = {clip.subject for clip in batch}
         actors = {name: actors[name] if name in actors else _actor(making, name) for name in sorted(names)}
         yield from _make_batch(making, batch, actors)
+
+
+def _batches(clips: Sequence[PlannedClip], least: int) -> Iterator[list[PlannedClip]]:
+    batch: list[PlannedClip] = []
+    for _, sisters in groupby(clips, key=lambda clip: clip.nuisance_seed):
+        batch += sisters
+        if len(batch) >= least:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def make_stand_ins(making: Making, clips: Sequence[PlannedClip], lacks: Counter[Cell]) -> Iterator[Sample | Rejection]:
     """Clips of the reserve, until nothing is lacking that they can fill; in their order, those not needed left out."""
     cells = {clip.key: cell_of(clip, making.subjects) for clip in clips}
     made: dict[str, Sample | Rejection] = {}
-    while chosen := stand_ins([clip for clip in clips if clip.key not in made], cells, lacks):
-        for clip, result in zip(chosen, make_clips(making, chosen), strict=True):
-            made[clip.key] = result
-            if isinstance(result, Sample):
-                lacks = lacks - Counter([cells[clip.key]])
-    yield from (made[clip.key] for clip in clips if clip.key in made)
+
+    def attempt(chosen: list[PlannedClip]) -> list[str]:
+        made.update(zip((clip.key for clip in chosen), make_clips(making, chosen), strict=True))
+        return [clip.key for clip in chosen if isinstance(made[clip.key], Sample)]
+
+    yield from (made[clip.key] for clip in fill(clips, cells, lacks, attempt))
 
 
 def _actor(making: Making, name: str) -> _Actor:
@@ -177,7 +188,11 @@ def _actor(making: Making, name: str) -> _Actor:
 
 
 def _make_batch(making: Making, clips: Sequence[PlannedClip], actors: Mapping[str, _Actor]) -> list[Sample | Rejection]:
-    """Draw every clip, and those that are not accepted again, as often as the profile allows."""
+    """Draw every clip, and those that are not accepted again, as often as the profile allows.
+
+    A clip and its ablations, which share a nuisance seed, are tried and accepted together: they differ in one cause.
+    """
+    keep_best = making.profile.acceptance.keep_best
     tried: dict[str, list[_Outcome]] = {clip.key: [] for clip in clips}
     pending = list(clips)
     for number in range(making.profile.acceptance.attempts):
@@ -188,10 +203,17 @@ def _make_batch(making: Making, clips: Sequence[PlannedClip], actors: Mapping[st
         drawn = making.generator.render([attempt.request for attempt in attempts])
         for clip, attempt, frames in zip(pending, attempts, drawn, strict=True):
             tried[clip.key].append(_judge(making, clip, attempt, frames, actors[clip.subject].portrait))
-        pending = [clip for clip in pending if tried[clip.key][-1].reasons]
+        again = {clip.nuisance_seed for clip in pending if tried[clip.key][-1].reasons}
+        pending = [clip for clip in pending if clip.nuisance_seed in again]
         if not pending:
             break
-    return [_settled(clip.key, tried[clip.key], making.profile.acceptance.keep_best) for clip in clips]
+    sisters: dict[int, list[str]] = {}
+    for clip in clips:
+        sisters.setdefault(clip.nuisance_seed, []).append(clip.key)
+    settled: dict[str, Sample | Rejection] = {}
+    for keys in sisters.values():
+        settled |= _settled({key: tried[key] for key in keys}, keep_best)
+    return [settled[clip.key] for clip in clips]
 
 
 def _judge(
@@ -211,10 +233,26 @@ def _judge(
     return _Outcome(sample, audit.reasons)
 
 
-def _settled(key: str, outcomes: Sequence[_Outcome], keep_best: bool) -> Sample | Rejection:
-    """The accepted attempt, else the one with fewest faults where that may stay, else why there is none."""
-    best = min(outcomes, key=lambda outcome: (outcome.sample is None, len(outcome.reasons)))
-    if best.sample is not None and (keep_best or not best.reasons):
-        return best.sample
-    times = f" (best of {len(outcomes)} attempts)" if len(outcomes) > 1 else ""
-    return Rejection(key, "; ".join(best.reasons) + times)
+def _settled(tried: Mapping[str, Sequence[_Outcome]], keep_best: bool) -> dict[str, Sample | Rejection]:
+    """The attempt at which all are accepted, else the one with fewest faults where that may stay, else why none is.
+
+    Args:
+        tried: outcomes of each attempt at a clip and at its ablations, by key.
+    """
+
+    def faults(number: int) -> tuple[int, int]:
+        outcomes = [attempts[number] for attempts in tried.values()]
+        return sum(outcome.sample is None for outcome in outcomes), sum(len(outcome.reasons) for outcome in outcomes)
+
+    count = len(next(iter(tried.values())))
+    best = min(range(count), key=faults)
+    missing, reasons = faults(best)
+    times = f" (best of {count} attempts)" if count > 1 else ""
+    settled: dict[str, Sample | Rejection] = {}
+    for key, attempts in tried.items():
+        outcome = attempts[best]
+        if outcome.sample is not None and not missing and (keep_best or not reasons):
+            settled[key] = outcome.sample
+        else:
+            settled[key] = Rejection(key, ("; ".join(outcome.reasons) or "left out with its counterfactual") + times)
+    return settled

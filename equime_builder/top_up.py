@@ -7,7 +7,7 @@ apparent gender and apparent race, performed by a subject who was held back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from equime_builder import manifest
@@ -47,6 +47,24 @@ def stand_ins(clips: Sequence[PlannedClip], cells: Mapping[str, Cell], lacks: Co
             left[cells[clip.key]] -= 1
             chosen.append(clip)
     return chosen
+
+
+def fill(
+    clips: Sequence[PlannedClip],
+    cells: Mapping[str, Cell],
+    lacks: Counter[Cell],
+    attempt: Callable[[list[PlannedClip]], Collection[str]],
+) -> list[PlannedClip]:
+    """The clips of a reserve shard that are tried, until nothing is lacking that they can fill; in their order.
+
+    Args:
+        attempt: makes clips, and gives the keys of those that were accepted.
+    """
+    tried: set[str] = set()
+    while chosen := stand_ins([clip for clip in clips if clip.key not in tried], cells, lacks):
+        tried |= {clip.key for clip in chosen}
+        lacks = lacks - Counter(cells[key] for key in attempt(chosen))
+    return [clip for clip in clips if clip.key in tried]
 
 
 def lacking_before(root: Path, shard: Shard) -> Counter[Cell]:

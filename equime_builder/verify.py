@@ -42,11 +42,12 @@ from equime_builder.finish import (
     texts,
 )
 from equime_builder.manifest import FolderError
-from equime_builder.plan import CLIP_SCHEMA, Plan, Shard
+from equime_builder.plan import CLIP_SCHEMA, Plan, PlannedClip, Shard
 from equime_builder.portrait_table import PORTRAIT_SCHEMA
-from equime_builder.portraits import PortraitSource
+from equime_builder.portraits import PortraitSource, Subject
 from equime_builder.profiles import profile_from_dict
 from equime_builder.readers import READ_ERRORS, READERS, Members
+from equime_builder.top_up import cell_of, fill, lacking_before
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
 PLAN, FINISH, STRAY = "plan", "finish", "stray"
@@ -201,10 +202,12 @@ def _content_faults(
     root: Path, shard: Shard, files: dict[str, str], commit: manifest.Commit, seen: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
     """What each file holds, against the plan, the schema and the other formats."""
-    clips, _ = manifest.read_shard_plan(root, shard)
-    left_out = {rejection.name for rejection in commit.rejected} | set(commit.unused)
-    planned = [clip.key for clip in clips if clip.key not in left_out]
     line = manifest.commit_path(root, shard).relative_to(root).as_posix()
+    clips, subjects = manifest.read_shard_plan(root, shard)
+    left_out = {rejection.name for rejection in commit.rejected} | set(commit.unused)
+    if shard.reserve and _stands_in_wrongly(root, shard, clips, subjects, commit):
+        yield line, "does not stand in for just the clips that earlier shards refused"
+    planned = [clip.key for clip in clips if clip.key not in left_out]
     ends = (planned[0], planned[-1]) if planned else (None, None)
     if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
         found = f"{commit.samples} samples {commit.first_key}..{commit.last_key}"
@@ -218,6 +221,20 @@ def _content_faults(
                 yield path, f"cannot be read: {error}"
         if len(rows) == len(files):
             yield from _row_faults(planned, shard, files, rows, seen)
+
+
+def _stands_in_wrongly(
+    root: Path, shard: Shard, clips: list[PlannedClip], subjects: dict[str, Subject], commit: manifest.Commit
+) -> bool:
+    """Whether a shard of the reserve was built for other refusals than those of the shards before it."""
+    cells = {clip.key: cell_of(clip, subjects) for clip in clips}
+    refused = {rejection.name for rejection in commit.rejected}
+    try:
+        lacks = lacking_before(root, shard)
+    except FolderError:
+        return False  # an earlier shard is missing or damaged, which is a fault of its own
+    needed = fill(clips, cells, lacks, lambda chosen: [clip.key for clip in chosen if clip.key not in refused])
+    return {clip.key for clip in needed} != {clip.key for clip in clips} - set(commit.unused)
 
 
 def _row_faults(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from equime_builder.samples import Sample, draw_attempt
 from equime_builder.shard_build import Making, make_clips
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.top_up import cell_of, lacking, stand_ins
-from equime_builder.verify import verify
+from equime_builder.verify import repair, verify
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,18 @@ def test_a_later_attempt_keeps_the_program_where_others_share_it(shared: int) ->
     assert (first.request.program == second.request.program) == (shared > 1)
 
 
+def test_a_clip_and_its_ablations_are_tried_and_refused_together() -> None:
+    profile = quick(emotions=("happiness",), ablations=1, acceptance={"attempts": 2})
+    made, clips = making(Judge([(), ("frozen",)]), profile)
+    both = list(make_clips(made, clips))
+    assert [one.labels["attempt"] for one in both if isinstance(one, Sample)] == [1, 1]
+    assert len({one.labels["sway_px"] for one in both if isinstance(one, Sample)}) == 1
+    made, clips = making(Judge([(), ("frozen",), (), ("frozen", "faint")]), profile)
+    first, second = make_clips(made, clips)
+    assert first == Rejection(clips[0].key, "left out with its counterfactual (best of 2 attempts)")
+    assert second == Rejection(clips[1].key, "frozen (best of 2 attempts)")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_batches_make_the_same_clips(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = small_profile(subjects=3, acceptance={"attempts": 2})
@@ -167,6 +180,23 @@ def test_a_folder_with_a_reserve_is_the_same_in_parts_and_with_workers(topped_up
     assert tree(parts) == tree(topped_up)
 
 
+def test_a_reserve_built_for_other_refusals_is_found_and_built_again(
+    topped_up: Path, copy_of: Callable[[Path], Path]
+) -> None:
+    root = copy_of(topped_up)
+    shards = manifest.shards_in(manifest.read_header(root), None)
+    commits = {shard.name: manifest.read_commit(root, shard) for shard in shards if shard.reserve}
+    shard = next(shard for shard in shards if shard.reserve and commits[shard.name].samples)  # type: ignore[union-attr]
+    commit = commits[shard.name]
+    assert commit is not None and commit.first_key is not None
+    lines = replace(commit, rejected=(), unused=(), samples=shard.clips)
+    manifest.write_commit(root, shard, lines)
+    assert any("does not stand in for just the clips" in fault.message for fault in verify(root))
+    assert repair(root, ProceduralSource())
+    assert verify(root) == []
+    assert tree(root) == tree(topped_up)
+
+
 def test_persons_of_the_reserve_stay_in_the_split_of_their_own() -> None:
     plan = plan_for(faint())
     rows = plan.clips.to_pylist()
@@ -207,8 +237,15 @@ def test_a_folder_that_is_not_finished_has_no_report(tmp_path: Path) -> None:
 
 
 def test_a_rejected_clip_that_stays_is_not_counted_as_accepted() -> None:
-    rows = count_fates([Fate(("all",), False, None), Fate(("all",), False, 1), Fate(("all",), True, 0)])
-    assert [(row.planned, row.first, row.accepted, row.stood_in, row.final) for row in rows] == [(2, 0, 1, 1, 2)]
+    rows = count_fates(
+        [
+            Fate(("all",), False, None, False),
+            Fate(("all",), False, None, True),
+            Fate(("all",), False, 1, True),
+            Fate(("all",), True, 0, True),
+        ]
+    )
+    assert [(row.planned, row.first, row.accepted, row.stood_in, row.final) for row in rows] == [(3, 0, 1, 1, 3)]
 
 
 def test_reasons_are_counted_without_their_figures() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,9 +128,12 @@ def _number(row: Mapping[str, str | None], column: str) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise ValueError(f"{column}={text!r} must be a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{column}={text!r} must be a number")
+    return value
 
 
 def _whole(column: str, value: float) -> int:

@@ -193,7 +193,7 @@ def read_record(path: Path, settings: dict[str, Any]) -> dict[str, tuple[str, Au
         if not isinstance(head, dict) or (head and "signatures" not in head):
             raise ValueError("its first line does not say how was judged")
     except ValueError as error:
-        raise FolderError(f"{path}: is no record of an audit ({error}); name another with --record") from error
+        raise FolderError(f"{path}: is no record of an audit ({error}); name another with --out") from error
     if head != settings:
         return {}
     found: dict[str, tuple[str, Audit]] = {}

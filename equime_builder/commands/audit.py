@@ -60,8 +60,12 @@ def audit(
     is_dataset = (folder / manifest.HEADER).exists()
     if is_dataset == (labels is not None):
         raise ValueError("--labels goes with a folder of videos, and a folder of videos needs --labels CSV")
-    labeled, lines = _cases(folder, labels, portraits)
     report = out or folder.resolve().with_name(f"{folder.resolve().name}-audit.csv")
+    if labels is not None and labels.resolve() == report.resolve():
+        raise ValueError(f"--labels {labels} would be overwritten by the report; name another with --out")
+    if report.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"--out {report} must end in .csv or .parquet")
+    labeled, lines = _cases(folder, labels, portraits)
     bench = _bench(folder if is_dataset else None, profile, face_model, embedder)
     with progress_bar(as_json) as bar:
         task = bar.add_task("judging", total=None, rate="")

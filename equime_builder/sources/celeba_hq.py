@@ -158,7 +158,8 @@ def read_annotation(path: Path) -> tuple[dict[str, dict[str, int]], dict[str, st
             continue
         file = row[0] if row[0].endswith(".jpg") else f"{row[0]}.jpg"
         reason = _row_fault(file, row[1:], names)
-        if reason or file in table:
+        if reason or file in table or file in faults:
+            table.pop(file, None)  # which row is right cannot be known
             faults[file] = f"{path.name} line {number}: {reason or 'named a second time'}"
         else:
             table[file] = {name: int(value) for name, value in zip(names, row[1:], strict=True)}

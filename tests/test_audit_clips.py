@@ -180,6 +180,11 @@ def test_a_users_mistake_is_one_line(tmp_path: Path, invoke: Callable[..., str])
     (tmp_path / "t.csv").write_text("file,aus\n")
     assert "names no clip" in invoke(tmp_path, "--labels", tmp_path / "t.csv", code=1)
     assert "cannot be read" in invoke(tmp_path, "--labels", tmp_path / "none.csv", code=1)
+    same = ("--labels", tmp_path / "t.csv", "--out", tmp_path / "t.csv")
+    assert "would be overwritten by the report" in invoke(tmp_path, *same, code=1)
+    assert "must end in .csv or .parquet" in invoke(
+        tmp_path, "--labels", tmp_path / "t.csv", "--out", tmp_path / "t.txt", code=1
+    )
 
 
 def test_a_record_of_something_else_is_left_alone(tmp_path: Path, face_model: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,33 @@ def test_a_dataset_gets_its_columns(
     before = (root / "index.parquet").read_bytes()
     assert command(capsys, root)["metrics"] == facts["metrics"]
     assert (root / "index.parquet").read_bytes() == before
+
+
+def test_a_later_run_without_weights_empties_no_column(
+    few: Path,
+    copy_of: Callable[[Path], Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    root = copy_of(few)
+    command(capsys, root)
+    record = root.with_name(f"{root.name}-quality.jsonl")
+    before = (root / "index.parquet").read_bytes(), record.read_bytes()
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    with pytest.raises(ValueError, match=r"has figures of clip_iqa, which a run without the weights of CLIP-IQA would"):
+        command(capsys, root)
+    assert ((root / "index.parquet").read_bytes(), record.read_bytes()) == before
+
+
+def test_a_record_is_not_begun_anew_without_its_weights(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command(capsys, clips)
+    record = clips.with_name("clips-quality.jsonl")
+    before = record.read_bytes()
+    job = Job(replace(find_weights(), brisque=None))
+    with pytest.raises(FolderError, match=r"holds figures of brisque, whose weights are not here now"):
+        run(folder_groups(clips, fps=25), job, record)
+    assert record.read_bytes() == before
 
 
 def test_parquet_alone_gives_the_same_figures(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,6 +244,8 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
         say(f"{folder}: {left} of {len(shards)} shards are still to be built")
         return
     say(f"{folder}: {facts['clips']} clips in {len(shards)} shards")
+    if lacking := header["clips"] - facts["clips"]:
+        say(f"{lacking} of {header['clips']} planned clips are lacking; `equime acceptance {folder}` tells which")
     for what in ("portraits", "clips"):
         if count := facts[f"rejected_{what}"]:
             say(f"{count} {what} rejected; reasons in {folder / manifest.REJECTED}")

@@ -59,6 +59,8 @@ def metrics(
     job, processes = _job(published is not None, brisque_weights, clip_weights, device, workers)
     is_dataset = (folder / manifest.HEADER).exists()
     groups, lines = _dataset(folder, portraits, job) if is_dataset else (_clips(folder, fps, portraits), [])
+    if is_dataset:
+        _check_loss(folder, groups, job)
     beside = f"{folder.resolve().name}-{'published' if published else 'quality'}.jsonl"
     record = out or folder.resolve().with_name(beside)
     with progress_bar(as_json) as bar:
@@ -77,6 +79,24 @@ def metrics(
     elif is_dataset:
         write_annotation(folder, "quality", annotation_table(outcomes))
     _report(facts, as_json)
+
+
+def _check_loss(folder: Path, groups: Sequence[Group], job: Job) -> None:
+    """Refuse to empty columns that an earlier run has filled."""
+    from equime_builder.annotations import read_annotations
+
+    tables = [each.table for each in read_annotations(folder) if each.name == "quality"]
+    filled = {name for table in tables for name in table.column_names if table[name].null_count < len(table)}
+    here = {
+        "brisque": (job.weights.brisque, "the weights of BRISQUE"),
+        "clip_iqa": (job.weights.clip, "the weights of CLIP-IQA"),
+        "psnr_portrait_db": (any(group.portrait for group in groups), "--portraits"),
+    }
+    for name, (there, what) in here.items():
+        if name in filled and not there:
+            raise ValueError(
+                f"{folder}: has figures of {name}, which a run without {what} would empty; give them again"
+            )
 
 
 def _facts(outcomes: Sequence[Outcome], job: Job) -> dict[str, Any]:

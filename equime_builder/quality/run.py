@@ -134,7 +134,8 @@ def read_record(path: Path, job: Job) -> dict[str, tuple[str, Outcome]]:
     Empty where there is no record, or one that was measured otherwise.
 
     Raises:
-        FolderError: the file is no record; nothing of it is overwritten.
+        FolderError: the file is no record, or one of figures that this job could not measure again; nothing of it is
+            overwritten.
     """
     if not path.exists():
         return {}
@@ -146,7 +147,13 @@ def read_record(path: Path, job: Job) -> dict[str, tuple[str, Outcome]]:
             raise ValueError("its first line does not say how it was measured")
     except ValueError as error:
         raise FolderError(f"{path}: is no record of measurements ({error}); name another with --out") from error
-    if head != job.settings():
+    settings = job.settings()
+    if lost := [name for name in ("brisque", "clip") if head.get(name) and not settings[name]]:
+        raise FolderError(
+            f"{path}: holds figures of {lost[0]}, whose weights are not here now, and would lose them; give the "
+            "weights (`equime models`), or name another record with --out"
+        )
+    if head != settings:
         return {}
     for line in lines[1:]:
         try:

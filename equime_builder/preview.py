@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from equime_builder.encode import decode_planes
@@ -39,8 +37,8 @@ from equime_builder.figures import (
     coded,
     read_index,
 )
-from equime_builder.manifest import FolderError
-from equime_loader.schema import CURVES, LOCATION, VIDEO
+from equime_builder.readers import read_samples
+from equime_loader.schema import LOCATION
 
 LABEL_COLUMNS = (
     *("key", "subject", "split", "emotion", "derived_emotion", "aus", "au_text", "intervention"),
@@ -154,41 +152,6 @@ def spread(index: pa.Table, rows: int) -> list[int]:
 
 
 # ------------------------------------------------------------------------------------------------- samples
-
-
-def read_samples(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
-    """MP4 and AU curves of index rows, by key: from the tars where the index says where, else from the tables.
-
-    Raises:
-        FolderError: a file of samples is missing.
-    """
-    try:
-        if rows[0]["shard"] is not None:
-            return {row["key"]: _from_tar(root, row) for row in rows}
-        return _from_tables(root, [row["key"] for row in rows])
-    except FileNotFoundError as error:
-        raise FolderError(f"{error.filename}: missing; build the shard again") from error
-
-
-def _from_tar(root: Path, row: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float32]]:
-    with open(root / row["shard"], "rb") as tar:
-        video, curves = (
-            (tar.seek(row[f"{member}_offset"]), tar.read(row[f"{member}_length"]))[1] for member in ("mp4", "au_npy")
-        )
-    return video, np.load(io.BytesIO(curves), allow_pickle=False).astype(np.float32)
-
-
-def _from_tables(root: Path, keys: Sequence[str]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
-    for kind, files in (("parquet", sorted(root.glob("data/*.parquet"))), ("ipc", sorted(root.glob("arrow/*.arrow")))):
-        if files:
-            wanted = ds.field("key").isin(keys)
-            table = ds.dataset(files, format=kind).to_table(columns=["key", VIDEO, CURVES], filter=wanted)
-            rows = table.to_pylist()
-            samples = {row["key"]: (row[VIDEO]["bytes"], np.array(row[CURVES], np.float32)) for row in rows}
-            if missing := [key for key in keys if key not in samples]:
-                raise FolderError(f"{files[0].parent}: holds no clip {missing[0]}; build its shard again")
-            return samples
-    raise FolderError(f"{root}: holds no samples; build it again")
 
 
 def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -> Shown:

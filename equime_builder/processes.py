@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -33,17 +33,34 @@ def as_finished(work: Callable[[Task], Result], tasks: Sequence[Task], *, worker
     if workers == 1 or len(tasks) <= 1:
         yield from map(work, tasks)
         return
-    context = get_context("spawn")  # a fork would inherit the threads of torch, FFmpeg and the landmarker
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, watch_parent, (os.getpid(),)) as pool:
-        waiting: set[Future[Result]] = {pool.submit(work, task) for task in tasks}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool:
-            raise WorkerDied(f"a worker process died (out of memory?); {kept}, run the same command again") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with worker_pool(min(workers, len(tasks))) as pool:
+        yield from finished(pool, work, tasks, kept=kept)
+
+
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Worker processes that end with this one."""
+    context = get_context("spawn")  # a fork would inherit the threads of torch, FFmpeg, OpenCV and Arrow
+    return ProcessPoolExecutor(workers, context, watch_parent, (os.getpid(),))
+
+
+def finished(
+    pool: ProcessPoolExecutor, work: Callable[[Task], Result], tasks: Sequence[Task], *, kept: str
+) -> Generator[Result, None, None]:
+    """Results of a pool's tasks, as they are ready; what has not begun when this is closed does not begin.
+
+    Raises:
+        WorkerDied: for lack of memory, say.
+    """
+    waiting: set[Future[Result]] = {pool.submit(work, task) for task in tasks}
+    try:
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    except BrokenProcessPool:
+        raise WorkerDied(f"a worker process died (out of memory?); {kept}, run the same command again") from None
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def watch_parent(parent: int) -> None:

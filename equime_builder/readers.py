@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from equime_builder.finish import member_places
+from equime_builder.manifest import FolderError
 from equime_builder.samples import Sample
 from equime_builder.shards import tar_members
 from equime_loader.schema import CURVES, MEMBERS, VIDEO, arrow_schema
@@ -71,3 +76,38 @@ READERS: dict[str, Callable[[Path], AbstractContextManager[Iterator[Members]]]] 
     "parquet": _open_parquet,
     "arrow": _open_arrow,
 }
+
+
+def read_samples(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
+    """MP4 and AU curves of index rows, by key: from the tars where the index says where, else from the tables.
+
+    Raises:
+        FolderError: a file of samples is missing.
+    """
+    try:
+        if rows[0]["shard"] is not None:
+            return {row["key"]: _from_tar(root, row) for row in rows}
+        return _from_tables(root, [row["key"] for row in rows])
+    except FileNotFoundError as error:
+        raise FolderError(f"{error.filename}: missing; build the shard again") from error
+
+
+def _from_tar(root: Path, row: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float32]]:
+    with open(root / row["shard"], "rb") as tar:
+        video, curves = (
+            (tar.seek(row[f"{member}_offset"]), tar.read(row[f"{member}_length"]))[1] for member in ("mp4", "au_npy")
+        )
+    return video, np.load(io.BytesIO(curves), allow_pickle=False).astype(np.float32)
+
+
+def _from_tables(root: Path, keys: Sequence[str]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:
+    for kind, files in (("parquet", sorted(root.glob("data/*.parquet"))), ("ipc", sorted(root.glob("arrow/*.arrow")))):
+        if files:
+            wanted = ds.field("key").isin(keys)
+            table = ds.dataset(files, format=kind).to_table(columns=["key", VIDEO, CURVES], filter=wanted)
+            rows = table.to_pylist()
+            samples = {row["key"]: (row[VIDEO]["bytes"], np.array(row[CURVES], np.float32)) for row in rows}
+            if missing := [key for key in keys if key not in samples]:
+                raise FolderError(f"{files[0].parent}: holds no clip {missing[0]}; build its shard again")
+            return samples
+    raise FolderError(f"{root}: holds no samples; build it again")

@@ -15,8 +15,9 @@ from equime_builder import figures, preview
 from equime_builder.build import Request, build
 from equime_builder.figures import Page, coded, composition_page, draw_composition, read_index
 from equime_builder.manifest import FolderError
-from equime_builder.preview import MOMENTS, contact_sheet, draw_sheet, read_samples, show, spread
+from equime_builder.preview import MOMENTS, contact_sheet, draw_sheet, show, spread
 from equime_builder.profiles import load_profile
+from equime_builder.readers import _from_tables, read_samples
 from equime_builder.sources.drawn import ProceduralSource
 from equime_loader.schema import AUS, LOCATION, index_schema
 
@@ -159,7 +160,7 @@ def test_halfway_is_half_of_the_peak() -> None:
 
 def test_tars_and_tables_hold_the_same(root: Path, index: pa.Table) -> None:
     rows = index.to_pylist()
-    by_tar, by_table = read_samples(root, rows), preview._from_tables(root, [row["key"] for row in rows])
+    by_tar, by_table = read_samples(root, rows), _from_tables(root, [row["key"] for row in rows])
     for key, (video, curves) in by_tar.items():
         assert by_table[key][0] == video
         np.testing.assert_array_equal(by_table[key][1], curves)

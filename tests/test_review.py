@@ -269,7 +269,7 @@ def test_a_blind_view_says_no_word_of_the_label(built: Path, index: Index, store
     clips = Clips(built, index, store)
     key = next(key for key, row in clips._labels.items() if row["aus"])
     labels = clips._labels[key]
-    from equime_builder.preview import read_samples
+    from equime_builder.readers import read_samples
 
     video, curves = read_samples(built, [labels])[key]
     acting = labels["aus"][0]
@@ -309,7 +309,7 @@ def test_measured_motion_peaks_with_the_event(built: Path, index: Index, store: 
 def test_a_clip_that_cannot_be_shown_is_named(
     change: dict[str, Any], message: str, built: Path, index: Index, store: Store
 ) -> None:
-    from equime_builder.preview import read_samples
+    from equime_builder.readers import read_samples
 
     labels = next(iter(Clips(built, index, store)._labels.values()))
     video, curves = read_samples(built, [labels])[labels["key"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from equime_builder.audit.run import Case, Filed
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitSource
-from equime_builder.quality.clips import PortraitPicture, VideoFile, VideoRow, dataset_groups
+from equime_builder.quality.clips import PortraitPicture, VideoFile, VideoRow, dataset_groups, file_state
 
 TOGETHER = 24  # clips that one process judges in turn: opening the landmarker costs it as much as a clip
 MAX_TABLE_BYTES = 200 * 2**20
@@ -113,14 +112,14 @@ def _case(folder: Path, name: str, row: Mapping[str, str | None]) -> Case:
     frames = {what: _number(row, what) for what in ("onset", "apex", "offset", "frames")}
     whole = {what: None if value is None else _whole(what, value) for what, value in frames.items()}
     claim = Claim(parse_aus(row.get("aus") or ""), **whole, fps=_number(row, "fps"))
-    clip: Filed = VideoFile(name, _state(path), path)
+    clip: Filed = VideoFile(name, file_state([path]), path)
     pictured = (row.get("portrait") or "").strip()
     if not pictured:
         return Case(clip, claim)
     picture = folder / pictured
     if not picture.is_file():
         raise ValueError(f"portrait {pictured}: no such file")
-    return Case(clip, claim, PortraitPicture(_state(picture), picture))
+    return Case(clip, claim, PortraitPicture(file_state([picture]), picture))
 
 
 def _number(row: Mapping[str, str | None], column: str) -> float | None:
@@ -140,8 +139,3 @@ def _whole(column: str, value: float) -> int:
     if value != int(value):
         raise ValueError(f"{column}={value:g} must be a whole frame")
     return int(value)
-
-
-def _state(path: Path) -> str:
-    status = path.stat()
-    return hashlib.sha256(repr((path.name, status.st_size, status.st_mtime_ns)).encode()).hexdigest()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import abc
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from multiprocessing import get_context
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from equime_builder import manifest
@@ -19,7 +16,7 @@ from equime_builder.executors import Run, Work
 from equime_builder.generators import Generator, make_generator
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Shard
-from equime_builder.processes import watch_parent
+from equime_builder.processes import WorkerDied, finished, worker_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +46,21 @@ class LocalExecutor:
         if self.workers == 1:
             yield in_turn
             return
-        context = get_context("spawn")  # a fork would inherit the threads of FFmpeg, OpenCV and Arrow
-        with ProcessPoolExecutor(self.workers, context, watch_parent, (os.getpid(),)) as pool:
+        with worker_pool(self.workers) as pool:
             yield lambda shards: _side_by_side(pool, work, shards) if len(shards) > 1 else in_turn(shards)
 
 
 def _side_by_side(pool: ProcessPoolExecutor, work: Work, shards: Sequence[Shard]) -> abc.Generator[Shard, None, None]:
-    waiting: dict[Future[None], Shard] = {pool.submit(_build, work, shard): shard for shard in shards}
     try:
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                shard = waiting.pop(future)
-                future.result()
-                yield shard
-    except BrokenProcessPool:
-        raise FolderError(
-            "a worker process died (out of memory?); what is committed is kept, run the same command again"
-        ) from None
-    finally:
-        for future in waiting:
-            future.cancel()
+        yield from finished(pool, partial(_build, work), shards, kept="what is committed is kept")
+    except WorkerDied as error:
+        raise FolderError(str(error)) from None
 
 
-def _build(work: Work, shard: Shard) -> None:
+def _build(work: Work, shard: Shard) -> Shard:
     header = manifest.read_header(work.root)
     work.build(shard, _loaded(header["generator"], json.dumps(header["generator_options"])))
+    return shard
 
 
 @lru_cache(maxsize=1)

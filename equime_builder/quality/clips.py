@@ -182,17 +182,17 @@ def folder_groups(root: Path, *, fps: float, portraits: Path | None = None) -> l
         name = folder.relative_to(root).as_posix()
         if pictures := [path for path in files if path.suffix.lower() in PICTURES]:
             label = name if name != "." else root.resolve().name
-            clips.append(PictureFolder(label, _identity(pictures), tuple(pictures), fps))
+            clips.append(PictureFolder(label, file_state(pictures), tuple(pictures), fps))
         for path in files:
             if path.suffix.lower() in VIDEOS:
-                clips.append(VideoFile(path.relative_to(root).as_posix(), _identity([path]), path))
+                clips.append(VideoFile(path.relative_to(root).as_posix(), file_state([path]), path))
     if not clips:
         raise FolderError(f"{root}: holds no video and no folder of pictures")
     known = {path.stem: path for path in sorted(portraits.iterdir())} if portraits else {}
     groups = []
     for clip in clips:
         picture = known.get(Path(clip.name).stem)
-        groups.append(Group((clip,), PortraitPicture(_identity([picture]), picture) if picture else None))
+        groups.append(Group((clip,), PortraitPicture(file_state([picture]), picture) if picture else None))
     return groups
 
 
@@ -252,7 +252,8 @@ def _dataset_clips(root: Path, header: dict[str, Any]) -> Iterator[tuple[Clip, s
             row += 1
 
 
-def _identity(paths: Sequence[Path]) -> str:
+def file_state(paths: Sequence[Path]) -> str:
+    """Changes with the names, sizes or times of files."""
     states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return hashlib.sha256(repr(states).encode()).hexdigest()
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from equime_builder.encode import decode_planes
 from equime_builder.facs import describe
 from equime_builder.manifest import FolderError
-from equime_builder.preview import read_samples
+from equime_builder.readers import read_samples
 from equime_builder.review.store import Store
 from equime_loader.index import Index
 from equime_loader.schema import AUS, LOCATION

@@ -31,7 +31,7 @@ from equime_builder.cli import app
 from equime_builder.manifest import FolderError
 from equime_builder.quality.clips import dataset_groups, folder_groups
 from equime_builder.quality.measure import CORRECTED, PUBLISHED
-from equime_builder.quality.run import Job, read_record, run
+from equime_builder.quality.run import Job, record_of, run
 from equime_builder.quality.scorers import find_weights
 from equime_builder.requests import make_source
 from equime_builder.sources.drawn import ProceduralSource
@@ -298,8 +298,8 @@ def test_what_is_measured_is_not_measured_again(clips: Path, tmp_path: Path) -> 
 def test_another_way_of_measuring_begins_anew(clips: Path, tmp_path: Path) -> None:
     record, job = tmp_path / "record.jsonl", Job(find_weights())
     run(folder_groups(clips, fps=25.0), job, record)
-    assert len(read_record(record, job)) == 4
-    assert read_record(record, Job(find_weights(), published=True)) == {}
+    assert len(record_of(record, job).findings()) == 4
+    assert record_of(record, Job(find_weights(), published=True)).findings() == {}
     notes = tmp_path / "notes.txt"
     notes.write_text("precious")
     with pytest.raises(FolderError, match=r"notes\.txt: is no record of measurements .* name another with --out"):

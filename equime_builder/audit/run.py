@@ -1,12 +1,8 @@
-"""Auditing many clips by several processes: every verdict is on disk at once, so that a killed run goes on.
-
-The record is a file of JSON lines: first how was judged, then a line for each clip.
-"""
+"""Auditing many clips by several processes: every verdict is on disk at once, so that a killed run goes on."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,11 +16,12 @@ from equime_builder.audit.identity import open_embedder
 from equime_builder.audit.responses import SIGNATURES
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.verdict import Audit, Measured, rejected
-from equime_builder.files import file_sha256, write_atomic
+from equime_builder.files import file_sha256
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitError
 from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, PortraitFrom
+from equime_builder.records import Record
 
 FORMAT = 1
 
@@ -111,22 +108,15 @@ def run(
         PortraitError: mediapipe is not installed.
     """
     asked = {case.name: case.identity for group in groups for case in group}
-    settings = bench.settings()
-    known = {
-        name: audit for name, (identity, audit) in read_record(record, settings).items() if asked.get(name) == identity
-    }
-    head = json.dumps(settings) + "\n"
-    write_atomic(record, "".join([head, *(_line(name, asked[name], known[name]) for name in known)]).encode())
+    kept = Record(record, bench.settings(), "an audit", "how was judged", "signatures", asdict, _audit_of)
+    known = kept.resume(asked)
     todo = [[case for case in group if case.name not in known] for group in groups]
     progress(len(known), len(asked))
-    with open(record, "a", encoding="utf-8") as file:
-        groups_left = [group for group in todo if group]
-        judging = partial(judge_group, bench=bench)
-        for judged in as_finished(judging, groups_left, workers=workers, kept="the verdicts are kept"):
-            for name, audit in judged.items():
-                known[name] = audit
-                file.write(_line(name, asked[name], audit))
-            file.flush()
+    judging = partial(judge_group, bench=bench)
+    with kept.appending() as keep:
+        for judged in as_finished(judging, [g for g in todo if g], workers=workers, kept="the verdicts are kept"):
+            known.update(judged)
+            keep(judged, asked)
             progress(len(known), len(asked))
     return {name: known[name] for name in asked}
 
@@ -168,42 +158,6 @@ def _audit(auditor: Auditor, case: Case, portrait: _Picture | None) -> Audit:
     except READ_ERRORS as error:
         return rejected(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}")
     return auditor.judge(video, case.claim, portrait)
-
-
-# --- the record
-
-
-def _line(name: str, identity: str, audit: Audit) -> str:
-    return json.dumps({"identity": identity, "name": name, **asdict(audit)}, ensure_ascii=False) + "\n"
-
-
-def read_record(path: Path, settings: dict[str, Any]) -> dict[str, tuple[str, Audit]]:
-    """Identity and audit by name of the cases that a record has, half-written lines left out.
-
-    Empty where there is no record, or one that was judged otherwise.
-
-    Raises:
-        FolderError: the file is no record; nothing of it is overwritten.
-    """
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    try:
-        head = json.loads(lines[0]) if lines else {}
-        if not isinstance(head, dict) or (head and "signatures" not in head):
-            raise ValueError("its first line does not say how was judged")
-    except ValueError as error:
-        raise FolderError(f"{path}: is no record of an audit ({error}); name another with --out") from error
-    if head != settings:
-        return {}
-    found: dict[str, tuple[str, Audit]] = {}
-    for line in lines[1:]:
-        try:
-            row = json.loads(line)
-            found[row["name"]] = (row["identity"], _audit_of(row))
-        except (ValueError, KeyError, TypeError):
-            continue  # cut off where a run was killed
-    return found
 
 
 def _audit_of(row: dict[str, Any]) -> Audit:

@@ -1,11 +1,7 @@
-"""Measuring many clips by several processes: what is measured is on disk at once, so that a killed run goes on.
-
-The record is a file of JSON lines: first how it was measured, then a line for each clip. It lies beside the folder.
-"""
+"""Measuring many clips by several processes: what is measured is on disk at once, so that a killed run goes on."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from equime_builder.files import write_atomic
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitError
 from equime_builder.processes import as_finished
@@ -21,6 +16,7 @@ from equime_builder.quality.clips import READ_ERRORS, Clip, Group
 from equime_builder.quality.measure import Quality, measure, measure_published
 from equime_builder.quality.scorers import Scorers, Weights, open_scorers
 from equime_builder.quality.tables import Outcome
+from equime_builder.records import Record
 
 # Pixels that are measured at once: what stays in a processor's caches, and what fills a GPU.
 CHUNK_PIXELS = {"cpu": 2**20, "cuda": 2**22}
@@ -60,21 +56,17 @@ def run(
         FolderError: the record is something else. ModelMissing: weights are damaged. WorkerDied.
     """
     asked = {clip.name: _identity(clip, group) for group in groups for clip in group.clips}
-    known = {
-        name: outcome for name, (identity, outcome) in read_record(record, job).items() if asked.get(name) == identity
-    }
-    kept = [_line(asked[name], outcome) for name, outcome in known.items()]
-    write_atomic(record, "".join([_head(job), *kept]).encode())
+    kept = record_of(record, job)
+    known = kept.resume(asked)
     todo = [replace(group, clips=tuple(clip for clip in group.clips if clip.name not in known)) for group in groups]
     progress(len(known), len(asked))
-    with open(record, "a", encoding="utf-8") as file:
-        groups_left = [group for group in todo if group.clips]
-        measuring = partial(measure_group, job=job)
+    measuring = partial(measure_group, job=job)
+    groups_left = [group for group in todo if group.clips]
+    with kept.appending() as keep:
         for outcomes in as_finished(measuring, groups_left, workers=workers, kept="what is measured is kept"):
-            for outcome in outcomes:
-                known[outcome.name] = outcome
-                file.write(_line(asked[outcome.name], outcome))
-            file.flush()
+            measured = {outcome.name: outcome for outcome in outcomes}
+            known.update(measured)
+            keep(measured, asked)
             progress(len(known), len(asked))
     return [known[name] for name in asked]
 
@@ -120,48 +112,26 @@ def _outcome(clip: Clip, scorers: Scorers, how: Callable[..., Quality]) -> Outco
 # --- the record
 
 
-def _head(job: Job) -> str:
-    return json.dumps(job.settings()) + "\n"
-
-
-def _line(identity: str, outcome: Outcome) -> str:
-    return json.dumps({"identity": identity, **asdict(outcome)}, ensure_ascii=False) + "\n"
-
-
-def read_record(path: Path, job: Job) -> dict[str, tuple[str, Outcome]]:
-    """Identity and outcome by name of the clips that a record has, without errors and half-written lines.
-
-    Empty where there is no record, or one that was measured otherwise.
+def record_of(path: Path, job: Job) -> Record[Outcome]:
+    """The record of a job, beside the folder.
 
     Raises:
         FolderError: the file is no record, or one of figures that this job could not measure again; nothing of it is
             overwritten.
     """
-    if not path.exists():
-        return {}
-    found: dict[str, tuple[str, Outcome]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        head = json.loads(lines[0]) if lines else {}
-        if not isinstance(head, dict) or (head and "piq" not in head):
-            raise ValueError("its first line does not say how it was measured")
-    except ValueError as error:
-        raise FolderError(f"{path}: is no record of measurements ({error}); name another with --out") from error
     settings = job.settings()
-    if lost := [name for name in ("brisque", "clip") if head.get(name) and not settings[name]]:
+    record = Record(path, settings, "measurements", "how it was measured", "piq", asdict, _outcome_of)
+    if lost := [name for name in ("brisque", "clip") if record.begun_with().get(name) and not settings[name]]:
         raise FolderError(
             f"{path}: holds figures of {lost[0]}, whose weights are not here now, and would lose them; give the "
             "weights (`equime models`), or name another record with --out"
         )
-    if head != settings:
-        return {}
-    for line in lines[1:]:
-        try:
-            row = json.loads(line)
-            quality = Quality(**{**row["quality"], "notes": tuple(row["quality"]["notes"])}) if row["quality"] else None
-            outcome = Outcome(row["name"], quality, row["size_bytes"], row["duration_s"], row["error"])
-        except (ValueError, KeyError, TypeError):
-            continue  # cut off where a run was killed
-        if outcome.quality is not None:
-            found[outcome.name] = (row["identity"], outcome)
-    return found
+    return record
+
+
+def _outcome_of(row: dict[str, Any]) -> Outcome | None:
+    """None for an error, which is tried again."""
+    if not row["quality"]:
+        return None
+    quality = Quality(**{**row["quality"], "notes": tuple(row["quality"]["notes"])})
+    return Outcome(row["name"], quality, row["size_bytes"], row["duration_s"], row["error"])

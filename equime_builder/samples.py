@@ -34,6 +34,9 @@ from equime_loader.schema import FIELDS, LABELS, THREE_CLASS_OF, age_group, chec
 # many times as much as elsewhere.
 LEAST_MOTION_RATIO = 1.1
 FRAMES_BEFORE_APEX = 8
+CORPUS = "equime"
+# A micro-expression lasts at most half a second (Yan et al. 2013).
+MICRO_MS = 500
 
 
 class ClipRejected(ValueError):
@@ -193,6 +196,9 @@ def _program_labels(profile: Profile, clip: PlannedClip, attempt: Attempt) -> di
         "attempt": attempt.number,
         "counterfactual_group": clip.counterfactual_group,
         "intervention": attempt.change,
+        "timing_by": "program",
+        "expression": "micro" if timing.milliseconds(timing.offset - timing.onset) <= MICRO_MS else "macro",
+        "corpus": CORPUS,
     }
 
 

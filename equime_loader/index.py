@@ -233,6 +233,8 @@ class Index:
     def au_intensity(self, au: int, *, side: str | None = None) -> NDArray[np.float32]:
         """Peak intensity of an AU in each clip, 0-5, 0 where it does not act: (n,) float32.
 
+        NaN where it acts and the coder gave no intensity.
+
         Args:
             side: only where it acts on this side (`both`, `left`, `right`).
 
@@ -241,8 +243,9 @@ class Index:
         """
         lists = self.column("aus")
         acting = lists.flatten()
-        codes, peak = acting.field("au"), to_numpy(acting.field("intensity"))
-        if codes.null_count or not np.all((peak >= 0) & (peak <= 5)):
+        codes, given = acting.field("au"), acting.field("intensity")
+        peak = np.where(nulls(given), np.float32(np.nan), to_numpy(given))
+        if codes.null_count or not np.all(((peak >= 0) & (peak <= 5)) | nulls(given)):
             raise IndexFault(f"{self.path}: intensities of AUs must lie within 0..5")
         chosen = to_numpy(codes) == au
         if side is not None:

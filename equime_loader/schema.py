@@ -38,6 +38,10 @@ AGE_GROUPS: dict[str, tuple[int, int]] = {
     "60+": (60, 130),
 }
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
+# Whose word onset, apex and offset are; corpora that code no apex have one halfway.
+TIMING_BY: tuple[str, ...] = ("program", "coder", "coder, apex halfway", "assumed")
+EXPRESSIONS: tuple[str, ...] = ("micro", "macro")
+PUBLICATION: tuple[str, ...] = ("allowed", "restricted")
 REVIEW_VERDICTS: tuple[str, ...] = ("accepted", "rejected", "tied")
 REVIEW_MODES: tuple[str, ...] = ("open", "blind")
 AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
@@ -76,10 +80,27 @@ FIELDS: tuple[Field, ...] = (
     Field("split", pa.string(), "subject-disjoint split", words=SPLITS),
     Field("subject", pa.string(), "identity; all clips of one person share it"),
     Field("portrait", pa.string(), "source portrait: 16 hex digits, from its file's bytes or a drawn face's seed"),
-    Field("emotion", pa.string(), "intended emotion: whose AU table the program was drawn from", words=EMOTIONS),
-    Field("derived_emotion", pa.string(), "label derived from the AUs alone", words=(*EMOTIONS, NEUTRAL)),
-    Field("three_class", pa.string(), "MEGC class of the intended emotion", words=THREE_CLASSES),
-    Field("aus", pa.list_(_ACTIVATION), "AUs that act, with side (the subject's) and peak intensity, 0-5"),
+    Field(
+        "emotion",
+        pa.string(),
+        "intended emotion: whose AU table the program was drawn from; of a corpus: its label, null where it has no "
+        "counterpart here",
+        nullable=True,
+        words=EMOTIONS,
+    ),
+    Field(
+        "derived_emotion",
+        pa.string(),
+        "label derived from the AUs alone",
+        nullable=True,
+        words=(*EMOTIONS, NEUTRAL),
+    ),
+    Field("three_class", pa.string(), "MEGC class of the emotion", nullable=True, words=THREE_CLASSES),
+    Field(
+        "aus",
+        pa.list_(_ACTIVATION),
+        "AUs that act, with side (the subject's) and peak intensity, 0-5, null where a coder gave none",
+    ),
     Field("au_text", pa.string(), "the same in FACS notation, e.g. `4A+L12B`"),
     Field("onset_frame", pa.int32(), "last neutral frame before the event"),
     Field("apex_frame", pa.int32(), "first frame at peak intensity"),
@@ -137,6 +158,21 @@ FIELDS: tuple[Field, ...] = (
         nullable=True,
     ),
     Field("source", pa.string(), "portrait source"),
+    Field("timing_by", pa.string(), "whose onset, apex and offset those are", nullable=True, words=TIMING_BY),
+    Field("expression", pa.string(), "micro- or macro-expression", nullable=True, words=EXPRESSIONS),
+    Field("corpus", pa.string(), "dataset that the clip is of: `equime`, or the corpus it is from", nullable=True),
+    Field("corpus_subject", pa.string(), "corpus: its name of the subject, or a pseudonym", nullable=True),
+    Field("corpus_clip", pa.string(), "corpus: its name of the clip", nullable=True),
+    Field("corpus_label", pa.string(), "corpus: its word for the emotion, several joined by `+`", nullable=True),
+    Field("au_coding", pa.string(), "corpus: its AU string as it stands in the sheet", nullable=True),
+    Field("objective_class", pa.int16(), "corpus: objective class of the AUs (Davison et al. 2018)", nullable=True),
+    Field(
+        "publication",
+        pa.string(),
+        "corpus: whether its frames may be shown in publications",
+        nullable=True,
+        words=PUBLICATION,
+    ),
     Field("licence", pa.string(), "licence of the portrait and the clip"),
     Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),
     Field(

@@ -86,6 +86,8 @@ class Selection:
     def having_au(self, au: int, *, at_least: float = 0.0, at_most: float = 5.0, side: str | None = None) -> Selection:
         """Clips where an AU acts, with its peak intensity (0-5) within bounds, on one side where asked.
 
+        Where a coder gave no intensity, a clip is found when no bounds are asked for.
+
         Raises:
             ValueError: an AU that the schema does not know, bounds outside 0..5 or upside down, an unknown side.
         """
@@ -98,7 +100,8 @@ class Selection:
 
         def mask() -> Mask:
             peaks = self.index.au_intensity(au, side=side)
-            return (peaks > 0) & (peaks >= at_least) & (peaks <= at_most)
+            unbounded = (at_least, at_most) == (0.0, 5.0)
+            return ((peaks > 0) & (peaks >= at_least) & (peaks <= at_most)) | (np.isnan(peaks) & unbounded)
 
         bounds = f" at {at_least:g}-{at_most:g}" if (at_least, at_most) != (0.0, 5.0) else ""
         return self._masked([mask], f"AU{au}{bounds}{f' {side}' if side else ''}")

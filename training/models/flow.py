@@ -1,0 +1,101 @@
+"""The modern reference: a small network on optical flow from onset to apex and its strain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from equime_loader import View, Window
+from training.models.baseline import Baseline, Batch
+from training.models.inputs import Variation, check, check_whole, varied_flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSettings:
+    """What can be set.
+
+    Attributes:
+        method: of optical flow: `dis`, `farneback` or `tvl1`. size: pixels of the square it is scaled to.
+        width: channels of the first block; each further block has twice as many.
+        dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`.
+
+    Raises:
+        ValueError: a value out of its bounds.
+    """
+
+    method: str = "dis"
+    size: int = 64
+    width: int = 24
+    dropout: float = 0.4
+    mirror: bool = True
+    shift: float = 0.06
+    turn: float = 8.0
+    zoom: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_whole("size", self.size, 16, 512)
+        check_whole("width", self.width, 4, 512)
+        check("dropout", self.dropout, 0, 0.95)
+        _ = self.variation
+
+    @property
+    def variation(self) -> Variation:
+        return Variation(mirror=self.mirror, shift=self.shift, turn=self.turn, zoom=self.zoom)
+
+
+class Strain(nn.Module):
+    """Flow (B, 2, h, w) to flow, and the three parts of its strain: (B, 5, h, w).
+
+    Infinitesimal strain: xx = du/dx, yy = dv/dy, xy = (du/dy + dv/dx) / 2 (Shreve et al. 2011). A head that moves
+    as a whole has none.
+    """
+
+    def forward(self, flow: Tensor) -> Tensor:
+        right, down = flow.unbind(1)
+        right_down, right_right = torch.gradient(right, dim=(1, 2))
+        down_down, down_right = torch.gradient(down, dim=(1, 2))
+        strain = torch.stack([right_right, down_down, (right_down + down_right) / 2], 1)
+        return torch.cat([flow, strain], 1)
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)
+    )
+
+
+def make(classes: int, settings: FlowSettings) -> nn.Module:
+    """Flow (B, 2, h, w) float32 to logits (B, classes)."""
+    widths = [settings.width * factor for factor in (1, 2, 4, 4)]
+    blocks = [_block(before, after) for before, after in zip([5, *widths], widths, strict=False)]
+    return nn.Sequential(
+        Strain(),
+        *blocks,
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Dropout(settings.dropout),
+        nn.Linear(widths[-1] * 16, classes),
+    )
+
+
+def view(settings: FlowSettings) -> View:
+    """The loader needs one frame, the apex; flow does not use it."""
+    return View(Window.around("apex", 1, before=0), size=settings.size, grey=True, flow=settings.method)
+
+
+def inputs(batch: Batch, settings: FlowSettings) -> Tensor:
+    """(B, 2, h, w) float32: flow without the motion of the whole head, of deviation 1 in each clip."""
+    flow: Tensor = batch["flow"].to(torch.float32)
+    flow = flow - flow.flatten(2).median(2).values[:, :, None, None]
+    deviation = flow.square().mean((1, 2, 3), keepdim=True).sqrt()
+    return flow / deviation.clamp(min=0.05)
+
+
+def augment(inputs: Tensor, seeds: Tensor, settings: FlowSettings) -> Tensor:
+    """Faces mirrored, shifted, turned and zoomed; their vectors with them."""
+    return varied_flow(inputs, seeds, settings.variation)
+
+
+FLOW = Baseline("flow", "small network on optical flow from onset to apex", FlowSettings, make, view, inputs, augment)

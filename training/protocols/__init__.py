@@ -1,0 +1,1 @@
+"""How models of micro-expressions are tested: tasks, divisions, and scores that a reviewer can check."""

@@ -162,6 +162,8 @@ class Index:
         with self._reading:
             column = self._columns_file.read([name]).column(0)
         column.validate(full=True)
+        if len(column) != len(self):
+            raise ValueError(f"{len(column)} of {len(self)} rows")
         if name not in _WORDS:
             return column.combine_chunks()
         if _repeats(_FIELDS[name]):

@@ -147,7 +147,7 @@ def test_right_labels_pass() -> None:
     ("changes", "message"),
     [
         ({"emotion": "joy"}, r"^sample happiness_f_p00000_000: emotion='joy' must be one of happiness, sadness"),
-        ({"emotion": None}, r"^sample happiness_f_p00000_000: emotion must not be null$"),
+        ({"split": None}, r"^sample happiness_f_p00000_000: split must not be null$"),
         ({"split": "dev"}, r"split='dev' must be one of train, validation, test$"),
         ({"derived_emotion": "bored"}, r"derived_emotion='bored' must be one of .*, neutral$"),
         ({"apparent_gender": "woman"}, r"apparent_gender='woman' must be one of Woman, Man$"),
@@ -236,8 +236,8 @@ def test_ages_out_of_bounds(age: float) -> None:
 
 
 GOLDEN = (
-    b'{"key":"happiness_f_p00000_000","split":"train","subject":"word","portrait":"word","emotion":"happiness",'
-    b'"derived_emotion":"happiness","three_class":"negative",'
+    b'{"key":"happiness_f_p00000_000","split":"train","subject":"word","portrait":"word","emotion":null,'
+    b'"derived_emotion":null,"three_class":null,'
     b'"aus":[{"au":12,"side":"left","intensity":1.25}],"au_text":"word","onset_frame":7,"apex_frame":7,'
     b'"offset_frame":7,"onset_ms":0.1,"apex_ms":0.5,"offset_ms":24.0,"caption":"na\xc3\xafve \\"face\\"",'
     b'"captions":["word","another"],'

@@ -14,12 +14,17 @@ Batch = Mapping[str, Any]
 S = TypeVar("S")
 
 
+def _at_random(network: nn.Module, settings: Any) -> None:
+    """Weights stay what `make` drew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline(Generic[S]):
     """A model with all that training it needs; entries of `training.models.MODELS`.
 
         settings = baseline.read_settings({"frames": 16})
         model = baseline.make(3, settings)
+        baseline.begin(model, settings)
         for batch in Loader(clips, baseline.view(settings)):
             inputs = baseline.inputs(batch, settings)
             inputs = baseline.augment(inputs, batch["seed"], settings)  # in training only
@@ -34,6 +39,8 @@ class Baseline(Generic[S]):
             A pure function: nothing is drawn.
         augment: inputs, seeds (B,) int64 and settings to inputs of the same shape; each sample's change is a pure
             function of its seed.
+        begin: puts pretrained weights into a new network, where the settings name them. Called once before training,
+            not where a checkpoint is read: then nobody needs the file. Raises ValueError where it is absent.
     """
 
     name: str
@@ -43,6 +50,7 @@ class Baseline(Generic[S]):
     view: Callable[[S], View]
     inputs: Callable[[Batch, S], Tensor]
     augment: Callable[[Tensor, Tensor, S], Tensor]
+    begin: Callable[[nn.Module, S], None] = _at_random
 
     def read_settings(self, given: Mapping[str, Any] | None = None) -> S:
         """Settings from names and values; what is not given has its default.

@@ -1,0 +1,62 @@
+"""What the 3-D networks see: frames spread over the event, time an axis of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from equime_loader import View, Window
+from training.models.baseline import Batch
+from training.models.inputs import Variation, check, check_whole, standardized_video, varied_pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSettings:
+    """What can be set of a network on frames.
+
+    Attributes:
+        frames: how many, spread evenly from onset to offset. size: pixels of the square. grey: one channel, else RGB.
+        dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`; none was published.
+
+    Raises:
+        ValueError: a value out of its bounds.
+    """
+
+    frames: int = 16
+    size: int = 64
+    grey: bool = True
+    dropout: float = 0.5
+    mirror: bool = False
+    shift: float = 0.0
+    turn: float = 0.0
+    zoom: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_whole("frames", self.frames, 2, 1024)
+        check_whole("size", self.size, 16, 512)
+        check("dropout", self.dropout, 0, 0.95)
+        _ = self.variation
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.grey else 3
+
+    @property
+    def variation(self) -> Variation:
+        return Variation(mirror=self.mirror, shift=self.shift, turn=self.turn, zoom=self.zoom)
+
+
+def view(settings: FrameSettings) -> View:
+    """Frames from onset to offset: the whole expression, however long it is and whatever the clip's rate."""
+    return View(Window.spread(settings.frames), size=settings.size, grey=settings.grey)
+
+
+def inputs(batch: Batch, settings: FrameSettings) -> Tensor:
+    """(B, C, T, h, w) float32, each clip of mean 0 and deviation 1."""
+    return standardized_video(batch)
+
+
+def augment(inputs: Tensor, seeds: Tensor, settings: FrameSettings) -> Tensor:
+    """All frames of a clip moved alike."""
+    return varied_pictures(inputs, seeds, settings.variation)

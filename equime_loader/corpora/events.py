@@ -156,7 +156,7 @@ class Known:
     rows: int | None = None
     events: int | None = None
     subjects: int | None = None
-    labels: Mapping[str, int] = NOTHING
+    labels: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import av
@@ -28,16 +28,10 @@ class EncodedClip:
 
 
 def encode(frames: NDArray[np.uint8], *, fps: float, keyframes: Collection[int], video: Video) -> EncodedClip:
-    """Encode planar 4:2:0 frames.
-
-    Besides the first frame, `keyframes` are key frames, so that a reader of the event decodes nothing before them;
-    no frame refers across one. `tune=fastdecode` drops the loop filter and CABAC: a window decodes in half the time.
-    Adaptive quantization starves smooth skin of bits, so that a face does not quite return to neutral: it is off.
-    One thread and bit-exact muxing make the bytes a function of the frames.
+    """Encode planar 4:2:0 frames that lie in memory; see `encode_stream`.
 
     Args:
         frames: (T, 3 * H // 2, W) uint8, I420.
-        keyframes: indices of the frames where readers begin.
 
     Raises:
         ValueError: frames of another form, a key frame outside the clip, or a fractional frame rate.
@@ -48,8 +42,32 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframes: Collection[int],
         )
     if not all(0 <= keyframe < len(frames) for keyframe in keyframes):
         raise ValueError(f"{keyframes=} must lie within 0..{len(frames) - 1}")
-    count, rows, width = frames.shape
-    rate = _rate(fps)
+    return encode_stream(frames, frames.shape[1:], fps=fps, keyframes=keyframes, video=video)
+
+
+def encode_stream(
+    frames: Iterable[NDArray[np.uint8]],
+    shape: tuple[int, ...],
+    *,
+    fps: float,
+    keyframes: Collection[int],
+    video: Video,
+) -> EncodedClip:
+    """Encode planar 4:2:0 frames as they come, so that a long recording need not lie in memory.
+
+    Besides the first frame, `keyframes` are key frames, so that a reader of the event decodes nothing before them;
+    no frame refers across one. `tune=fastdecode` drops the loop filter and CABAC: a window decodes in half the time.
+    Adaptive quantization starves smooth skin of bits, so that a face does not quite return to neutral: it is off.
+    One thread and bit-exact muxing make the bytes a function of the frames.
+
+    Args:
+        frames: at least one, each of `shape` (3 * H // 2, W), uint8, I420, H and W even.
+        keyframes: indices of the frames where readers begin.
+
+    Raises:
+        ValueError: a fractional frame rate. Whatever `frames` raises.
+    """
+    (rows, width), rate, count = shape, _rate(fps), 0
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=rate)
@@ -63,10 +81,10 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframes: Collection[int],
             "x264-params": _x264_settings(),
             "forced-idr": "1",
         }
-        for index, planes in enumerate(frames):
+        for count, planes in enumerate(frames, start=1):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            frame.pts = index
-            if index in keyframes:
+            frame.pts = count - 1
+            if frame.pts in keyframes:
                 frame.pict_type = av.video.frame.PictureType.I
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

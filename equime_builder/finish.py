@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path, folded, read_annotations
-from equime_builder.card import card, licence_text
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError
+from equime_builder.origins import Origin, origin_of
 from equime_builder.plan import Shard
-from equime_builder.portrait_table import rejected_portraits
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 
@@ -44,7 +43,11 @@ def finish(root: Path) -> None:
     """
     with replacing(root / INDEX) as temporary:
         write_index(root, temporary)
-    for path, data in texts(root, pq.read_table(root / INDEX)).items():
+    index = pq.read_table(root / INDEX)
+    for path, table in derived_tables(root, index).items():
+        with replacing(root / path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+    for path, data in texts(root, index).items():
         if not (root / path).exists() or (root / path).read_bytes() != data:
             write_atomic(root / path, data)
     write_atomic(root / manifest.DATASET, dataset_bytes(root))
@@ -62,8 +65,10 @@ def is_finished(root: Path) -> bool:
 
 def hashed_files(root: Path) -> tuple[str, ...]:
     """Paths of the files whose hashes `dataset.json` records."""
-    plan = manifest.plan_files(manifest.read_header(root))
-    return (*HASHED, *plan, *(annotation_path(name) for name in annotation_names(root)))
+    header = manifest.folder_header(root)
+    origin = origin_of(header)
+    annotated = (annotation_path(name) for name in annotation_names(root))
+    return (*HASHED, *origin.table_files, *origin.plan_files(header), *annotated)
 
 
 def write_index(root: Path, target: Path) -> None:
@@ -91,7 +96,7 @@ def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
     Raises:
         FolderError: a shard is not committed.
     """
-    for shard in manifest.shards_in(manifest.read_header(root), None):
+    for shard in manifest.shards_in(manifest.folder_header(root), None):
         commit = manifest.read_commit(root, shard)
         if commit is None:
             raise FolderError(f"{root}: shard {shard.name} is not committed; run the build again")
@@ -100,14 +105,14 @@ def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
 
 def index_tables(root: Path) -> Iterator[pa.Table]:
     """The index as the shards state it, shard by shard."""
-    formats = manifest.read_header(root)["formats"]
+    formats = manifest.folder_header(root)["formats"]
     for shard, _ in committed(root):
         yield index_table(root, shard.files(formats))
 
 
 def label_tables(root: Path) -> Iterator[pa.Table]:
     """The labels as the shards state them, shard by shard, without the places that cost reading every video."""
-    formats = manifest.read_header(root)["formats"]
+    formats = manifest.folder_header(root)["formats"]
     for shard, _ in committed(root):
         yield _readable_labels(root, shard.files(formats))
 
@@ -181,25 +186,32 @@ def member_places(path: Path) -> dict[str, dict[str, int]]:
 
 def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
     """Contents of the derived text files."""
-    plan = manifest.read_plan(root)
-    rejects = [("portrait", rejection) for rejection in rejected_portraits(plan.portraits)]
-    rejects += [("clip", rejection) for _, commit in committed(root) for rejection in commit.rejected]
+    said = _origin(root).texts(root, index, [commit for _, commit in committed(root)])
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["what", "name", "reason"])
-    writer.writerows([what, rejection.name, rejection.reason] for what, rejection in rejects)
+    writer.writerows(said.rejects)
     return {
-        CARD: card(plan, index, rejected=len(rejects)).encode(),
-        LICENCE: licence_text(plan).encode(),
+        CARD: said.card.encode(),
+        LICENCE: said.licence.encode(),
         manifest.REJECTED: table.getvalue().encode(),
     }
+
+
+def derived_tables(root: Path, index: pa.Table) -> dict[str, pa.Table]:
+    """Tables beside the index, by path."""
+    return _origin(root).tables(root, index)
+
+
+def _origin(root: Path) -> Origin:
+    return origin_of(manifest.folder_header(root))
 
 
 def dataset_bytes(root: Path) -> bytes:
     """The line of `dataset.json` for the folder as it lies."""
     paths = hashed_files(root)
     content: dict[str, Any] = {
-        "plan_sha256": manifest.read_header(root)["plan_sha256"],
+        "plan_sha256": manifest.folder_header(root)["plan_sha256"],
         "samples": sum(commit.samples for _, commit in committed(root)),
         "shards_sha256": lines_sha256(root),
         "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in paths},

@@ -42,6 +42,9 @@ FOLDER = "__manifest__"
 HEADER, CLIPS, PORTRAITS = (f"{FOLDER}/{name}" for name in ("plan.json", "clips.parquet", "portraits.parquet"))
 CURATION = f"{FOLDER}/{CURATION_FILE}"
 REJECTED, DATASET, LOCKS = (f"{FOLDER}/{name}" for name in ("rejected.csv", "dataset.json", "locks"))
+# Fields of every header, and folders of files that belong to single clips.
+COMMON = ("format_version", "formats", "clips", "shards", "reserve", "plan_sha256")
+SIGNALS = "signals"
 MAX_JSON_BYTES = 64 * 2**20
 LOCK_PATIENCE_S = 5.0
 
@@ -52,7 +55,11 @@ class FolderError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The line of a finished shard. `files` has path, bytes and sha256 by format, `unused` keys of the reserve."""
+    """The line of a finished shard.
+
+    Attributes:
+        files: path, bytes and sha256 by format, and by path for signals of single clips. unused: keys of the reserve.
+    """
 
     shard: str
     plan_sha256: str
@@ -140,6 +147,11 @@ def describe_files(root: Path, files: Mapping[str, str]) -> dict[str, dict[str, 
     }
 
 
+def signals_path(key: str) -> str:
+    """Path of a clip's signals, relative to the dataset folder."""
+    return f"{SIGNALS}/{key}.safetensors"
+
+
 def write_plan(root: Path, plan: Plan) -> None:
     """Write a plan; its header comes last and makes it valid."""
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -161,15 +173,32 @@ def header_bytes(header: Mapping[str, Any]) -> bytes:
 
 
 def read_header(root: Path) -> dict[str, Any]:
-    """The plan's header.
+    """The plan's header, of a folder that was built.
+
+    Raises:
+        FolderError: there is none, or it lacks what a plan says; the folder was imported from a corpus.
+    """
+    header = folder_header(root)
+    if "corpus" in header:
+        raise FolderError(f"{root}: was imported from {header['corpus']}; this is for datasets that were built")
+    _check_fields(root, header, ASKED)
+    return header
+
+
+def folder_header(root: Path) -> dict[str, Any]:
+    """The plan's header, of a folder that was built or imported: what both have.
 
     Raises:
         FolderError: there is none, or it lacks what a plan says.
     """
     header = read_json(root / HEADER)
-    if missing := [name for name in (*ASKED, "clips", "shards", "reserve", "plan_sha256") if name not in header]:
-        raise FolderError(f"{root / HEADER}: lacks {missing[0]!r}; it is not a plan")
+    _check_fields(root, header, COMMON)
     return header
+
+
+def _check_fields(root: Path, header: Mapping[str, Any], names: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in header]:
+        raise FolderError(f"{root / HEADER}: lacks {missing[0]!r}; it is not a plan")
 
 
 def read_plan(root: Path) -> Plan:

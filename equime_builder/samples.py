@@ -20,7 +20,6 @@ from equime_builder.prompts import NEGATIVE_PROMPT, prompt
 from equime_builder.scm import (
     Nuisance,
     Program,
-    Timing,
     derive_label,
     intervention,
     sample_nuisance,
@@ -129,7 +128,9 @@ def make_sample(
     """
     request = attempt.request
     program, nuisance = request.program, request.nuisance if generator.keeps_nuisance else None
-    encoded = encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video)
+    encoded = encode(
+        frames, fps=profile.fps, keyframes=keyframes(program.timing.onset, program.timing.apex), video=profile.video
+    )
     moved = request.portrait.moved(program)
     measured = measure(encoded.data, frames, program, moved) if program.activations else None
     left, right = sided_curves(program, nuisance)
@@ -147,12 +148,12 @@ def make_sample(
     return Sample(labels, encoded.data, np.maximum(left, right).astype(np.float16))
 
 
-def keyframes(timing: Timing) -> tuple[int, ...]:
+def keyframes(onset: int, apex: int) -> tuple[int, ...]:
     """Where readers begin: at the onset, and where the field's usual window of 16 frames around the apex begins.
 
     Two that lie closer than four frames are one: decoding those frames costs less than another key frame.
     """
-    first, second = sorted((timing.onset, max(0, timing.apex - FRAMES_BEFORE_APEX)))
+    first, second = sorted((onset, max(0, apex - FRAMES_BEFORE_APEX)))
     return (first,) if second - first < 4 else (first, second)
 
 

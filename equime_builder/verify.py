@@ -1,8 +1,7 @@
-"""Checking every promise of a dataset folder, and mending what is broken.
+"""Checking every promise of a dataset folder.
 
 Shards are compared with their committed lines and with each other's formats, sample by sample; everything beside the
-shards is derived again and compared. What differs is rebuilt from the plan, so a repair brings the same bytes back.
-Annotations are not derived from the plan: one that is whole is folded again, one that is not is set aside.
+shards is derived again and compared.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,26 +24,21 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
 from equime_builder.annotation_tables import Annotation, fold, read_table
 from equime_builder.annotations import annotation_names, annotation_path, folded
-from equime_builder.build import build_shards, plan_for, request_of
-from equime_builder.executors import Work
-from equime_builder.executors.local import LocalExecutor
 from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
     INDEX,
     LICENCE,
     dataset_bytes,
-    finish,
+    derived_tables,
     index_table,
     label_tables,
     recorded_hashes,
     texts,
 )
 from equime_builder.manifest import FolderError
-from equime_builder.plan import CLIP_SCHEMA, Plan, PlannedClip, Shard
-from equime_builder.portrait_table import PORTRAIT_SCHEMA
-from equime_builder.portraits import PortraitSource, Subject
-from equime_builder.profiles import profile_from_dict
+from equime_builder.origins import Origin, origin_of
+from equime_builder.plan import Shard
 from equime_builder.readers import READ_ERRORS, READERS, Members
 from equime_builder.top_up import cell_of, fill, lacking_before
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
@@ -71,8 +64,8 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
     Raises:
         FolderError: the folder holds no plan that could be checked against.
     """
-    header = manifest.read_header(root)
-    faults = list(_plan_faults(root))
+    header = manifest.folder_header(root)
+    faults = list(plan_faults(root))
     shards = manifest.shards_in(header, None)
     if not faults:
         seen: dict[str, str] = {}
@@ -87,80 +80,18 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
     return faults
 
 
-def repair(root: Path, source: PortraitSource, *, workers: int = 1, face_model: Path | None = None) -> list[Fault]:
-    """Mend every fault and return what was mended. Stray files are moved beside the folder, not deleted.
-
-    Args:
-        face_model: FaceLandmarker's file for the audit; None: where `equime models` looks.
-
-    Raises:
-        FolderError: the source is not the one that the plan was made with, or the folder is in use.
-    """
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
-        if plan_faults := list(_plan_faults(root)):
-            _repair_plan(root, source)
-        faults = plan_faults + [fault for fault in verify(root) if fault not in plan_faults]
-        header = manifest.read_header(root)
-        names = {fault.repair for fault in faults}
-        broken = [shard for shard in manifest.shards_in(header, None) if shard.name in names]
-        for _ in build_shards(Work(root, source, face_model), broken, LocalExecutor(workers)):
-            pass
-        for fault in faults:
-            if fault.repair == STRAY:
-                _set_aside(root, fault.path)
-        if faults:
-            finish(root)
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    return faults
-
-
-def _plan_faults(root: Path) -> Iterator[Fault]:
+def plan_faults(root: Path) -> Iterator[Fault]:
+    header = manifest.folder_header(root)
+    origin = origin_of(header)
     try:
-        manifest.read_plan(root)
+        origin.check_plan(root)
     except FolderError as error:
         yield Fault(manifest.FOLDER, str(error), PLAN)
         return
     recorded = recorded_hashes(root)
-    for path in manifest.plan_files(manifest.read_header(root)):
+    for path in origin.plan_files(header):
         if path in recorded and recorded[path] != file_sha256(root / path):
             yield Fault(path, "content differs from its recorded sha256", PLAN)
-
-
-def _repair_plan(root: Path, source: PortraitSource) -> None:
-    """Write the plan's files again: as they read, or made anew from what the header asks for.
-
-    A plan made anew is kept only if its hash is the one that the shards carry.
-    """
-    try:
-        stored = manifest.read_plan(root)
-        # Tables that were read may differ from tables that were made in what no comparison shows: names of list items.
-        clips, portraits = (
-            pa.Table.from_pylist(table.to_pylist(), schema=schema)
-            for table, schema in ((stored.clips, CLIP_SCHEMA), (stored.portraits, PORTRAIT_SCHEMA))
-        )
-        plan = Plan(stored.header, clips, portraits, stored.curation)
-    except FolderError:
-        header = manifest.read_header(root)
-        profile = profile_from_dict(header["profile"], where=manifest.HEADER)
-        plan = plan_for(request_of(profile, source, header))
-        hashes = _committed_plans(root)
-        if hashes and plan.header["plan_sha256"] not in hashes:
-            raise FolderError(
-                f"{root / manifest.HEADER} was edited, and what it asks for is not what the shards were built from; "
-                "put the original back, or build into a new folder"
-            ) from None
-    manifest.write_plan(root, plan)
-
-
-def _committed_plans(root: Path) -> set[str]:
-    """Plan hashes in the shards' lines."""
-    found = set()
-    for path in (root / manifest.FOLDER / "shards").glob("*.json"):
-        try:
-            found.add(str(manifest.read_json(path).get("plan_sha256")))
-        except FolderError:
-            continue
-    return found
 
 
 def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[str, str]) -> Iterator[Fault]:
@@ -176,14 +107,17 @@ def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[s
     if commit.plan_sha256 != header["plan_sha256"]:
         yield Fault(line, "was built from another plan", shard.name)
     files = shard.files(header["formats"])
-    if {name: file.get("path") for name, file in commit.files.items()} != files:
+    keys = origin_of(header).planned_keys(root, shard)
+    allowed = files | {path: path for path in map(manifest.signals_path, keys)}
+    named = {name: file.get("path") for name, file in commit.files.items()}
+    if not files.items() <= named.items() <= allowed.items():
         yield Fault(line, f"names other files than {', '.join(files.values())}", shard.name)
         return
     broken = [Fault(path, reason, shard.name) for path, reason in _file_faults(root, commit.files)]
     yield from broken
     if not broken:  # what a broken file still holds does not matter: the shard is rebuilt
         yield from (
-            Fault(path, reason, shard.name) for path, reason in _content_faults(root, shard, files, commit, seen)
+            Fault(path, reason, shard.name) for path, reason in _content_faults(root, shard, files, commit, keys, seen)
         )
 
 
@@ -199,15 +133,19 @@ def _file_faults(root: Path, files: Any) -> Iterator[tuple[str, str]]:
 
 
 def _content_faults(
-    root: Path, shard: Shard, files: dict[str, str], commit: manifest.Commit, seen: dict[str, str]
+    root: Path,
+    shard: Shard,
+    files: dict[str, str],
+    commit: manifest.Commit,
+    keys: Sequence[str],
+    seen: dict[str, str],
 ) -> Iterator[tuple[str, str]]:
     """What each file holds, against the plan, the schema and the other formats."""
     line = manifest.commit_path(root, shard).relative_to(root).as_posix()
-    clips, subjects = manifest.read_shard_plan(root, shard)
     left_out = {rejection.name for rejection in commit.rejected} | set(commit.unused)
-    if shard.reserve and _stands_in_wrongly(root, shard, clips, subjects, commit):
+    if shard.reserve and _stands_in_wrongly(root, shard, commit):
         yield line, "does not stand in for just the clips that earlier shards refused"
-    planned = [clip.key for clip in clips if clip.key not in left_out]
+    planned = [key for key in keys if key not in left_out]
     ends = (planned[0], planned[-1]) if planned else (None, None)
     if (commit.samples, commit.first_key, commit.last_key) != (len(planned), *ends):
         found = f"{commit.samples} samples {commit.first_key}..{commit.last_key}"
@@ -223,10 +161,9 @@ def _content_faults(
             yield from _row_faults(planned, shard, files, rows, seen)
 
 
-def _stands_in_wrongly(
-    root: Path, shard: Shard, clips: list[PlannedClip], subjects: dict[str, Subject], commit: manifest.Commit
-) -> bool:
+def _stands_in_wrongly(root: Path, shard: Shard, commit: manifest.Commit) -> bool:
     """Whether a shard of the reserve was built for other refusals than those of the shards before it."""
+    clips, subjects = manifest.read_shard_plan(root, shard)
     cells = {clip.key: cell_of(clip, subjects) for clip in clips}
     refused = {rejection.name for rejection in commit.rejected}
     try:
@@ -289,10 +226,14 @@ def _sample_faults(
 
 
 def _check_curves(data: bytes, labels: dict[str, Any]) -> None:
-    """The curves have a row per frame, a column per AU, and peak at the labelled intensities."""
+    """The curves have a row per frame, a column per AU, and peak at the programmed intensities; NaN without program."""
     curves = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     if curves.shape != (labels["frames"], len(AUS)) or curves.dtype != np.float16:
         raise ValueError(f"curves are {curves.shape} {curves.dtype}, ({labels['frames']}, {len(AUS)}) float16 expected")
+    if labels["timing_by"] != "program":
+        if not np.isnan(curves).all():
+            raise ValueError(f"curves hold values, though timing is by {labels['timing_by']}")
+        return
     for activation in labels["aus"]:
         peak = curves[labels["apex_frame"], AUS.index(activation["au"])]
         if abs(float(peak) - activation["intensity"]) > 0.01:
@@ -313,15 +254,31 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
         raise ValueError(f"{frames} frames decode, {labels['frames']} labelled")
 
 
-def _expected_files(shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
-    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET, *manifest.plan_files(header)}
+def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
+    origin = origin_of(header)
+    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET}
+    expected |= {*origin.table_files, *origin.plan_files(header)}
     for shard in shards:
         expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
+        expected |= _signals(root, shard, origin)
     return expected
 
 
+def _signals(root: Path, shard: Shard, origin: Origin) -> set[str]:
+    """Files of single clips that a shard may have: those of its line, or of its plan where the line cannot be read."""
+    if not (root / manifest.SIGNALS).is_dir():
+        return set()
+    try:
+        commit = manifest.read_commit(root, shard)
+        if commit is not None:
+            return {str(file["path"]) for file in commit.files.values()}
+        return set(map(manifest.signals_path, origin.planned_keys(root, shard)))
+    except (FolderError, OSError, pa.ArrowException):
+        return {path.relative_to(root).as_posix() for path in (root / manifest.SIGNALS).glob("*.safetensors")}
+
+
 def _strays(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> Iterator[Fault]:
-    expected = _expected_files(shards, header) | {annotation_path(name) for name in annotation_names(root)}
+    expected = _expected_files(root, shards, header) | {annotation_path(name) for name in annotation_names(root)}
     folders = {parent for path in expected for parent in Path(path).parents} | {Path(ANNOTATIONS)}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)
@@ -360,7 +317,11 @@ def _finish_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[Fa
     """Index, texts and hashes, against what the plan, the shards and the annotations make of them."""
     try:
         yield from (Fault(INDEX, reason, FINISH) for reason in _index_faults(root, annotations))
-        for path, data in texts(root, pq.read_table(root / INDEX)).items():
+        index = pq.read_table(root / INDEX)
+        for path, table in derived_tables(root, index).items():
+            if not (root / path).is_file() or not pq.read_table(root / path).equals(table):
+                yield Fault(path, "is not what plan and shards make of it", FINISH)
+        for path, data in texts(root, index).items():
             if not (root / path).is_file():
                 yield Fault(path, "missing", FINISH)
             elif (root / path).read_bytes() != data:
@@ -381,7 +342,7 @@ def _index_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[str
     if not index.schema.equals(index_schema()):
         yield "has other columns than the schema"
         return
-    header, start = manifest.read_header(root), 0
+    header, start = manifest.folder_header(root), 0
     for shard in manifest.shards_in(header, None):
         expected = fold(index_table(root, shard.files(header["formats"])), annotations)
         rows = index.slice(start, len(expected))
@@ -391,17 +352,3 @@ def _index_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[str
             yield f"shard {shard.name}: {', '.join(names[:3])} differ from the shard and its annotations"
     if start != len(index):
         yield f"{len(index)} rows, the shards hold {start}"
-
-
-def _set_aside(root: Path, path: str) -> None:
-    """Move a file that does not belong into a folder beside the dataset; a leftover of ours is deleted."""
-    if path.endswith(TEMPORARY_SUFFIX):
-        (root / path).unlink(missing_ok=True)
-        return
-    target = root.with_name(f"{root.name}-stray") / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    number = 0
-    while target.exists():
-        number += 1
-        target = target.with_name(f"{target.name}.{number}")
-    os.replace(root / path, target)

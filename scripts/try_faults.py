@@ -17,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from conftest import tree
 from faults import FAULTS
 
+from equime_builder.repair import repair
 from equime_builder.sources.drawn import ProceduralSource
-from equime_builder.verify import repair, verify
+from equime_builder.verify import verify
 
 
 def main(folder: Path, times: int) -> None:

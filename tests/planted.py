@@ -67,7 +67,7 @@ def film(rig: WarpRig, left: Curves, right: Curves, nuisance: Nuisance, profile:
         noise_seed=nuisance.noise_seed,
         noise_sigma=nuisance.noise_sigma,
     )
-    return encode(frames, fps=profile.fps, keyframes=keyframes(timing), video=profile.video).data
+    return encode(frames, fps=profile.fps, keyframes=keyframes(timing.onset, timing.apex), video=profile.video).data
 
 
 def performed(who: Actor, profile: Profile, program: Program, seed: int) -> bytes:

@@ -25,11 +25,12 @@ from equime_builder.plan import PlannedClip
 from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import Acceptance, Profile
+from equime_builder.repair import repair
 from equime_builder.samples import Sample, draw_attempt
 from equime_builder.shard_build import Making, make_clips
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.top_up import cell_of, lacking, stand_ins
-from equime_builder.verify import repair, verify
+from equime_builder.verify import verify
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from equime_builder.annotations import annotation_names, read_annotation, write_
 from equime_builder.build import build
 from equime_builder.finish import label_tables
 from equime_builder.manifest import FolderError
+from equime_builder.repair import repair
 from equime_builder.sources.drawn import ProceduralSource
-from equime_builder.verify import repair, verify
+from equime_builder.verify import verify
 from equime_loader import open_dataset
 
 FORMATS = ("webdataset", "parquet", "arrow")

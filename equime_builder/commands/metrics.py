@@ -142,9 +142,11 @@ def _dataset(folder: Path, portraits: Path | None, job: Job) -> tuple[list[Group
     from equime_builder.quality.clips import dataset_groups
     from equime_builder.requests import source_of
 
-    header = manifest.read_header(folder)
+    header = manifest.folder_header(folder)
     source, lines = None, []
-    if portraits is not None or header["source"] == "procedural":
+    if "corpus" in header:
+        lines = ["psnr_portrait_db, ssim_portrait stay null: a corpus has no portraits"]
+    elif portraits is not None or header["source"] == "procedural":
         source = source_of(header["source"], header["source_options"], portraits=portraits)
     elif not job.published:
         where = f"name the folder of source {header['source']} with --portraits"

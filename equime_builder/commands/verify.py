@@ -34,7 +34,7 @@ def verify(
 ) -> None:
     """Check every promise of a dataset folder."""
     from equime_builder import manifest
-    from equime_builder.verify import repair as mend
+    from equime_builder.repair import repair as mend
     from equime_builder.verify import verify as check
 
     if repair:

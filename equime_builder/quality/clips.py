@@ -205,13 +205,12 @@ def dataset_groups(root: Path, source: PortraitSource | None, *, together: int) 
     Raises:
         FolderError: the dataset is not complete, or holds neither WebDataset nor Parquet.
     """
-    header = manifest.read_header(root)
+    header = manifest.folder_header(root)
     if not (root / INDEX).is_file():
         raise FolderError(f"{root}: not complete; run the build again")
-    size = int(header["profile"]["size"])
-    table = manifest.read_plan(root).portraits
     portraits: dict[str, PortraitFrom] = {}
     if source is not None:
+        size, table = int(header["profile"]["size"]), manifest.read_plan(root).portraits
         rows = [row for row in table.to_pylist() if row["subject"]]
         portraits = {
             row["subject"]: PortraitOfSubject(row["subject"], source, subject_from_row(row), size) for row in rows

@@ -1,0 +1,86 @@
+"""Where the clips of a dataset folder come from: drawn by a plan of programs, or taken from a corpus.
+
+Shards, index and manifest are the same for both. What differs, and what finishing and verifying ask for, is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from equime_builder import manifest
+from equime_builder.card import card, licence_text
+from equime_builder.manifest import Commit
+from equime_builder.plan import Shard
+from equime_builder.portrait_table import rejected_portraits
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a folder says of itself: card, terms, and all that was left out as (what, name, reason)."""
+
+    card: str
+    licence: str
+    rejects: Sequence[tuple[str, str, str]]
+
+
+class Origin(Protocol):
+    """A kind of dataset folder. `table_files`: paths of the tables that are derived for it beside the index."""
+
+    table_files: tuple[str, ...]
+
+    def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
+        """Paths of the files that the plan consists of."""
+
+    def check_plan(self, root: Path) -> None:
+        """Read the whole plan against its hash.
+
+        Raises:
+            FolderError: part of it is missing, damaged or edited.
+        """
+
+    def planned_keys(self, root: Path, shard: Shard) -> list[str]:
+        """Keys of a shard's clips, in order."""
+
+    def texts(self, root: Path, index: pa.Table, commits: Sequence[Commit]) -> Texts:
+        """Card, terms and rejects, from the plan, the index and the shards' lines."""
+
+    def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
+        """The tables of `table_files`, from plan and index, by path."""
+
+
+class Built:
+    """Drawn by the builder."""
+
+    table_files: tuple[str, ...] = ()
+
+    def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
+        return manifest.plan_files(header)
+
+    def check_plan(self, root: Path) -> None:
+        manifest.read_plan(root)
+
+    def planned_keys(self, root: Path, shard: Shard) -> list[str]:
+        return [clip.key for clip in manifest.read_shard_plan(root, shard)[0]]
+
+    def texts(self, root: Path, index: pa.Table, commits: Sequence[Commit]) -> Texts:
+        plan = manifest.read_plan(root)
+        rejects = [("portrait", each.name, each.reason) for each in rejected_portraits(plan.portraits)]
+        rejects += [("clip", each.name, each.reason) for commit in commits for each in commit.rejected]
+        return Texts(card(plan, index, rejected=len(rejects)), licence_text(plan), rejects)
+
+    def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
+        return {}
+
+
+def origin_of(header: Mapping[str, Any]) -> Origin:
+    """The kind of folder that has this header."""
+    if "corpus" not in header:
+        return Built()
+    from equime_builder.importing.origin import Imported
+
+    return Imported()

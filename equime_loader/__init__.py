@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from equime_loader.index import Index as Index
     from equime_loader.interop import to_hugging_face as to_hugging_face
     from equime_loader.interop import to_webdataset as to_webdataset
+    from equime_loader.joined import join as join
     from equime_loader.loader import ClipDataset as ClipDataset
     from equime_loader.loader import Loader as Loader
     from equime_loader.loader import balance as balance
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "index": ("Index",),
     "interop": ("to_hugging_face", "to_webdataset"),
+    "joined": ("join",),
     "loader": ("ClipDataset", "Loader", "balance"),
     "order": ("Weighted",),
     "selection": ("Selection",),
@@ -68,6 +70,7 @@ __all__ = [
     "balance",
     "check_leakage",
     "holdout",
+    "join",
     "k_fold",
     "leave_one_dataset_out",
     "leave_one_subject_out",

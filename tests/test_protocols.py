@@ -153,16 +153,17 @@ def test_a_task_takes_each_corpus_by_its_own_word(tmp_path: Path) -> None:
         ("casme2", "fear", "fear"),  # left out by MEGC2019
         ("casme2", "repression", None),
         (None, None, "happiness"),  # a dataset of before there was a corpus
+        ("mine", None, "fear"),  # the same, joined: its part's name stands there
         ("smic_hs", "surprise", "surprise"),
         ("samm", "others", None),
         ("samm_long", None, None),
     ]
     task = make_task(clips_of(tmp_path, rows), "three")
-    assert task.targets.tolist() == [0, 0, 1, 2]
-    assert task.clips.rows.tolist() == [0, 2, 3, 4]
-    assert task.counts() == {"negative": 2, "positive": 1, "surprise": 1}
+    assert task.targets.tolist() == [0, 0, 1, 0, 2]
+    assert task.clips.rows.tolist() == [0, 2, 3, 4, 5]
+    assert task.counts() == {"negative": 3, "positive": 1, "surprise": 1}
     assert task.clips.steps[-1] == "classes three: negative, positive, surprise; 3 clips without one left out"
-    assert task.by_key == {f"anger_u_s_{row:03d}": target for row, target in ((0, 0), (2, 0), (3, 1), (4, 2))}
+    assert task.by_key == {f"anger_u_s_{row:03d}": target for row, target in ((0, 0), (2, 0), (3, 1), (4, 0), (5, 2))}
 
 
 def test_parts_of_a_task_keep_their_classes(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_parts_of_a_task_keep_their_classes(tmp_path: Path) -> None:
 
 def test_tasks_that_cannot_be(tmp_path: Path) -> None:
     clips = clips_of(tmp_path, [("smic_hs", "positive", None), ("samm_long", None, None)])
-    with pytest.raises(ValueError, match="no clip has one of its classes; there are samm_long unlabeled, smic_hs pos"):
+    with pytest.raises(ValueError, match="no clip has one of its classes; there are positive of smic_hs, unlabeled"):
         make_task(clips, "five")
     with pytest.raises(ValueError, match="kind='four' must be one of"):
         make_task(clips, "four")

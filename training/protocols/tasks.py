@@ -92,16 +92,16 @@ def make_task(clips: Selection, kind: str) -> Task:
     """
     if kind not in CLASSES:
         raise ValueError(f"{kind=} must be one of {', '.join(CLASSES)}")
-    labels = [
-        (row["corpus"] or EQUIME, row["corpus_label"] or row["emotion"])
+    labels: list[tuple[str, str | None]] = [
+        (row["corpus"], row["corpus_label"]) if row["corpus_label"] else (EQUIME, row["emotion"])
         for row in clips.labels(["corpus", "corpus_label", "emotion"])
     ]
     number = {pair: _number(*pair, kind) for pair in set(labels)}
     targets = np.array([number[pair] for pair in labels], np.int64)
     kept = targets >= 0
     if not kept.any():
-        told = ", ".join(sorted({f"{corpus} {label or 'unlabeled'}" for corpus, label in number})) or "no clips"
-        raise ValueError(f"{kind=}: no clip has one of its classes; there are {told}")
+        told = ", ".join(sorted(f"{label} of {corpus}" if label else "unlabeled ones" for corpus, label in number))
+        raise ValueError(f"{kind=}: no clip has one of its classes; there are {told or 'none'}")
     step = f"classes {kind}: {', '.join(CLASSES[kind])}"
     if missing := len(kept) - int(kept.sum()):
         step += f"; {missing:,} clips without one left out"

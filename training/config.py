@@ -15,8 +15,7 @@ import yaml
 
 # Plain values only: of a type that takes anything, the parser would make whatever class a file names.
 Value = bool | int | float | str | None
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 MAX_FILE = 1 << 20
 
 
@@ -111,7 +110,8 @@ class StoppingConfig:
     Attributes:
         monitor: `uf1`, `uar`, `accuracy` (more is better) or `loss` (less is better).
         patience: epochs without a better figure after which training ends.
-        plateau_factor, plateau_patience, least_learning_rate: of `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+        plateau_factor: by which the learning rate is multiplied after each `plateau_patience` epochs without a better
+            figure, down to `least_learning_rate`.
     """
 
     monitor: Literal["uf1", "uar", "accuracy", "loss"] = "uf1"
@@ -124,7 +124,7 @@ class StoppingConfig:
         _one_of("stopping.monitor", self.monitor, ("uf1", "uar", "accuracy", "loss"))
         _within("stopping.patience", self.patience, 1, 1_000_000)
         _within("stopping.plateau_factor", self.plateau_factor, 0, 0.999, above=True)
-        _within("stopping.plateau_patience", self.plateau_patience, 0, 1_000_000)
+        _within("stopping.plateau_patience", self.plateau_patience, 1, 1_000_000)
         _within("stopping.least_learning_rate", self.least_learning_rate, 0, 10)
 
 

@@ -1,0 +1,58 @@
+"""The command `python -m training`; under torchrun, `torchrun --nproc-per-node 2 -m training`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from jsonargparse import ArgumentParser
+
+from training import commands
+
+
+def command_modules() -> dict[str, ModuleType]:
+    """Modules of the commands, by name."""
+    names = sorted(found.name for found in iter_modules(commands.__path__) if not found.name.startswith("_"))
+    return {name.rstrip("_"): import_module(f"training.commands.{name}") for name in names}
+
+
+def make_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = ArgumentParser(prog="python -m training", description="EquiME: train, test and report baselines.")
+    subcommands = parser.add_subcommands(dest="command")
+    for name, module in command_modules().items():
+        first, *_ = (module.__doc__ or name).splitlines()
+        subparser = ArgumentParser(description=first)
+        module.add_arguments(subparser)
+        subcommands.add_subcommand(name, subparser, help=first)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; a user's mistake is one line on standard error and exit code 1, never a traceback."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        command_modules()[parsed.command].run(parsed[parsed.command])
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; run the same command to go on", file=sys.stderr)
+        return 130
+    finally:
+        _leave_group()
+    return 0
+
+
+def _leave_group() -> None:
+    """Take leave of the other processes, if there are any; torch warns where that is left out."""
+    distributed = getattr(sys.modules.get("torch"), "distributed", None)
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Test the best weights of a run on further folders; nobody in them may have been trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jsonargparse import ArgumentParser, Namespace
+
+from training.config import Value
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("run", type=str, help="run folder")
+    parser.add_argument("--on", type=dict[str, str], required=True, help="folders by name: --on.samm FOLDER")
+    parser.add_argument(
+        "--where",
+        type=dict[str, Value | list[Value]],
+        default={},
+        help="labels that narrow their clips: --where.source photograph",
+    )
+    parser.add_argument(
+        "--train", type=dict[str, str], default={}, help="where folders trained on lie now, if they were moved"
+    )
+
+
+def run(arguments: Namespace) -> None:
+    """Test on each folder."""
+    from training.data import open_parts, open_test
+    from training.loop import evaluate
+    from training.progress import is_first_process, show_scores
+    from training.runs import Run
+
+    done = Run.open(arguments.run)
+    config = done.config
+    data = replace(config.data, train={**config.data.train, **arguments.train}, test={})
+    parts = open_parts(replace(config, data=data))
+    for name, folder in arguments.on.items():
+        evaluate(done, open_test(name, folder, parts, data.classes, where=arguments.where), name)
+    if is_first_process():
+        show_scores(done)

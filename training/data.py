@@ -1,0 +1,162 @@
+"""From folders to batches: open, join, make a task of it, keep subjects apart, load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from equime_loader import Loader, Selection, View, WindowCacheSettings, check_leakage, holdout, join, open_dataset
+from equime_loader.order import Balanced
+from equime_loader.order.keys import purpose_key
+from equime_loader.splits import STRATIFY
+from training.config import SPLITS, Config, DataConfig, LoaderConfig
+from training.protocols.tasks import Task, make_task
+from training.runs import check_name
+
+Where = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What a run trains on, validates on, and tests on.
+
+    Attributes:
+        test: by name; `test` is the test split of what is trained on.
+        trained: SHA-256 of the index of each folder trained on, by name.
+    """
+
+    train: Task
+    validation: Task
+    test: Mapping[str, Task]
+    trained: Mapping[str, str]
+
+
+def open_parts(config: Config) -> Parts:
+    """Open a configuration's folders and divide their clips.
+
+    Raises:
+        LeakageError: a subject or portrait stands in two splits. ValueError: no folder, no clip with a class, or sizes
+            that cannot be met. IndexFault, StorageError: a folder that cannot be read.
+    """
+    data = config.data
+    if not data.train:
+        raise ValueError("data.train is empty; give a folder, such as --data.train.equime FOLDER")
+    folders = {name: open_dataset(folder) for name, folder in data.train.items()}
+    task = make_task(narrowed(joined(folders), data.where), data.classes)
+    splits = divided(task, data, seed=config.seed)
+    train, validation = splits["train"], splits["validation"]
+    if data.labels == "shuffled":
+        train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
+    tests = {name: part for name, part in splits.items() if name == "test"}
+    parts = Parts(train, validation, tests, {name: clips.index.sha256 for name, clips in folders.items()})
+    others = {name: open_test(name, folder, parts, data.classes) for name, folder in data.test.items()}
+    return replace(parts, test=tests | others)
+
+
+def open_test(name: str, folder: str, parts: Parts, kind: str, *, where: Where = MappingProxyType({})) -> Task:
+    """A folder's clips to test on, nobody in them trained on or validated on.
+
+    Portraits are compared in any case; subjects where the folder is one of those trained on, since equal names of
+    subjects of two data sets say nothing.
+
+    Args:
+        kind: of task, as `data.classes`. where: labels that narrow the clips.
+
+    Raises:
+        LeakageError: a subject or portrait was seen in training. ValueError: no clip with a class.
+    """
+    check_name(name)
+    clips = open_dataset(folder)
+    same = [known for known, sha256 in parts.trained.items() if sha256 == clips.index.sha256]
+    if same and len(parts.trained) > 1:
+        clips = join({same[0]: clips})
+    task = make_task(narrowed(clips, where), kind)
+    seen = {"train": parts.train.clips, "validation": parts.validation.clips}
+    check_leakage({**seen, name: task.clips}, by=("subject", "portrait") if same else ("portrait",))
+    return task
+
+
+def joined(folders: Mapping[str, Selection]) -> Selection:
+    """Clips of several folders as one; those of a single folder as they are."""
+    return join(folders) if len(folders) > 1 else next(iter(folders.values()))
+
+
+def narrowed(clips: Selection, where: Where) -> Selection:
+    """Clips whose labels are as asked; see `Selection.where`."""
+    return clips.where(**where) if where else clips
+
+
+def divided(task: Task, data: DataConfig, *, seed: int) -> dict[str, Task]:
+    """Train, validation and, where wanted, test: no subject and no portrait in two of them.
+
+    Raises:
+        LeakageError, ValueError: as `open_parts`.
+    """
+    if data.split == "given":
+        parts = {name: task.clips.where(split=name) for name in SPLITS}
+    else:
+        sizes = {name: data.sizes[name] for name in SPLITS if name in data.sizes}
+        parts = holdout(task.clips, sizes, stratify=(*STRATIFY, "corpus"), seed=seed)
+    parts = {name: part for name, part in parts.items() if len(part)}
+    if missing := [name for name in ("train", "validation") if name not in parts]:
+        raise ValueError(f"data.split={data.split}: no clip of {len(task):,} is in the split {missing[0]!r}")
+    check_leakage(parts)
+    return {name: task.of(part) for name, part in parts.items()}
+
+
+def shuffled(task: Task, *, seed: int) -> Task:
+    """The clips with the classes of one another, as often as before: what can be learned of them is chance."""
+    order = np.random.default_rng([seed, purpose_key("shuffled labels")]).permutation(len(task))
+    return Task(task.clips, task.classes, task.targets[order])
+
+
+def training_loader(task: Task, view: View, config: Config, *, rank: int, ranks: int) -> Loader:
+    """Batches to train on, `optimization.batch_size` clips over all ranks; see `_Labeled` for what they hold.
+
+    Raises:
+        ValueError: a batch size that the ranks do not divide.
+    """
+    whole = config.optimization.batch_size
+    if whole % ranks:
+        raise ValueError(f"optimization.batch_size={whole} must be a multiple of {ranks}, the number of processes")
+    sampling = Balanced(task.targets) if config.optimization.imbalance == "sampling" else None
+    options = _options(task, config.loader, rank, ranks)
+    return Loader(task.clips, view, batch_size=whole // ranks, seed=config.seed, sampling=sampling, **options)
+
+
+def evaluation_loader(task: Task, view: View, config: Config, *, rank: int, ranks: int) -> Loader:
+    """Batches of every clip once, over all ranks, in the order of the index."""
+    size = max(1, config.optimization.batch_size // ranks)
+    options = _options(task, config.loader, rank, ranks)
+    return Loader(task.clips, view, batch_size=size, shuffle=False, ends="uneven", **options)
+
+
+def _options(task: Task, loader: LoaderConfig, rank: int, ranks: int) -> dict[str, Any]:
+    return {
+        "labels": (),
+        "workers": loader.workers,
+        "processes": loader.processes,
+        "prefetch": loader.prefetch,
+        "cache": WindowCacheSettings(loader.cache, int(loader.cache_gib * 2**30)) if loader.cache else None,
+        "pin_memory": True,
+        "rank": rank,
+        "ranks": ranks,
+        "transform": _Labeled(task),
+    }
+
+
+class _Labeled:
+    """Gives a batch `target` (B,) int64, the class of each clip, and `position` (B,) int64, its place in the task."""
+
+    def __init__(self, task: Task) -> None:
+        self._place = {key: place for place, key in enumerate(task.keys)}
+        self._targets = torch.from_numpy(task.targets.copy())
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        places = torch.tensor([self._place[key] for key in batch["key"]], dtype=torch.int64)
+        return {**batch, "position": places, "target": self._targets[places]}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpora.make_signals import EEG, RATE, make_biopac, make_curry, make_text, value
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
 
 from equime_loader.corpora.recordings import Shelf, TrialSource, open_biopac, open_curry, open_text
-from tests.corpora.make_signals import EEG, RATE, make_biopac, make_curry, make_text, value
 
 SECRET = "nadiaquill"
 
@@ -51,22 +51,19 @@ def test_biopac_values_names_units_and_markers(folder: Path) -> None:
     )
 
 
-def test_text_with_names_and_without(tmp_path: Path) -> None:
-    make_text(tmp_path / "a.txt", samples=40)
-    recording = open_text(tmp_path / "a.txt", name="physiology", rate_hz=200).recordings["physiology"]
-    assert recording.channels == ("PPG", "EDA") and recording.samples == 40 and recording.rate_hz == 200
-    np.testing.assert_array_equal(recording.part(0, 40)[:, 1], value(1, np.arange(40)))
-    (tmp_path / "b.txt").write_text("1, 2, 3\n4, 5, 6\n\n")
-    recording = open_text(tmp_path / "b.txt", name="physiology", rate_hz=200).recordings["physiology"]
-    assert recording.channels == ("PHYSIOLOGY 1", "PHYSIOLOGY 2", "PHYSIOLOGY 3")
-    np.testing.assert_array_equal(recording.part(0, 9), [[1, 2, 3], [4, 5, 6]])
+def test_text_and_the_first_of_its_markers(tmp_path: Path) -> None:
+    make_text(tmp_path / "1.txt", samples=400, marker=90)
+    device = open_text(tmp_path / "1.txt", columns={"ppg": 1, "eda": 4}, marker=5, rate_hz=200)
+    assert device.triggers == ((90, 5),) and device.trial(5) == 0.45
+    assert device.recordings["eda"].channels == ("EDA",) and device.recordings["eda"].samples == 400
+    np.testing.assert_array_equal(device.recordings["eda"].part(0, 400)[:, 0], value(4, np.arange(400)))
 
 
-@pytest.mark.parametrize("text", ["", "words only\n", "1 2\n3 4 5\n", "1 2\n3 x\n"])
+@pytest.mark.parametrize("text", ["", "words only\n", "1 2 3\n3 4\n", "1 2 3\n3 x\n", "1 2\n3 4\n"])
 def test_a_text_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(ValueError, match="text recording"):
-        open_text(tmp_path / "a.txt", name="physiology", rate_hz=200)
+        open_text(tmp_path / "a.txt", columns={"ppg": 1}, marker=2, rate_hz=200)
 
 
 def test_damaged_files_are_refused_without_naming_them(folder: Path) -> None:

@@ -79,7 +79,9 @@ class Signal:
 class SignalSource(Protocol):
     """A recording of signals from which a clip's part can be cut. Its repr names no participant."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the signal: `eeg`, `ppg`, …"""
 
     def read(self, first: int, last: int) -> Signal:
         """The signal from frame number `first` to `last` (both included) of the recording.

@@ -141,11 +141,14 @@ def open_biopac(path: Path) -> Device:
     return Device(recordings, _digital(data, labels), rate)
 
 
-def open_text(path: Path, *, name: str, rate_hz: float) -> Device:
-    """A recording as a table of numbers, one line per sample; channels are named by the last line above the numbers.
+def open_text(path: Path, *, columns: Mapping[str, int], marker: int, rate_hz: float) -> Device:
+    """A recording as a table of numbers, one line per sample, lines of text above them passed over.
+
+    Args:
+        columns: the column of each recording, from 0. marker: the column of codes; only where one comes first counts.
 
     Raises:
-        ValueError: a file of more than 256 MiB, without numbers, or whose lines differ in length.
+        ValueError: a file of more than 256 MiB, without numbers, whose lines differ in length, or with fewer columns.
     """
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise ValueError(f"the text recording has {path.stat().st_size} bytes, at most {MAX_TEXT_BYTES} are read")
@@ -154,14 +157,17 @@ def open_text(path: Path, *, name: str, rate_hz: float) -> Device:
     if begin is None:
         raise ValueError(f"the text recording has no numbers in its first {MAX_HEADER_LINES} lines")
     rows = [_numbers(line) for line in lines[begin:] if line.strip()]
-    width = len(rows[0])
-    if any(len(row) != width for row in rows):
-        raise ValueError(f"the text recording has lines that do not hold {width} numbers, as its first does")
-    words = [word.strip() for word in re.split(r"[\t,;]", lines[begin - 1])] if begin else []
-    named = len(words) == width and all(words)
-    channels = tuple(words) if named else tuple(f"{name.upper()} {number}" for number in range(1, width + 1))
+    width, needed = len(rows[0]), max(marker, *columns.values()) + 1
+    if any(len(row) != width for row in rows) or width < needed:
+        raise ValueError(f"the text recording has lines of {width} numbers and of others; {needed} columns are needed")
     values = np.array(rows, np.float32)
-    return Device({name: _held(name, channels, "", rate_hz, values)}, (), rate_hz)
+    codes, firsts = np.unique(values[:, marker], return_index=True)
+    triggers = tuple((int(first), int(code)) for code, first in zip(codes, firsts, strict=True) if code > 0)
+    recordings = {
+        name: _held(name, (name.upper(),), "", rate_hz, np.ascontiguousarray(values[:, [column]]))
+        for name, column in columns.items()
+    }
+    return Device(recordings, triggers, rate_hz)
 
 
 def _numbers(line: str) -> list[float]:

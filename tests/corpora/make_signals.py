@@ -109,8 +109,14 @@ def make_biopac(path: Path, *, samples: int, triggers: Triggers, hold: int = 20)
     savemat(path, content)
 
 
-def make_text(path: Path, *, samples: int, channels: Sequence[str] = ("PPG", "EDA")) -> None:
-    """A table of numbers under a line of names."""
-    rows = np.stack([value(channel, np.arange(samples)) for channel in range(len(channels))], axis=1)
-    lines = ["recorded with 200 Hz", "\t".join(channels), *("\t".join(f"{v:.10g}" for v in row) for row in rows)]
+def make_text(path: Path, *, samples: int, marker: int, code: int = 5, rate: float = 200.0) -> None:
+    """A table of time, four signals, and a marker that is `code` from sample `marker` for a while, and once later."""
+    rows = np.stack(
+        [np.arange(samples) / rate / 60, *(value(channel, np.arange(samples)) for channel in range(1, 5))], 1
+    )
+    codes = np.zeros(samples)
+    codes[marker : marker + 3] = codes[samples - 2] = code
+    lines = ["min\tCH1\tCH2\tCH3\tCH4\tCH14\tCH15"]
+    lines += ["\t".join(f"{cell:.10g}" for cell in (*row, mark, 0.0)) for row, mark in zip(rows, codes, strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")

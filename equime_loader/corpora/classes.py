@@ -87,6 +87,14 @@ MAPS: Mapping[str, Mapping[str, _Map]] = MappingProxyType(
 """Task to corpus to label to class. A corpus that a task does not name has no clip for it."""
 
 
+def is_built(corpus: str | None) -> bool:
+    """Whether clips of this `corpus` are built here.
+
+    Those of before there was a corpus have none, or the name of their part once they are joined with others.
+    """
+    return corpus == EQUIME or corpus not in CORPORA_WITH_CLASSES
+
+
 def class_of(label: str, *, corpus: str, kind: str) -> str | None:
     """Class of a corpus' label in a task, None where it has none.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from equime_loader.corpora.classes import CORPORA_WITH_CLASSES, EQUIME
+from equime_loader.corpora.classes import EQUIME, is_built
 from equime_loader.splits import SIZES, holdout
 from training.protocols.rounds import STRATIFY, VALIDATION, Round, round_of
 from training.protocols.tasks import Task
@@ -60,12 +60,7 @@ class Cell:
 def origins(task: Task) -> frozenset[str]:
     """Where the people of a task are from: its corpora, and of what is built here the source of the portraits."""
     pairs = {(row["corpus"], row["source"]) for row in task.clips.labels(["corpus", "source"])}
-    return frozenset(f"{EQUIME} {source}" if _is_built(corpus) else corpus for corpus, source in pairs)
-
-
-def _is_built(corpus: str | None) -> bool:
-    """Whether clips are built here; those of before there was a corpus have none, or their part's name once joined."""
-    return corpus == EQUIME or corpus not in CORPORA_WITH_CLASSES
+    return frozenset(f"{EQUIME} {source}" if is_built(corpus) else corpus for corpus, source in pairs)
 
 
 def related(one: Task, other: Task) -> str:
@@ -82,7 +77,7 @@ def related(one: Task, other: Task) -> str:
 def _portraits(task: Task) -> set[str]:
     """Portraits of the clips that are built here; they are named by their content, whatever folder holds them."""
     rows = task.clips.labels(["corpus", "portrait"])
-    return {row["portrait"] for row in rows if row["portrait"] and _is_built(row["corpus"])}
+    return {row["portrait"] for row in rows if row["portrait"] and is_built(row["corpus"])}
 
 
 def divided(tasks: Mapping[str, Task], *, sizes: Mapping[str, float] = SIZES, seed: int = 0) -> dict[str, Part]:

@@ -1,0 +1,163 @@
+"""The ceiling of a task: what a classifier reaches that sees the true program instead of the video.
+
+Emotions share AUs, so even the AUs themselves do not tell every emotion, and no model can be asked for more than they
+tell. How much that is, is found in two ways: by the AU table that programs are drawn from, for clips that are built
+here; and by classifiers that learn from AUs, sides, intensities and timing of other subjects' clips, for any corpus
+that codes AUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equime_builder.facs import EXPRESSIVE_AUS
+from equime_builder.profiles import load_profile, shipped_profiles
+from equime_loader.corpora.classes import is_built
+from equime_loader.schema import EMOTIONS
+from equime_loader.splits import k_fold
+from training.protocols.bayes import Outcome, best_rule, likelihoods, table_outcomes
+from training.protocols.rounds import Pooled
+from training.protocols.tasks import Task
+
+Floats = NDArray[np.float64]
+FOLDS = 5
+# A program tells its emotion, so clips that share one stay together, as those of a subject do.
+TOGETHER = ("subject", "counterfactual_group")
+
+
+@dataclass(frozen=True, eq=False)
+class Ceiling:
+    """What one classifier reaches that sees the programs.
+
+    Attributes:
+        method: its name. pooled: the class it gives each clip of the task, never having learned from that clip.
+        expected_uf1: UF1 over endlessly many clips, NaN where the law of the programs is not known.
+    """
+
+    method: str
+    pooled: Pooled
+    expected_uf1: float = float("nan")
+
+
+def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: int = 0) -> tuple[Ceiling, ...]:
+    """Every ceiling that can be found for a task; the highest is the one to compare a model with.
+
+    Args:
+        table: AU table of the programs; without it, that of the profile which the clips name.
+        folds: of the cross-validation of the classifiers that learn.
+        seed: of the folds and of the classifiers.
+
+    Raises:
+        ValueError: an unknown table, a profile that does not come with the package, or too few subjects.
+    """
+    learned = tuple(learned_ceiling(task, method, folds=folds, seed=seed) for method in LEARNERS)
+    if not all(map(is_built, task.clips.counts("corpus"))):
+        return learned
+    return (bayes_ceiling(task, table=table or table_of(task)), *learned)
+
+
+def table_of(task: Task) -> str:
+    """AU table of the profile that made the clips.
+
+    Raises:
+        ValueError: profiles of several tables, or one that does not come with the package.
+    """
+    profiles = sorted(str(name) for name in task.clips.counts("profile"))
+    if strange := [name for name in profiles if name not in shipped_profiles()]:
+        raise ValueError(f"profile {strange[0]!r} does not come with the package; say its AU table: `table`")
+    tables = {load_profile(name).au_table for name in profiles}
+    if len(tables) != 1:
+        raise ValueError(f"profiles {', '.join(profiles)} draw from {len(tables)} AU tables; look at one at a time")
+    return tables.pop()
+
+
+def bayes_ceiling(task: Task, *, table: str) -> Ceiling:
+    """The best rule for UF1 by the AU table; of the clips, only how frequent each emotion is.
+
+    Raises:
+        ValueError: no such table, or a clip without an emotion.
+    """
+    drawn, seen = table_outcomes(table), programs(task)
+    emotions = task.clips.codes("emotion").codes
+    if (emotions < 0).any():
+        raise ValueError(f"{int((emotions < 0).sum())} of {len(task)} clips have no emotion that a table could tell")
+    shares = np.zeros((len(task.classes), len(EMOTIONS)))
+    np.add.at(shares, (task.targets, emotions), 1 / len(task))
+
+    outcomes = sorted({*drawn, *seen})
+    joint = shares @ likelihoods(table, outcomes)
+    rule = best_rule(joint)
+    answers = dict(zip(outcomes, rule.decide(joint).tolist(), strict=True))
+    predicted = np.array([answers[outcome] for outcome in seen], np.int64)
+    return Ceiling(f"Bayes rule of AU table {table}", Pooled(task, predicted), rule.uf1)
+
+
+def programs(task: Task) -> list[Outcome]:
+    """The AUs of each clip's program, and whether any of them acts on one side only."""
+    found = []
+    for row in task.clips.labels(["aus"]):
+        acting = [action for action in row["aus"] if action["au"] in EXPRESSIVE_AUS]
+        aus = tuple(sorted({int(action["au"]) for action in acting}))
+        found.append((aus, any(action["side"] != "both" for action in acting)))
+    return found
+
+
+def learned_ceiling(task: Task, method: str, *, folds: int = FOLDS, seed: int = 0) -> Ceiling:
+    """A classifier of `LEARNERS` by cross-validation, each clip told by one that learned from other subjects.
+
+    Raises:
+        ValueError: an unknown method, or fewer groups of subjects than folds.
+    """
+    if method not in LEARNERS:
+        raise ValueError(f"{method=} must be one of {', '.join(LEARNERS)}")
+    described = features(task)
+    predicted = np.full(len(task), -1, np.int64)
+    for fold in k_fold(task.clips, folds, by=TOGETHER, seed=seed):
+        train, test = (np.searchsorted(task.clips.rows, part.rows) for part in (fold.train, fold.test))
+        model = LEARNERS[method](seed).fit(described[train], task.targets[train])
+        predicted[test] = model.predict(described[test])
+    return Ceiling(f"{method}, {folds} folds of subjects", Pooled(task, predicted))
+
+
+def features(task: Task) -> Floats:
+    """What a program is, as numbers: (n, F).
+
+    For each AU and side, whether it acts and its intensity (0 where the coder gave none); then milliseconds from onset
+    to apex and from apex to offset.
+    """
+    clips = task.clips
+    columns = []
+    for au in EXPRESSIVE_AUS:
+        both, left, right = (
+            clips.index.au_intensity(au, side=side)[clips.rows].astype(np.float64) for side in ("both", "left", "right")
+        )
+        for half in (left, right):
+            intensity = np.nan_to_num(np.fmax(both, half))
+            columns += [np.isnan(both) | np.isnan(half) | (intensity > 0), intensity]
+    onset, apex, offset = (clips.numbers(f"{name}_ms") for name in ("onset", "apex", "offset"))
+    return np.stack([*columns, np.nan_to_num(apex - onset), np.nan_to_num(offset - apex)], axis=1)
+
+
+def _logistic(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = LogisticRegression(class_weight="balanced", max_iter=2_000, random_state=seed)
+    return make_pipeline(StandardScaler(), model)
+
+
+def _trees(seed: int) -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    return ExtraTreesClassifier(
+        300, min_samples_leaf=3, max_features=None, class_weight="balanced", random_state=seed, n_jobs=1
+    )
+
+
+LEARNERS: dict[str, Callable[[int], Any]] = {"logistic regression": _logistic, "extra trees": _trees}

@@ -120,8 +120,29 @@ def prepare(root: Path, request: Request, *, patience_s: float = 0.0) -> Mapping
         FolderError: the folder holds another plan or foreign files, is in use, or cannot be written.
     """
     wanted = asked(request)
+
+    def write() -> Mapping[str, Any]:
+        plan = make_plan(wanted, request.source.survey(request.profile, request.seed))
+        manifest.write_plan(root, plan)
+        return plan.header
+
+    return begin(root, write, lambda: _same_plan(root, wanted), patience_s=patience_s)
+
+
+def begin(
+    root: Path,
+    write: Callable[[], Mapping[str, Any]],
+    resume: Callable[[], Mapping[str, Any]],
+    *,
+    patience_s: float = 0.0,
+) -> Mapping[str, Any]:
+    """The header of the folder's plan: of the one that lies there, by `resume`, else of a new one, by `write`.
+
+    Raises:
+        FolderError: the folder holds foreign files, is in use, or cannot be written; and what the two raise.
+    """
     if (root / manifest.HEADER).exists():
-        return _same_plan(root, wanted)
+        return resume()
     try:
         root.mkdir(parents=True, exist_ok=True)
         strangers = [entry.name for entry in root.iterdir() if entry.name != manifest.FOLDER]
@@ -129,16 +150,14 @@ def prepare(root: Path, request: Request, *, patience_s: float = 0.0) -> Mapping
             raise FolderError(f"{root} is not empty and holds no plan (it has {strangers[0]!r}); name a new folder")
         with manifest.lock(root, "build", patience_s=patience_s):
             if (root / manifest.HEADER).exists():
-                return _same_plan(root, wanted)
+                return resume()
             try:
-                plan = make_plan(wanted, request.source.survey(request.profile, request.seed))
-                manifest.write_plan(root, plan)
+                return write()
             except BaseException:
                 _remove_empty(root)
                 raise
     except OSError as error:
         raise FolderError(f"{root} cannot be written: {error.strerror}") from error
-    return plan.header
 
 
 def _same_plan(root: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,12 +218,19 @@ def build(
             for count, shard in enumerate(built, start=1):
                 clips += shard.clips
                 progress(Progress(shard.name, clips, total, count, len(todo)))
-        if manifest.pending(root, everything, str(header["plan_sha256"])):
+        if not complete(root, everything, str(header["plan_sha256"])):
             return False
-        with manifest.lock(root, "finish", patience_s=PLANNING_PATIENCE_S):
-            if not is_finished(root):  # of several jobs that end together, the first has done it
-                finish(root)
     shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    return True
+
+
+def complete(root: Path, shards: Sequence[Shard], plan_sha256: str) -> bool:
+    """Write what is derived from all shards, where they are all there; whether they are."""
+    if manifest.pending(root, shards, plan_sha256):
+        return False
+    with manifest.lock(root, "finish", patience_s=PLANNING_PATIENCE_S):
+        if not is_finished(root):  # of several jobs that end together, the first has done it
+            finish(root)
     return True
 
 

@@ -11,6 +11,7 @@ from equime_builder.commands.audit import audit
 from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.curate import curate
+from equime_builder.commands.import_ import import_
 from equime_builder.commands.look import export, preview
 from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models):
     app.command()(command)
+app.command("import")(import_)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)
 app.add_typer(bench, name="bench")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -49,6 +49,20 @@ def build_shard(
     Raises:
         FolderError: another process is building it, or the disk is full or cannot be written.
     """
+    with writing(root, shard, patience_s=patience_s):
+        manifest.write_commit(root, shard, _write_shard(root, source, shard, generator, face_model))
+
+
+@contextmanager
+def writing(root: Path, shard: Shard, *, patience_s: float | None = None) -> Iterator[None]:
+    """One shard's lock, its line gone until the block writes another.
+
+    Args:
+        patience_s: see `build_shard`.
+
+    Raises:
+        FolderError: another process writes it, or the disk is full or cannot be written.
+    """
     import cv2
     import pyarrow as pa
 
@@ -59,7 +73,7 @@ def build_shard(
     try:
         with threadpool_limits(1), manifest.lock(root, shard.name, patience_s=patience_s):
             manifest.commit_path(root, shard).unlink(missing_ok=True)
-            manifest.write_commit(root, shard, _write_shard(root, source, shard, generator, face_model))
+            yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = "the disk is full" if full else f"cannot be written: {error.strerror or error}"

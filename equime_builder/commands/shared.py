@@ -62,6 +62,16 @@ Shards = Annotated[
     str | None,
     typer.Option(help="only these, built (again): 3,7-9; or the second of 16 parts: 2/16; or none", show_default=False),
 ]
+Corrections = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV of rows to put right: corpus,subject,clip,onset,field,value", show_default=False
+    ),
+]
+SheetFile = Annotated[Path | None, typer.Option(help="annotation file", show_default="the one that is found")]
+FramesPart = Annotated[
+    str | None, typer.Option(help="part of the path of the frames to take, where there are several copies of them")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from equime_builder.commands.shared import (
     AttributesFile,
+    Corrections,
     Curation,
     FaceModel,
     Folder,
+    FramesPart,
     Json,
     Portraits,
+    SheetFile,
     Workers,
     cores,
     print_json,
@@ -20,6 +24,9 @@ from equime_builder.commands.shared import (
     say,
 )
 from equime_builder.requests import source_of
+
+if TYPE_CHECKING:
+    from equime_builder.verify import Fault
 
 
 def verify(
@@ -29,6 +36,10 @@ def verify(
     attributes: AttributesFile = None,
     curation: Curation = None,
     face_model: FaceModel = None,
+    corpus: Annotated[Path | None, typer.Option(help="of an imported folder: your copy", show_default=False)] = None,
+    corrections: Corrections = None,
+    sheet: SheetFile = None,
+    frames: FramesPart = None,
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +48,9 @@ def verify(
     from equime_builder.repair import repair as mend
     from equime_builder.verify import verify as check
 
-    if repair:
+    if repair and "corpus" in manifest.folder_header(folder):
+        faults = _repair_import(folder, corpus, workers, corrections=corrections, sheet=sheet, frames=frames)
+    elif repair:
         header = manifest.read_header(folder)
         where: dict[str, Any] = {
             "portraits": portraits,
@@ -61,3 +74,14 @@ def verify(
         say(f"{folder}: {len(faults)} faults {left}" if faults else f"{folder}: every promise holds")
     if faults and not repair:
         raise typer.Exit(1)
+
+
+def _repair_import(folder: Path, corpus: Path | None, workers: int | None, **options: Any) -> list[Fault]:
+    from equime_builder.importing.origin import read_header
+    from equime_builder.importing.run import repair_import
+    from equime_loader.corpora import read_corpus
+
+    name = read_header(folder)["corpus"]
+    if corpus is None:
+        raise ValueError(f"{folder} was imported; name the folder of your copy of {name} with --corpus")
+    return repair_import(folder, read_corpus(name, corpus, **options), workers=cores(workers))

@@ -1,0 +1,71 @@
+"""Card and terms of an imported folder, from templates, the plan's header and the index."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from equime_builder.card import configs, counted, plain, printable, size_category, template
+from equime_loader.schema import documentation
+
+TITLES = (
+    ("expression", "expression"),
+    ("label of the corpus", "corpus_label"),
+    ("emotion", "emotion"),
+    ("three classes", "three_class"),
+    ("timing by", "timing_by"),
+    ("publication", "publication"),
+)
+
+
+def licence_text(header: Mapping[str, Any]) -> str:
+    """The LICENSE file of an imported folder."""
+    about = {name: printable(str(text)) for name, text in header["about"].items()}
+    return template("imported_LICENSE.md").substitute(about)
+
+
+def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str, str, str]]) -> str:
+    """The README of an imported folder, with the metadata that the Hub and `datasets` read."""
+    left_out = Counter(what for what, _, _ in rejects)
+    about = {name: plain(str(text)) for name, text in header["about"].items()}
+    rates = sorted({f"{rate:g}" for rate in index["fps"].to_pylist()}, key=float)
+    return template("imported_card.md").substitute(
+        about,
+        yaml=yaml.safe_dump(metadata(header, index), sort_keys=False, allow_unicode=True, width=110).strip(),
+        corpus=header["corpus"],
+        sheet=plain(str(header["sheet"])),
+        rows=f"{header['rows']:,}",
+        events=f"{header['events']:,}",
+        clips=f"{len(index):,}",
+        subjects=f"{len(set(index['subject'].to_pylist())):,}",
+        rates=", ".join(rates),
+        context=f"{header['context_ms']:g}",
+        left_out=left_out["event"] + left_out["clip"],
+        plan_sha256=header["plan_sha256"],
+        composition="\n".join(["| | | clips |", "| --- | --- | ---: |", *_rows(index)]),
+        fields=documentation(),
+    )
+
+
+def _rows(index: pa.Table) -> list[str]:
+    tables = [(title, counted(index, name)) for title, name in TITLES]
+    return [f"| {title} | {plain(word)} | {count} |" for title, words in tables for word, count in words.items()]
+
+
+def metadata(header: Mapping[str, Any], index: pa.Table) -> dict[str, Any]:
+    """YAML head of the card."""
+    return {
+        "pretty_name": f"{printable(str(header['about']['title']))} (imported)",
+        "license": "other",
+        "license_name": "corpus-agreement",
+        "license_link": "LICENSE",
+        "task_categories": ["video-classification"],
+        "tags": ["micro-expressions", "facial-action-units", "video"],
+        "annotations_creators": ["expert-generated"],
+        "size_categories": [size_category(len(index))],
+        **configs(index, header["formats"]),
+    }

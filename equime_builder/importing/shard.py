@@ -1,0 +1,158 @@
+"""One shard of an import: cut, encode, label, write, commit.
+
+It is a pure function of (plan, shard number, the files of the user's copy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from equime_builder import manifest
+from equime_builder.encode import encode_stream
+from equime_builder.files import write_atomic
+from equime_builder.importing.cuts import Cut
+from equime_builder.importing.labels import Footage, labels_of
+from equime_builder.importing.pictures import carried, frames_of, frames_of_video, read_video
+from equime_builder.importing.plan import PlannedClip
+from equime_builder.manifest import Commit
+from equime_builder.plan import Shard
+from equime_builder.portraits import Rejection
+from equime_builder.profiles import Video
+from equime_builder.samples import ClipRejected, Sample, keyframes
+from equime_builder.shard_build import writing
+from equime_builder.shards import shard_writers
+from equime_builder.typed import construct
+from equime_loader.corpora.events import CorpusEvent, Signal, VideoFile
+from equime_loader.corpora.signals import signal_bytes
+from equime_loader.schema import AUS, check_labels
+from equime_loader.windows import MAX_FRAMES
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A shard to write, and its clips in order. It can be sent to any process that sees the folder and the corpus."""
+
+    root: Path
+    header: Mapping[str, Any]
+    shard: Shard
+    clips: Sequence[PlannedClip]
+
+
+def import_shard(task: Task) -> Shard:
+    """Make, write and commit one shard.
+
+    Raises:
+        FolderError: another process is writing it, or the disk is full or cannot be written.
+    """
+    with writing(task.root, task.shard):
+        for clip in task.clips:
+            (task.root / manifest.signals_path(clip.key)).unlink(missing_ok=True)
+        manifest.write_commit(task.root, task.shard, _write_shard(task))
+    return task.shard
+
+
+def _write_shard(task: Task) -> Commit:
+    video: Video = construct(Video, task.header["video"])
+    licence = str(task.header["about"]["terms"])
+    rejected: list[Rejection] = []
+    keys: list[str] = []
+    files = task.shard.files(task.header["formats"])
+    signals: dict[str, str] = {}
+    with shard_writers(task.root, files) as writers:
+        for clip in task.clips:
+            try:
+                sample = make_sample(clip, video, licence=licence)
+            except ClipRejected as error:
+                rejected.append(Rejection(clip.key, str(error)))
+                continue
+            keys.append(clip.key)
+            for writer in writers:
+                writer.write(sample)
+            found, faults = _signals(clip.event, _span(sample, clip))
+            rejected += [Rejection(f"{clip.key}/{name}", reason) for name, reason in faults.items()]
+            if found:
+                path = manifest.signals_path(clip.key)
+                (task.root / path).parent.mkdir(exist_ok=True)
+                write_atomic(task.root / path, signal_bytes(found))
+                signals[path] = path
+    return Commit(
+        task.shard.name,
+        str(task.header["plan_sha256"]),
+        len(keys),
+        keys[0] if keys else None,
+        keys[-1] if keys else None,
+        manifest.describe_files(task.root, files | signals),
+        tuple(rejected),
+    )
+
+
+def make_sample(clip: PlannedClip, video: Video, *, licence: str) -> Sample:
+    """The finished sample of a planned clip.
+
+    Raises:
+        ClipRejected: its frames cannot be read, or do not hold the event.
+    """
+    footage = _footage(clip, video)
+    event = clip.event
+    if not footage.first <= event.onset <= event.offset < footage.first + footage.frames <= footage.first + MAX_FRAMES:
+        last = footage.first + footage.frames - 1
+        raise ClipRejected(f"frames {event.onset}..{event.offset} are annotated, the video has {footage.first}..{last}")
+    labels = labels_of(clip, footage, licence=licence)
+    check_labels(labels)
+    return Sample(labels, footage.data, np.full((footage.frames, len(AUS)), np.nan, np.float16))
+
+
+def _span(sample: Sample, clip: PlannedClip) -> tuple[int, int]:
+    """Frame numbers of a finished clip in its recording."""
+    first = clip.event.onset - int(sample.labels["onset_frame"])
+    return first, first + int(sample.labels["frames"]) - 1
+
+
+def _footage(clip: PlannedClip, video: Video) -> Footage:
+    event, cut = clip.event, clip.cut
+    if not isinstance(event.frames, VideoFile):
+        return _encoded(frames_of(event.frames, cut), cut, event, video)
+    data = read_video(event.frames.path)
+    found = carried(data) if clip.whole else None
+    if found is not None:
+        return Footage(data, event.frames.first, found.frames, found.width, found.height, found.fps)
+    return _encoded(frames_of_video(data, event.frames, cut), cut, event, video)
+
+
+def _encoded(frames: Iterator[Any], cut: Cut, event: CorpusEvent, video: Video) -> Footage:
+    start = next(frames, None)
+    if start is None:
+        raise ClipRejected(f"the recording ends before frame {cut.first}")
+    count = 0
+
+    def counted() -> Iterator[Any]:
+        nonlocal count
+        for count, planes in enumerate(chain([start], frames), start=1):
+            if planes.shape != start.shape:
+                raise ClipRejected(f"frame {cut.first + count - 1} has another size than those before it")
+            yield planes
+
+    begins = keyframes(event.onset - cut.first, event.apex - cut.first)
+    made = encode_stream(counted(), start.shape, fps=event.fps, keyframes=begins, video=video)
+    rows, width = start.shape
+    return Footage(made.data, cut.first, count, width, rows * 2 // 3, event.fps)
+
+
+def _signals(event: CorpusEvent, span: tuple[int, int]) -> tuple[list[Signal], dict[str, str]]:
+    """The signals beside a clip, and by name why one is lacking."""
+    found: list[Signal] = []
+    faults: dict[str, str] = {}
+    for source in event.signals:
+        try:
+            found.append(source.read(*span))
+        except OSError as error:
+            faults[source.name] = f"the recording cannot be read ({error.strerror})"
+        except ValueError as error:
+            faults[source.name] = str(error)
+    return found, faults

@@ -1,0 +1,170 @@
+"""What run folders hold, as the report needs it: one `Evaluation` for each file of predictions."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from equime_loader.fairness import Predictions
+from training.predictions import ATTRIBUTES, classes_of, load_predictions
+from training.runs import Epoch, Run, open_runs, read_json, write_json
+
+OWN = "test"  # predictions of subjects of the training data set that training did not see
+NOT_REPORTED = ("train", "validation")  # what weights were fitted or chosen on says nothing of new subjects
+STUDY, ROBUSTNESS = "study.json", "robustness.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a study says of one of its runs.
+
+    Attributes:
+        arm: what of the data was trained on, where runs differ in it; empty for all of it.
+        cautions: by test set, why people of it may have been trained on.
+    """
+
+    arm: str = ""
+    cautions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """The study of a run folder; one that says nothing where there is none.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / STUDY
+        if not path.is_file():
+            return cls()
+        values = read_json(path)
+        arm, cautions = values.get("arm", ""), values.get("cautions", {})
+        if not isinstance(arm, str) or not isinstance(cautions, dict):
+            raise ValueError(f"{path}: 'arm' must be a word, and 'cautions' words by test set")
+        return cls(arm, {str(name): str(words) for name, words in cautions.items()})
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / STUDY, {"arm": self.arm, "cautions": self.cautions})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunFacts:
+    """A run, without its weights.
+
+    Attributes:
+        name: of its folder. train: names of the data sets, joined by `+`. kind: of the task.
+        arm: what of the data was trained on, where runs differ in it; empty for all.
+        splits: by name, clips and subjects. versions: what it ran with.
+        robustness: rows of `training.robustness`, empty where it was not asked for.
+    """
+
+    name: str
+    model: str
+    train: str
+    kind: str
+    seed: int
+    arm: str
+    cautions: Mapping[str, str]
+    history: tuple[Epoch, ...]
+    result: Mapping[str, Any]
+    splits: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    robustness: tuple[Mapping[str, Any], ...]
+
+    @property
+    def title(self) -> str:
+        return f"{self.model}: {self.train}{f' ({self.arm})' if self.arm else ''}"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a run said of the clips of one test set.
+
+    Attributes:
+        test: name of the data set; the training one's own where its unseen subjects were tested.
+        unseen: whether they are subjects of the training data set, kept apart.
+        confidence: (n,) float64, probability of the class that was called.
+        clips_hash: of keys, equal for runs that were tested on the same clips.
+    """
+
+    run: RunFacts
+    test: str
+    unseen: bool
+    predictions: Predictions
+    confidence: NDArray[np.float64]
+    clips_hash: int
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) whether the class called is the true one."""
+        right: NDArray[np.bool_] = self.predictions.truth == self.predictions.predicted
+        return right
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
+    """All evaluations of run folders; a folder that holds run folders stands for all of them.
+
+    Raises:
+        ValueError: a folder is neither, a run has not ended or holds no predictions of a test set, or a file is damaged.
+    """
+    runs = {run.folder.resolve(): run for run in open_runs(folders)}
+    return tuple(evaluation for run in runs.values() for evaluation in _evaluations(run))
+
+
+def _evaluations(run: Run) -> Iterator[Evaluation]:
+    names = [name for name in run.prediction_names if name not in NOT_REPORTED]
+    if not names:
+        raise ValueError(f"{run.folder}: holds no predictions of a test set; did the run end?")
+    facts = read_facts(run)
+    for name in names:
+        unseen = name == OWN
+        try:
+            said = _predictions(load_predictions(run.predictions_path(name)))
+        except ValueError as error:
+            raise ValueError(f"{run.folder.name}, predictions {name}: {error}") from error
+        yield Evaluation(facts, facts.train if unseen else name, unseen, *said)
+
+
+def read_facts(run: Run) -> RunFacts:
+    """What a run folder says of the run itself.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    config, study = run.config, Study.read(run.folder)
+    path = run.folder / ROBUSTNESS
+    shuffled = "shuffled labels" if config.data.labels == "shuffled" else ""
+    return RunFacts(
+        name=run.name,
+        model=config.model.name,
+        train="+".join(config.data.train),
+        kind=config.data.classes,
+        seed=config.seed,
+        arm=study.arm or shuffled,
+        cautions=study.cautions,
+        history=run.history,
+        result=run.result,
+        splits=run.splits,
+        versions=run.environment,
+        robustness=tuple(read_json(path)["rows"]) if path.is_file() else (),
+    )
+
+
+def _predictions(table: pa.Table) -> tuple[Predictions, NDArray[np.float64], int]:
+    """Predictions, their confidence, and a number that stands for the clips."""
+    predictions = Predictions.of(
+        table["label"],
+        table["prediction"],
+        subjects=table["subject"],
+        groups={name: table[name] for name in ATTRIBUTES if name in table.column_names},
+        classes=classes_of(table),
+    )
+    confidence = np.clip(table["confidence"].to_numpy().astype(np.float64), 0.0, 1.0)
+    return predictions, confidence, zlib.crc32("\n".join(table["key"].to_pylist()).encode())

@@ -1,0 +1,412 @@
+"""What the report says of results: scores, published figures, what was called what, and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from equime_loader.fairness.figures import counted, number
+from equime_loader.tables import percent
+from training.reports import curves, pictures
+from training.reports import published as publications
+from training.reports.calibration import BINS
+from training.reports.document import Block, Fold, Gallery, Picture, Points, Section, Text
+from training.reports.evidence import RunFacts
+from training.reports.published import Published
+from training.reports.results import CONFIDENCE, INTERVALS, SCORES, Result
+from training.reports.tables import Cell, Column, Row, Table, Value, cells
+
+CLASS_KINDS: Mapping[str, str] = {"three": "three classes", "five": "five classes", "seven": "seven classes"}
+FOLDED = 12  # tests of a report beyond which pictures wait for being asked for
+
+
+def kind_title(kind: str) -> str:
+    """Words for a kind of task."""
+    return CLASS_KINDS.get(kind, kind.replace("_", " "))
+
+
+def _tested(one: Result) -> tuple[str, str, bool]:
+    return one.kind, one.test, one.unseen
+
+
+def by_test(results: Sequence[Result]) -> list[list[Result]]:
+    """Results of one test set each; those of unseen subjects of a data set apart from those of all of it."""
+    order = list(dict.fromkeys(map(_tested, results)))
+    ordered = sorted(results, key=lambda one: (order.index(_tested(one)), one.train, one.model, one.arm))
+    return [list(group) for _, group in groupby(ordered, _tested)]
+
+
+def test_title(one: Result) -> str:
+    """Words for a test set."""
+    return f"{one.test}, unseen subjects" if one.unseen else one.test
+
+
+# --- scores
+
+
+def at_a_glance(results: Sequence[Result]) -> Section:
+    """What a reviewer would want to know first."""
+    above = [one for one in results if one.above_constant]
+    said = [
+        f"{len(above)} of {counted(len(results), 'result')} lie above the constant predictor: the whole "
+        f"{percent(CONFIDENCE, 1, 0)} interval of their UF1 exceeds what always saying the most frequent class has."
+    ]
+    for group in by_test([one for one in results if "shuffled" not in one.arm]):
+        best = max(group, key=lambda one: one.mean("uf1"))
+        verdict = "" if best.above_constant else ", which is not above it"
+        said.append(
+            f"{kind_title(best.kind).capitalize()}, tested on {test_title(best)}: best is {best.model} trained on "
+            f"{best.train}{_arm(best)}, UF1 {_with_interval(best, 'uf1')}; the constant predictor has "
+            f"{number(best.constant('uf1'))}{verdict}."
+        )
+    for one in results:
+        if "shuffled" in one.arm:
+            said.append(
+                f"{one.title}: UF1 {_with_interval(one, 'uf1')}; a model that learns nothing of the labels should have "
+                f"about {number(1 / len(one.classes))} or less."
+            )
+    said += _cautioned(results)
+    marks = [publications.mark(row) for row in publications.published()]
+    equal, like = (sum(mark is not None and mark.sign == sign for mark in marks) for sign in "=≈")
+    said.append(
+        f"{equal} of the {len(marks)} rows that EquiME published are what a constant predictor scores on that test set, "
+        f"and {like} more are what one would score on a class of the right share."
+    )
+    return Section("At a glance", (Points(tuple(said)),))
+
+
+def _cautioned(results: Sequence[Result]) -> list[str]:
+    found = dict.fromkeys((one.train, one.test, caution) for one in results if (caution := caution_of(one)))
+    return [f"{train} → {test}: {caution}; read its scores as an upper bound." for train, test, caution in found]
+
+
+def caution_of(one: Result) -> str:
+    """Why people of the test set may have been trained on, empty where nothing says so."""
+    return next((run.run.cautions[one.test] for run in one.evaluations if one.test in run.run.cautions), "")
+
+
+def _arm(one: Result) -> str:
+    return f" ({one.arm})" if one.arm else ""
+
+
+def _with_interval(one: Result, score: str) -> str:
+    low, high = one.interval[score]
+    return f"{number(one.mean(score))} ({number(low)}–{number(high)})"
+
+
+def scores(results: Sequence[Result]) -> Section:
+    """Tables of all scores, with a picture of each test set and a matrix of data sets."""
+    blocks: list[Block] = []
+    for kind in dict.fromkeys(one.kind for one in results):
+        chosen = [one for one in results if one.kind == kind]
+        blocks.append(scores_table(kind, chosen))
+        pairs = {(one.train, one.test) for one in chosen if not one.arm}
+        if len(pairs) > 1:
+            plain = [one for one in chosen if not one.arm]
+            about = f"UF1 of each model by training and test data set, {kind_title(kind)}"
+            blocks.append(Picture(f"{kind}-matrix", _later(pictures.matrix, plain), about))
+        shown = [
+            Picture(f"{kind}-{_file(group[0])}", _later(pictures.overview, group), f"scores on {test_title(group[0])}")
+            for group in by_test(chosen)
+        ]
+        blocks.append(Gallery(tuple(shown)))
+    return Section("Scores", tuple(blocks))
+
+
+def _file(one: Result) -> str:
+    return f"{one.test}{'-unseen' if one.unseen else ''}".lower()
+
+
+def _later(draw, *arguments):  # type: ignore[no-untyped-def]
+    return lambda: draw(*arguments)
+
+
+def scores_table(kind: str, results: Sequence[Result]) -> Table:
+    """A row per result under its test set, the constant predictor first."""
+    rows: list[Row] = []
+    has_published = any(published_of(one) for one in results)
+    for group in by_test(results):
+        rows += [_test_row(group[0]), _constant_row(group, has_published)]
+        rows += [_score_row(one, has_published) for one in group]
+    columns = (
+        *(Column("model", False), Column("trained on", False), Column("seeds")),
+        *(Column(title, tip=_TIPS.get(name, "")) for name, title in SCORES.items()),
+        Column("confidence", tip="mean probability of the class that was called"),
+        Column("ECE", tip=f"expected calibration error, {BINS} bins of equal width"),
+        *([Column("published", False, "accuracy, weighted F1; marks: see Published figures")] if has_published else []),
+    )
+    note = (
+        f"Behind UF1, UAR and accuracy: {percent(CONFIDENCE, 1, 0)} intervals over resamples of whole test subjects; of "
+        "several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: people of "
+        "the test set may have been trained on."
+    )
+    records = tuple(record for one in results for record in _records(one))
+    return Table(f"scores-{kind}", f"Scores, {kind_title(kind)}", note, columns, tuple(rows), records)
+
+
+_TIPS = {
+    "uf1": "mean F1 of the classes, counts of all clips added up first (MEGC2019)",
+    "uar": "mean recall of the classes (MEGC2019)",
+    "macro_f1": "mean F1 of the classes that clips have or are called",
+    "weighted_f1": "mean F1 weighted by clips: a constant predictor can look good in it",
+    "accuracy": "share of clips called right: a constant predictor can look good in it",
+}
+
+
+def _test_row(one: Result) -> Row:
+    size = " to ".join(f"{count:,}" for count in dict.fromkeys(one.clips))
+    people = " to ".join(f"{count:,}" for count in dict.fromkeys(one.subjects))
+    shares = ", ".join(f"{word} {count:,}" for word, count in zip(one.classes, one.counts, strict=True))
+    return Row(cells(Cell(f"Tested on {test_title(one)}", f"{size} clips of {people} subjects: {shares}")), "head")
+
+
+def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
+    one = group[0]
+    figures = [number(one.constant(score)) for score in SCORES]
+    return Row(cells(f"always {one.constant_class}", "", "", *figures, "", "", *([""] if has_published else [])), "constant")
+
+
+def _score_row(one: Result, has_published: bool) -> Row:
+    caution = caution_of(one)
+    train = Cell(one.train + _arm(one), "⚠" if caution else "", tip=caution)
+    figures = []
+    for score in SCORES:
+        note = _dashed(one.interval[score]) if score in INTERVALS else ""
+        below = score == "uf1" and not one.above_constant
+        tone = "low" if below else "strong" if score == "uf1" else ""
+        figures.append(Cell(number(one.mean(score)) + (" ▽" if below else ""), note, tone))
+    deviation = f"±{number(one.deviation('uf1'))}" if len(one.seeds) > 1 else ""
+    seeds = Cell(str(len(one.seeds)), deviation, tip="standard deviation of UF1 over seeds" if deviation else "")
+    last = [_published_cell(one)] if has_published else []
+    return Row(cells(one.model, train, seeds, *figures, number(one.mean_confidence), number(one.ece), *last))
+
+
+def _dashed(ends: tuple[float, float]) -> str:
+    return f"{number(ends[0], digits=2)}–{number(ends[1], digits=2)}"
+
+
+def published_of(one: Result) -> tuple[Published, ...]:
+    """Published rows of the same model and data sets."""
+    return publications.find(one.model, one.train, one.test, len(one.classes)) if not one.arm else ()
+
+
+def _published_cell(one: Result) -> Cell:
+    found = published_of(one)
+    if not found:
+        return Cell("")
+    mark = next((mark for row in found if (mark := publications.mark(row))), None)
+    figures = found[0].figures
+    text = f"{figures['accuracy']}, {figures['weighted_f1']}"
+    return Cell(text, mark.sign, "mark", mark.words) if mark else Cell(text)
+
+
+def _records(one: Result) -> Iterator[Mapping[str, Value]]:
+    """A record per seed, and of several seeds one of their mean."""
+    base: dict[str, Value] = {"classes": one.kind, "model": one.model, "train": one.train, "arm": one.arm}
+    base |= {"test": one.test, "unseen_subjects": str(one.unseen).lower(), "constant_class": one.constant_class}
+    for evaluation, found, constant, calibrated in zip(
+        one.evaluations, one.by_seed, one.constants, one.calibrations, strict=True
+    ):
+        said = evaluation.predictions
+        yield {
+            **base,
+            "run": evaluation.run.name,
+            "seed": evaluation.run.seed,
+            "clips": len(said),
+            "subjects": len(set(said.subjects.tolist())),
+            **{score: getattr(found, score) for score in SCORES},
+            **{f"constant_{score}": getattr(constant, score) for score in SCORES},
+            "mean_confidence": calibrated.mean_confidence,
+            "ece": calibrated.ece,
+        }
+    ends = {f"{score}_{end}": value for score, pair in one.interval.items() for end, value in zip(("low", "high"), pair)}
+    yield {
+        **base,
+        "run": "mean",
+        "seed": None,
+        "clips": one.clips[1],
+        "subjects": one.subjects[1],
+        **{score: one.mean(score) for score in SCORES},
+        **{f"constant_{score}": one.constant(score) for score in SCORES},
+        "mean_confidence": one.mean_confidence,
+        "ece": one.ece,
+        **ends,
+        **{f"{score}_deviation": one.deviation(score) for score in SCORES},
+    }
+
+
+# --- published figures
+
+
+def published_section(results: Sequence[Result]) -> Section:
+    """The published tables, beside what the same models and data sets gave here."""
+    ours = {
+        (one.model, one.train, one.test, len(one.classes)): one for one in results if not one.arm
+    }
+    rows: list[Row] = []
+    records: list[Mapping[str, Value]] = []
+    for source, group in groupby(publications.published(), lambda row: row.source):
+        rows.append(Row(cells(Cell(source[:1].upper() + source[1:])), "head"))
+        for row in group:
+            mark = publications.mark(row)
+            mine = ours.get((row.model, row.train, row.test, row.classes))
+            rows.append(_published_row(row, mark, mine))
+            records.append(_published_record(row, mark, mine))
+    names = ("accuracy", "weighted F1", "macro F1", "confidence")
+    columns = (
+        *(Column("model", False), Column("train → test", False)),
+        *(Column(f"{name}, published") for name in names),
+        Column("as a constant predictor", False),
+        *(Column(f"{name}, here") for name in ("accuracy", "weighted F1", "macro F1", "UF1")),
+        Column("constant UF1, here"),
+    )
+    note = (
+        "=: every printed figure is that of the constant predictor named, within one unit of its last digit. ≈: the "
+        "classes of that test set were not published; the figures are those of a predictor that always says a class of "
+        "the share named (they may be so by coincidence). Accuracy and weighted F1 are the only figures of Tables 1a "
+        "and 1b. The same subjects may have been in training and test there: splits were drawn over clips."
+    )
+    table = Table("published", "Published figures, and the same runs here", note, columns, tuple(rows), tuple(records))
+    return Section("Published figures", (table,))
+
+
+def _published_row(row: Published, mark: publications.Mark | None, mine: Result | None) -> Row:
+    shown = [row.figures.get(name, "–") for name in (*publications.SCORES, "confidence")]
+    marked = Cell(f"{mark.sign} {mark.words}", tone="low wrap") if mark else Cell("")
+    names = ("accuracy", "weighted_f1", "macro_f1", "uf1")
+    here = [number(mine.mean(name)) if mine else "–" for name in names]
+    constant = number(mine.constant("uf1")) if mine else "–"
+    return Row(cells(row.model, f"{row.train} → {row.test}", *shown, marked, *here, constant))
+
+
+def _published_record(row: Published, mark: publications.Mark | None, mine: Result | None) -> Mapping[str, Value]:
+    here = {f"{name}_here": mine.mean(name) if mine else None for name in SCORES}
+    return {
+        **{"source": row.source, "model": row.model, "classes": row.classes, "train": row.train, "test": row.test},
+        **{name: row.figures.get(name) for name in (*publications.SCORES, "confidence")},
+        "equals_constant": {"=": "yes", "≈": "possibly"}.get(mark.sign, "") if mark else "no",
+        "constant": mark.words if mark else "",
+        **here,
+    }
+
+
+# --- what was called what
+
+
+def confusion_section(results: Sequence[Result]) -> Section:
+    """Confusion matrix and calibration of each result."""
+    blocks: list[Block] = [
+        Text(
+            "Left, how clips of each class were called: counts, and shares of the class. Right, accuracy in each bin of "
+            "confidence: on the dashed line, confidence can be taken at its word; below it, the model claims too much."
+        ),
+        classes_table(results) if len(results) <= FOLDED else Fold("Recall of each class", (classes_table(results),)),
+    ]
+    for group in by_test(results):
+        shown = tuple(
+            Picture(f"{one.name}-said", _later(pictures.said, one), f"confusion matrix and calibration, {one.title}")
+            for one in group
+        )
+        title = f"{kind_title(group[0].kind).capitalize()}, tested on {test_title(group[0])}: {counted(len(shown), 'result')}"
+        blocks.append(Fold(title, (Gallery(shown),)) if len(results) > FOLDED else Gallery(shown))
+    return Section("Confusion and calibration", tuple(blocks))
+
+
+def classes_table(results: Sequence[Result]) -> Table:
+    """Recall and precision of each class; in the table of the page recall alone."""
+    records: list[Mapping[str, Value]] = []
+    rows = []
+    for one in results:
+        counts = one.confusions[one.typical]
+        base = {"classes": one.kind, "model": one.model, "train": one.train, "arm": one.arm, "test": one.test}
+        for place, word in enumerate(one.classes):
+            right, true, called = counts[place, place], counts[place].sum(), counts[:, place].sum()
+            figures = {
+                "recall": float(right / true) if true else None,
+                "precision": float(right / called) if called else None,
+                "f1": float(2 * right / (true + called)) if true + called else None,
+            }
+            records.append({**base, "class": word, "clips": int(true), "called": int(called), **figures})
+        said = ", ".join(
+            f"{word} {percent(int(counts[place, place]), int(counts[place].sum()), 0)}"
+            for place, word in enumerate(one.classes)
+        )
+        rows.append(Row(cells(one.model, one.train + _arm(one), test_title(one), said)))
+    names = ("model", "trained on", "tested on", "recall of each class")
+    columns = tuple(Column(name, False) for name in names)
+    note = "Of several seeds, the run of median UF1. Precision and F1 are in the CSV file."
+    return Table("classes", "Recall of each class", note, columns, tuple(rows), tuple(records))
+
+
+# --- training
+
+
+def training_section(runs: Sequence[RunFacts]) -> Section:
+    """How runs went: a table, and their curves."""
+    blocks: list[Block] = [
+        Text(
+            "Weights are those of the best epoch on validation subjects, who are in neither training nor test; training "
+            "ends when validation no longer improves. No choice was made on a test set."
+        ),
+        runs_table(runs),
+    ]
+    groups: dict[tuple[str, str], list[RunFacts]] = {}
+    for run in runs:
+        groups.setdefault((run.title, run.kind), []).append(run)
+    shown = tuple(
+        Picture(f"curves-{_slug(group[0])}", _later(curves.curves, group), f"curves of {group[0].title}")
+        for group in groups.values()
+        if any(run.history for run in group)
+    )
+    gallery = Gallery(shown)
+    blocks.append(Fold(f"Curves of {counted(len(shown), 'configuration')}", (gallery,)) if len(shown) > 4 else gallery)
+    return Section("Training", tuple(blocks))
+
+
+def _slug(run: RunFacts) -> str:
+    words = f"{run.kind} {run.model} {run.train} {run.arm}".lower()
+    return "-".join(filter(None, "".join(letter if letter.isalnum() else " " for letter in words).split()))
+
+
+def runs_table(runs: Sequence[RunFacts]) -> Table:
+    """A row per run."""
+    rows, records = [], []
+    for run in runs:
+        result = run.result
+        splits = run.splits.get("splits", {})
+        sizes = {name: splits.get(name, {}) for name in ("train", "validation", "test")}
+        record: dict[str, Value] = {
+            **{"run": run.name, "model": run.model, "train": run.train, "arm": run.arm, "classes": run.kind},
+            **{"seed": run.seed, "epochs": result.get("epochs"), "best_epoch": result.get("best_epoch")},
+            **{"stopped_by": result.get("stopped_by"), "minutes": result.get("minutes")},
+            **{"waiting_share": result.get("waiting_share"), "processes": result.get("processes")},
+            **{f"{name}_{what}": size.get(what) for name, size in sizes.items() for what in ("clips", "subjects", "sha256")},
+        }
+        records.append(record)
+        people = [_size(size) for size in (sizes["train"], sizes["validation"])]
+        minutes, waiting = (result.get(name) for name in ("minutes", "waiting_share"))
+        rows.append(
+            Row(
+                cells(
+                    *(run.name, run.model, run.train + (f" ({run.arm})" if run.arm else ""), *people, str(run.seed)),
+                    *(str(result.get("epochs", "–")), str(result.get("best_epoch", "–"))),
+                    str(result.get("stopped_by", "–")),
+                    "–" if minutes is None else f"{minutes:.1f}",
+                    "–" if waiting is None else percent(waiting, 1),
+                )
+            )
+        )
+    columns = (
+        *(Column("run", False), Column("model", False), Column("trained on", False)),
+        *(Column("training, clips / subjects"), Column("validation"), Column("seed"), Column("epochs"), Column("best")),
+        *(Column("ended by", False), Column("minutes")),
+        Column("waiting", tip="share of the training time in which the model waited for the loader"),
+    )
+    note = "Hashes of the splits are in the CSV file, and with the configuration and the environment in each run folder."
+    return Table("runs", "Runs", note, columns, tuple(rows), tuple(records))
+
+
+def _size(size: Mapping[str, object]) -> str:
+    if not size:
+        return "–"
+    return f"{size.get('clips', '–'):,} / {size.get('subjects', '–'):,}"

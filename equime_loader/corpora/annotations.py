@@ -22,7 +22,7 @@ from equime_loader.corpora.events import (
 )
 
 # What stands for an apex that nobody coded; 0 in corpora that count from 1.
-NO_APEX = ("", "/", "-", "?", "nan", "none", "0")
+NO_APEX = ("", "/", "-", "?", "nan", "none", "0", "-1")
 # The longest event of any corpus is a macro-expression of some seconds.
 MAX_FRAME = 10**12
 SHARE_OF_FRAMES = 0.9

@@ -102,24 +102,32 @@ class Copy:
                 rows.append(convert(record))
             except RowFault as fault:
                 self.ledger.left_out(record.where, name(record), str(fault))
+        return self.corrected(rows)
+
+    def corrected(self, rows: Iterable[Annotation]) -> tuple[Annotation, ...]:
+        """Rows with the user's corrections."""
         return corrected(rows, self._corrections, self.corpus, self.ledger)
 
-    def frames(self, paths: Iterable[Path], order: Sequence[str] = ()) -> list[Frames]:
-        """The frames in these folders and videos, best first: in the order of `order`, see `in_order`."""
+    def frames(self, paths: Iterable[Path], order: Sequence[str] = (), *, first: int = 0) -> list[Frames]:
+        """The frames in these folders and videos, best first: in the order of `order`, see `in_order`.
+
+        Args:
+            first: number of a video's first frame.
+        """
         wanted = [path for path in paths if self._part in self.tree.relative(path).casefold()]
-        found = (self._recording(path) for path in in_order(wanted, self.tree.root, order))
+        found = (self._recording(path, first) for path in in_order(wanted, self.tree.root, order))
         return [frames for frames in found if frames is not None]
 
-    def _recording(self, path: Path) -> Frames | None:
+    def _recording(self, path: Path, first: int) -> Frames | None:
         if path not in self._frames:
-            self._frames[path] = self._listed(path) if path.is_dir() else VideoFile(path)
+            self._frames[path] = self._listed(path) if path.is_dir() else VideoFile(path, first)
         return self._frames[path]
 
     def _listed(self, folder: Path) -> Frames | None:
         listing = list_frames(folder)
         if listing.frames is not None and listing.strays:
             some = ", ".join(listing.strays[:3]) + (", …" if len(listing.strays) > 3 else "")
-            reason = f"{len(listing.strays)} files are no frames of the recording and are not read: {some}"
+            reason = f"not read, since no frames of the recording: {some} ({len(listing.strays)} in all)"
             self.ledger.kept(self.tree.relative(folder), folder.name, reason)
         return listing.frames
 

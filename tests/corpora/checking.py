@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from equime_loader.corpora.events import FrameFiles, Reading
-
 from corpora.stand_in import Made
+from equime_loader.corpora.events import FrameFiles, Reading
 
 
 def check(reading: Reading, made: Made) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Cell = str | int | float | None
 SIZE = 64
 
-# What moves at full strength, in pixels of a face of 64: brows (inner, outer) up, mouth corners up, eyes wider, nose up.
+# What moves at full strength, in pixels of a face of 64: brows (inner, outer), mouth corners and nose up, eyes wider.
 MOTIONS: Mapping[str, Mapping[str, float]] = {
     "happiness": {"corners": 4.0},
     "positive": {"corners": 4.0},
@@ -94,10 +94,10 @@ def draw_face(
 
     def place(x: float, y: float) -> tuple[int, int]:  # sixteenths of a pixel, so that motion is smooth
         at = (np.array([32 + (x - 32) * wide, y]) + shift) * scale * 16
-        return int(round(at[0])), int(round(at[1]))
+        return round(float(at[0])), round(float(at[1]))
 
     def axes(width: float, height: float) -> tuple[int, int]:
-        return int(round(width * scale * 16)), int(round(max(height, 0.4) * scale * 16))
+        return round(width * scale * 16), round(max(height, 0.4) * scale * 16)
 
     def line(points: Sequence[tuple[float, float]], shade: int) -> None:
         corners = np.array([place(*point) for point in points], np.int32)

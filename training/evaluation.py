@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -26,8 +27,17 @@ from training.runs import Run, record_predictions, record_splits
 
 
 def make_accelerator(config: Config) -> Accelerator:
-    """Device, processes and precision of this process."""
-    return Accelerator(mixed_precision=config.optimization.precision)
+    """Device, processes and precision of this process.
+
+    Raises:
+        ValueError: a precision that the device does not have, or processes that do not know of each other.
+    """
+    # Where there is no accelerator, processes work together only if they are told to do so on the processor.
+    found = Accelerator(mixed_precision=config.optimization.precision, cpu=not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if found.num_processes != started:
+        raise ValueError(f"{started} processes were started, {found.num_processes} work together; start with torchrun")
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,165 @@
+"""Training in two processes of torchrun: every clip once an epoch, and a killed run ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from equime_builder.build import build
+from tests.conftest import small_request
+
+pytest.importorskip("accelerate", reason="training needs the extra `train`")
+
+import torch
+from safetensors.torch import load_file
+
+from training.config import config_of
+from training.data import open_parts
+from training.loop import fit
+from training.runs import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+EPOCHS, STOP, CLIPS, STEPS = 2, 8, 18, 5
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 clips of 10 subjects, three classes."""
+    root = tmp_path_factory.mktemp("clips") / "equime"
+    request = small_request(subjects=10, emotions=("happiness", "sadness", "surprise"), shard_samples=8)
+    assert build(root, request)
+    return root
+
+
+def arguments(clips: Path, out: Path, *more: str) -> list[str]:
+    values = {
+        "data.train.equime": clips,
+        "data.sizes": '{"train": 0.6, "validation": 0.2, "test": 0.2}',
+        "optimization.batch_size": 4,
+        "optimization.epochs": EPOCHS,
+        "checkpoint_steps": 3,
+        "seed": 5,
+    }
+    told = [f"--{name}={value}" for name, value in values.items()]
+    return [*told, *more, "--out", str(out)]
+
+
+def flow(clips: Path, out: Path) -> list[str]:
+    """A run whose steps draw random numbers, for dropout and for augmentation."""
+    settings = {"size": 32, "dropout": 0.5, "mirror": True}
+    return arguments(clips, out, "--model.name=flow", f"--model.settings={json.dumps(settings)}")
+
+
+PLAIN = {"name": "st_cnn", "settings": {"size": 16, "frames": 4, "dropout": 0.0}}
+
+
+def plain(clips: Path, out: Path) -> list[str]:
+    """A run that draws nothing and whose steps are the same however clips are divided among processes."""
+    return arguments(clips, out, f"--model={json.dumps(PLAIN)}", "--optimization.optimizer=sgd")
+
+
+def start(folder: Path, commands: Sequence[list[str]], *, stop: int = -1) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2"]
+    launch += ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "-m", "tests.training_worker"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        [*launch, str(folder), str(stop), json.dumps(commands)], cwd=ROOT, env=environment, stderr=subprocess.PIPE
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, told = process.communicate()
+    assert process.returncode == 0, told.decode()[-3000:]
+
+
+def notes(folder: Path, run: str) -> dict[int, list[list]]:
+    """By step: epoch, keys and repeated of each process."""
+    found: dict[int, list[list]] = {}
+    for rank in (0, 1):
+        for line in (folder / f"{run}-{rank}.json").read_text().splitlines():
+            step, *rest = json.loads(line)
+            found.setdefault(step, []).append(rest)
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs `plain` and `flow` of two processes that nobody disturbed, and what they noted."""
+    folder = tmp_path_factory.mktemp("whole")
+    finish(start(folder, [plain(clips, folder / "plain"), flow(clips, folder / "flow")]))
+    return folder
+
+
+def test_every_clip_is_trained_on_once_an_epoch(clips: Path, whole: Path) -> None:
+    parts = open_parts(Run.open(whole / "flow").config)
+    assert len(parts.train) == CLIPS
+    seen = notes(whole, "flow")
+    assert sorted(seen) == list(range(EPOCHS * STEPS))
+    for epoch in range(EPOCHS):
+        steps = [note for notes_of in seen.values() for note in notes_of if note[0] == epoch]
+        assert len(steps) == 2 * STEPS and all(len(keys) == 2 for _, keys, _ in steps)
+        counted = Counter(key for _, keys, again in steps for key, extra in zip(keys, again, strict=True) if not extra)
+        assert counted == dict.fromkeys(parts.train.keys, 1)
+    orders = [[note[1] for step in sorted(seen) for note in seen[step] if note[0] == epoch] for epoch in range(EPOCHS)]
+    assert orders[0] != orders[1]
+
+
+def test_two_processes_learn_what_one_learns(clips: Path, whole: Path, tmp_path: Path) -> None:
+    run = Run.open(whole / "plain")
+    parts = open_parts(run.config)
+    alone = fit(run.config, parts.train, parts.validation, tmp_path / "alone")
+    assert run.result["processes"] == 2 and alone.result["processes"] == 1
+    mine, theirs = (load_file(of.checkpoint("last") / "model.safetensors") for of in (alone, run))
+    for name, tensor in mine.items():
+        torch.testing.assert_close(theirs[name], tensor, rtol=1e-4, atol=1e-6)
+    for one, two in zip(alone.history, run.history, strict=True):
+        assert one.train_loss == pytest.approx(two.train_loss, rel=1e-4)
+        assert one.validation_loss == pytest.approx(two.validation_loss, rel=1e-4)
+    assert alone.predictions("validation").select(["key", "prediction"]) == run.predictions("validation").select(
+        ["key", "prediction"]
+    )
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(clips: Path, whole: Path, tmp_path: Path) -> None:
+    command = flow(clips, tmp_path / "flow")
+    process = start(tmp_path, [command], stop=STOP)
+    while not all((tmp_path / f"stopped-{rank}").is_file() for rank in (0, 1)):
+        assert process.poll() is None, process.communicate()[1].decode()[-3000:]
+        time.sleep(0.05)
+    killed = Run.open(tmp_path / "flow")
+    # Both processes are in the middle of the second epoch, and the last state was kept two steps before.
+    state = json.loads((killed.checkpoint("last") / "state.json").read_text())
+    assert (state["step"], len(state["history"]), state["sums"]["steps"]) == (6, 1, 1)
+    for rank in (0, 1):
+        os.kill(int((tmp_path / f"stopped-{rank}").read_text()), signal.SIGKILL)
+    process.communicate()
+    assert process.returncode != 0 and not killed.has_ended
+    finish(start(tmp_path, [command]))
+
+    undisturbed = Run.open(whole / "flow")
+    for which in ("last", "best"):
+        for file in ("model.safetensors", "optimizer.safetensors"):
+            mine, theirs = ((run.checkpoint(which) / file).read_bytes() for run in (killed, undisturbed))
+            assert mine == theirs, f"{which}/{file}"
+    figures = [
+        [(row.train_loss, row.validation_loss, row.validation_uf1, row.learning_rate) for row in run.history]
+        for run in (killed, undisturbed)
+    ]
+    assert figures[0] == figures[1]
+    for name in ("validation", "test"):
+        assert killed.predictions(name) == undisturbed.predictions(name)
+    again = notes(tmp_path, "flow")
+    for step, read in notes(whole, "flow").items():
+        # Steps that were done twice read the same clips twice.
+        assert sorted(again[step]) == sorted(read * (len(again[step]) // 2))
+    assert {step for step, read in again.items() if len(read) == 4} == {6, 7}

@@ -8,6 +8,7 @@ that codes AUs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.facs import EXPRESSIVE_AUS
-from equime_builder.profiles import load_profile, shipped_profiles
 from equime_loader.corpora.classes import is_built
+from equime_loader.joined import JoinedStore
 from equime_loader.schema import EMOTIONS
 from equime_loader.splits import k_fold
+from equime_loader.storage import StorageError, Store
 from training.protocols.bayes import Outcome, best_rule, likelihoods, table_outcomes
 from training.protocols.rounds import Pooled
 from training.protocols.tasks import Task
 
 Floats = NDArray[np.float64]
 FOLDS = 5
+PLAN, MAX_PLAN = "__manifest__/plan.json", 64 << 20
 # A program tells its emotion, so clips that share one stay together, as those of a subject do.
 TOGETHER = ("subject", "counterfactual_group")
 
@@ -48,12 +51,12 @@ def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: 
     """Every ceiling that can be found for a task; the highest is the one to compare a model with.
 
     Args:
-        table: AU table of the programs; without it, that of the profile which the clips name.
+        table: AU table of the programs; without it, what the folders' plans say.
         folds: of the cross-validation of the classifiers that learn.
         seed: of the folds and of the classifiers.
 
     Raises:
-        ValueError: an unknown table, a profile that does not come with the package, or too few subjects.
+        ValueError: an unknown table, plans that do not agree on one, or fewer groups of subjects than folds.
     """
     learned = tuple(learned_ceiling(task, method, folds=folds, seed=seed) for method in LEARNERS)
     if not all(map(is_built, task.clips.counts("corpus"))):
@@ -62,18 +65,29 @@ def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: 
 
 
 def table_of(task: Task) -> str:
-    """AU table of the profile that made the clips.
+    """AU table that the plans of the clips' folders say.
 
     Raises:
-        ValueError: profiles of several tables, or one that does not come with the package.
+        ValueError: a folder without a plan that says so, or folders of different tables.
     """
-    profiles = sorted(str(name) for name in task.clips.counts("profile"))
-    if strange := [name for name in profiles if name not in shipped_profiles()]:
-        raise ValueError(f"profile {strange[0]!r} does not come with the package; say its AU table: `table`")
-    tables = {load_profile(name).au_table for name in profiles}
+    store = task.clips.index.store
+    stores = store.stores.values() if isinstance(store, JoinedStore) else (store,)
+    tables = {_planned_table(each) for each in stores}
     if len(tables) != 1:
-        raise ValueError(f"profiles {', '.join(profiles)} draw from {len(tables)} AU tables; look at one at a time")
+        raise ValueError(
+            f"programs are drawn from different AU tables, {' and '.join(sorted(tables))}; take one dataset"
+        )
     return tables.pop()
+
+
+def _planned_table(store: Store) -> str:
+    try:
+        file = store.file(PLAN)
+        if (size := file.stat().st_size) > MAX_PLAN:
+            raise ValueError(f"{size} bytes, expected at most {MAX_PLAN}")
+        return str(json.loads(file.read_text(encoding="utf-8"))["profile"]["au_table"])
+    except (StorageError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{store.root}: its plan does not say its AU table ({error}); say it: `table`") from error
 
 
 def bayes_ceiling(task: Task, *, table: str) -> Ceiling:

@@ -70,14 +70,13 @@ def related(one: Task, other: Task) -> str:
     if same := sorted(name for name in first & second if not name.startswith(EQUIME)):
         reasons.append(f"both hold clips of {', '.join(same)}")
     if portraits := _portraits(one) & _portraits(other):
-        reasons.append(f"{len(portraits)} portraits are in both")
+        reasons.append(f"{len(portraits)} people are in both")
     return "; ".join(dict.fromkeys(reasons))
 
 
 def _portraits(task: Task) -> set[str]:
-    """Portraits of the clips that are built here; they are named by their content, whatever folder holds them."""
-    rows = task.clips.labels(["corpus", "portrait"])
-    return {row["portrait"] for row in rows if row["portrait"] and is_built(row["corpus"])}
+    """Portraits of the clips; the same person's has the same name in whatever folder it is."""
+    return {row["portrait"] for row in task.clips.labels(["portrait"])} - {None, ""}
 
 
 def divided(tasks: Mapping[str, Task], *, sizes: Mapping[str, float] = SIZES, seed: int = 0) -> dict[str, Part]:
@@ -96,7 +95,7 @@ def divided(tasks: Mapping[str, Task], *, sizes: Mapping[str, float] = SIZES, se
         raise ValueError(f"sizes={dict(sizes)} must name {', '.join(SIZES)}")
     parts = {}
     for name, task in tasks.items():
-        split = holdout(task.clips, sizes, stratify=STRATIFY, seed=seed)
+        split = holdout(task.clips, sizes, by=("subject", "portrait"), stratify=STRATIFY, seed=seed)
         parts[name] = Part(name, task, *(task.of(split[part]) for part in ("train", "validation", "test")))
     return parts
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.selection import Selection
-from equime_loader.splits import holdout
+from equime_loader.splits import check_leakage, holdout
 from training.protocols.scores import Scores, scores
 from training.protocols.tasks import Targets, Task
 
@@ -25,6 +25,9 @@ class Round:
     Attributes:
         held_out: what the test is of: a subject, a dataset.
         train: fits the weights. validation: other subjects, which stop the training. test: neither has seen them.
+
+    Raises:
+        LeakageError: a subject or portrait stands in two of them.
     """
 
     held_out: str
@@ -33,16 +36,7 @@ class Round:
     test: Task
 
     def __post_init__(self) -> None:
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        subjects = {name: set(_subjects(task.clips)) for name, task in parts.items()}
-        for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-            if shared := subjects[one] & subjects[other]:
-                raise ValueError(f"{self.held_out}: subject {min(shared)!r} is in {one} and in {other}")
-
-
-def _subjects(clips: Selection) -> tuple[str, ...]:
-    codes = clips.codes("subject")
-    return tuple(codes.words[code] for code in np.unique(codes.codes[codes.codes >= 0]))
+        check_leakage({"train": self.train.clips, "validation": self.validation.clips, "test": self.test.clips})
 
 
 def round_of(held_out: str, task: Task, train: Selection, test: Selection, *, validation: float, seed: int) -> Round:
@@ -53,12 +47,13 @@ def round_of(held_out: str, task: Task, train: Selection, test: Selection, *, va
         seed: which subjects these are.
 
     Raises:
-        ValueError: fewer than two subjects to train on, or a share outside of 0..1.
+        LeakageError: people of the test are trained on. ValueError: fewer than two subjects to train on, or a share
+            outside of 0..1.
     """
     if not 0 < validation < 1:
         raise ValueError(f"{validation=} must lie between 0 and 1")
     sizes = {"train": 1 - validation, "validation": validation}
-    parts = holdout(train, sizes, stratify=STRATIFY, seed=seed)
+    parts = holdout(train, sizes, by=("subject", "portrait"), stratify=STRATIFY, seed=seed)
     return Round(held_out, task.of(parts["train"]), task.of(parts["validation"]), task.of(test))
 
 

@@ -25,7 +25,7 @@ from equime_loader.corpora.events import (
 NO_APEX = ("", "/", "-", "?", "nan", "none", "0", "-1")
 # The longest event of any corpus is a macro-expression of some seconds.
 MAX_FRAME = 10**12
-SHARE_OF_FRAMES = 0.9
+MISSING_SHARE = 0.1
 _EventKey = tuple[str, str, int, int, Expression]
 
 
@@ -197,22 +197,23 @@ def fit(span: Span, frames: Frames) -> Span:
     """The span on the frames that there are: moments whose own frame was dropped move to the nearest one.
 
     Raises:
-        RowFault: more than a tenth of the event's frames are missing.
+        RowFault: more than a tenth of the event's frames are missing, and more than one.
     """
     if isinstance(frames, VideoFile):
         return span
     present = [number for number in frames.paths if span.onset <= number <= span.offset]
     length = span.offset - span.onset + 1
-    if len(present) == length:
+    missing = length - len(present)
+    if not missing:
         return span
-    numbers = list(frames.paths)
-    if len(present) < SHARE_OF_FRAMES * length:
+    if missing > max(1, MISSING_SHARE * length) or not present:
+        numbers = list(frames.paths)
         raise RowFault(
-            f"{length - len(present)} of the {length} frames {span.onset}..{span.offset} are missing; the folder holds "
+            f"{missing} of the {length} frames {span.onset}..{span.offset} are missing; the folder holds "
             f"{numbers[0]}..{numbers[-1]}"
         )
     apex = min(present, key=lambda number: (abs(number - span.apex), number))
-    note = f"{length - len(present)} of {length} frames are missing"
+    note = f"{missing} of {length} frames are missing"
     return replace(span, onset=present[0], apex=apex, offset=present[-1], notes=(*span.notes, note))
 
 

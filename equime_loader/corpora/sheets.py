@@ -134,7 +134,8 @@ def _excel(path: Path) -> Iterator[Sheet]:
         with calamine.CalamineWorkbook.from_path(str(path)) as book:
             for name in book.sheet_names:
                 sheet = book.get_sheet_by_name(name)
-                if sheet.total_height > MAX_ROWS or sheet.total_width > MAX_COLUMNS:
+                last_row, last_column = sheet.end or (0, 0)  # counted from 0
+                if last_row >= MAX_ROWS or last_column >= MAX_COLUMNS:
                     raise SheetError(f"{path.name}: more than {MAX_ROWS:,} rows or {MAX_COLUMNS:,} columns")
                 yield Sheet(path.name, name, _rows(sheet.to_python(skip_empty_area=False)))
     except (calamine.CalamineError, OSError) as error:

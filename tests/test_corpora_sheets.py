@@ -1,0 +1,108 @@
+"""Reading annotation sheets: formats, headers, text around them, bounds."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+from corpora.stand_in import write_csv, write_xls, write_xlsx
+
+from equime_loader.corpora import sheets
+from equime_loader.corpora.sheets import Form, Row, SheetError, find_table, header_key, read_sheets
+
+ROWS = [["Text above"], [], ["Subject", None, "Onset Frame"], ["01", None, 5], [2, "x", 7.5], [None, "a footer"]]
+FORM = Form("plain", {"subject": ("Subject",), "onset": ("OnsetFrame", "Onset")})
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.xls", "a.csv", "A.XLSX"])
+def test_formats_read_the_same(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.suffix == ".csv":
+        write_csv(path, ROWS)
+    else:
+        (write_xls if path.suffix == ".xls" else write_xlsx)(path, {"first": ROWS})
+    (sheet,) = read_sheets(path)
+    # Blank lines keep their numbers; whole numbers have no point, text keeps its zeros.
+    assert [row.line for row in sheet.rows] == [1, 3, 4, 5, 6]
+    assert sheet.rows[2].cells == ("01", "", "5") and sheet.rows[3].cells == ("2", "x", "7.5")
+    table = find_table([sheet], [FORM])
+    assert [(record["subject"], record["onset"], record.line) for record in table.records] == [
+        ("01", "5", 4),
+        ("2", "7.5", 5),
+    ]
+    assert [row.line for row in table.text] == [6]
+    where = f"{name}, line 4" if path.suffix == ".csv" else f"{name}, sheet first, line 4"
+    assert table.records[0].where == where and table.records[0].get("offset") == ""
+
+
+def test_cells_as_they_are_on_the_screen(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    write_xlsx(path, {"s": [["  two\n words ", 401.0, True, 1e20, datetime.date(2023, 7, 18)]]})
+    assert read_sheets(path)[0].rows == (Row(1, ("two words", "401", "True", "100000000000000000000", "2023-07-18")),)
+
+
+def test_headers_are_compared_without_case_spaces_and_signs() -> None:
+    assert header_key("Onset Frame") == header_key("onset_frame ") == header_key("OnsetFrame")
+
+
+def test_forms_are_told_apart_by_their_headers(tmp_path: Path) -> None:
+    new = Form("new", {**FORM.columns, "more": ("More",)})
+    optional = Form("old", FORM.columns, {"more": ("More",)})
+    for columns, name in ((["Subject", "Onset", "More"], "new"), (["Onset", "Subject"], "old")):
+        write_csv(tmp_path / "a.csv", [columns, ["1", "2", "3"][: len(columns)]])
+        table = find_table(read_sheets(tmp_path / "a.csv"), [new, optional])
+        assert table.form.name == name and table.version == f"a.csv, {name}"
+
+
+def test_sheets_without_a_header_and_files_of_several(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    write_xlsx(path, {"notes": [["a", "b"]], "data": [["p1", 4], ["words"], ["p2", 9]]})
+    form = Form("none", positions={"subject": 0, "onset": 1}, fits=lambda cells: cells["onset"].isdigit())
+    table = find_table(read_sheets(path), [form])
+    assert [record["subject"] for record in table.records] == ["p1", "p2"] and table.sheet.name == "data"
+    assert [row.cells[0] for row in table.text] == ["words"]
+
+
+def test_a_csv_of_a_chinese_system_and_another_separator(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("Subject;Onset\n惊讶;4\n".encode("gb18030"))
+    assert [record["subject"] for record in find_table(read_sheets(path), [FORM]).records] == ["惊讶"]
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, match in (("none.xlsx", "none.xlsx: cannot be read"), ("a.txt", "must be one of")):
+        if name == "a.txt":
+            (tmp_path / name).write_text("a")
+        with pytest.raises(SheetError, match=match):
+            read_sheets(tmp_path / name)
+    for name, data in (("a.xlsx", b"PK\3\4 damaged"), ("b.xls", b"\xd0\xcf\x11\xe0 damaged"), ("c.xlsx", b"")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SheetError, match=f"{name}: "):
+            read_sheets(tmp_path / name)
+    write_csv(tmp_path / "a.csv", [["Subject", "Place"]])
+    with pytest.raises(SheetError, match=r"a\.csv: no sheet has the columns Subject, OnsetFrame"):
+        find_table(read_sheets(tmp_path / "a.csv"), [FORM])
+    with pytest.raises(SheetError, match="no file: no sheet"):
+        find_table([], [FORM])
+    monkeypatch.setattr(sheets, "MAX_ROWS", 3)
+    write_csv(tmp_path / "long.csv", [["a"]] * 4)
+    write_xlsx(tmp_path / "long.xlsx", {"s": [["a"]] * 4})
+    for name in ("long.csv", "long.xlsx"):
+        with pytest.raises(SheetError, match="more than 3 rows"):
+            read_sheets(tmp_path / name)
+    monkeypatch.setattr(sheets, "MAX_UNPACKED", 10)
+    with pytest.raises(SheetError, match="unpacks to more than 10 bytes"):
+        read_sheets(tmp_path / "long.xlsx")
+    monkeypatch.setattr(sheets, "MAX_FILE", 10)
+    with pytest.raises(SheetError, match="at most 10 are read"):
+        read_sheets(tmp_path / "long.xlsx")
+
+
+def test_a_sheet_far_to_the_right_is_refused(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.cell(1, sheets.MAX_COLUMNS + 1, "far")
+    book.save(tmp_path / "wide.xlsx")
+    with pytest.raises(SheetError, match="columns"):
+        read_sheets(tmp_path / "wide.xlsx")

@@ -93,7 +93,7 @@ def test_a_recording_whose_labels_do_not_fit_is_refused(tmp_path: Path) -> None:
 
 
 def _source(path: Path, name: str = "eda", *, marker: int | None = 146, fps: float = 100.0) -> TrialSource:
-    return TrialSource(name, path, open_biopac, Shelf(), lambda frame: frame / 100, fps, marker)
+    return TrialSource(name, (path,), open_biopac, Shelf(), lambda frame: frame / 100, fps, marker)
 
 
 @given(first=st.integers(0, 60), frames=st.integers(1, 30))
@@ -122,7 +122,15 @@ def test_a_marker_must_stand_once(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=f"eda: marker {marker} stands {times} times"):
             _source(tmp_path / "a.mat", marker=marker).read(0, 1)
     with pytest.raises(ValueError, match="eeg: the recording has ppg"):
-        _source(tmp_path / "a.mat", "eeg").read(0, 1)
+        _source(tmp_path / "a.mat", "eeg", marker=107).read(0, 1)
+
+
+def test_of_several_recordings_the_one_that_has_the_trial(tmp_path: Path) -> None:
+    make_biopac(tmp_path / "a.mat", samples=900, triggers=[(500, 107)])
+    make_biopac(tmp_path / "b.mat", samples=900, triggers=[(300, 146)])
+    files = (tmp_path / "a.mat", tmp_path / "b.mat")
+    signal = TrialSource("eda", files, open_biopac, Shelf(), float, 100.0, 146).read(0, 0)
+    assert signal.start_ms == -300
 
 
 def test_a_recording_that_begins_with_its_trial_needs_no_marker(tmp_path: Path) -> None:
@@ -133,7 +141,7 @@ def test_a_recording_that_begins_with_its_trial_needs_no_marker(tmp_path: Path) 
 
 def test_a_source_names_no_file_and_can_be_sent_to_a_process(folder: Path) -> None:
     make_biopac(folder / "a.mat", samples=2000, triggers=[(500, 146)])
-    source = TrialSource("eda", folder / "a.mat", open_biopac, Shelf(), float, 100.0, 146)
+    source = TrialSource("eda", (folder / "a.mat",), open_biopac, Shelf(), float, 100.0, 146)
     assert SECRET not in repr(source)
     source.read(0, 0)
     again = pickle.loads(pickle.dumps(source))

@@ -99,7 +99,7 @@ def _texts(copy: Copy) -> dict[int, Path]:
 
 
 def _signals(path: Path, shelf: Shelf) -> tuple[SignalSource, ...]:
-    return tuple(TrialSource(name, path, _open, shelf, _seconds, RULES.fps, MARKER) for name in SIGNALS)
+    return tuple(TrialSource(name, (path,), _open, shelf, _seconds, RULES.fps, MARKER) for name in SIGNALS)
 
 
 def _seconds(frame: int) -> float:

@@ -36,6 +36,10 @@ def _corpus(name: str, title: str, source: str, citation: str, *, module: str | 
 
 
 _SMIC = "Li et al., A Spontaneous Micro-expression Database: Inducement, Collection and Baseline, FG 2013"
+_CASME3 = (
+    "Li et al., CAS(ME)³: A Third Generation Facial Spontaneous Micro-Expression Database with Depth Information and High "
+    "Ecological Validity, IEEE Transactions on Pattern Analysis and Machine Intelligence 45(3), 2023"
+)
 
 ENTRIES: tuple[Corpus, ...] = (
     _corpus(
@@ -68,5 +72,60 @@ ENTRIES: tuple[Corpus, ...] = (
         "Institute of Psychology, Chinese Academy of Sciences",
         "Qu et al., CAS(ME)²: A Database for Spontaneous Macro-Expression and Micro-Expression Spotting and "
         "Recognition, IEEE Transactions on Affective Computing 9(4), 2018",
+    ),
+    _corpus("casme3_a", "CAS(ME)³, part A", "Institute of Psychology, Chinese Academy of Sciences", _CASME3),
+    _corpus(
+        "casme3_c",
+        "CAS(ME)³, part C",
+        "Institute of Psychology, Chinese Academy of Sciences",
+        _CASME3,
+        more="Physiological signals are personal data.",
+    ),
+    _corpus(
+        "mmew",
+        "MMEW",
+        "Shandong University",
+        "Ben et al., Video-Based Facial Micro-Expression Analysis: A Survey of Datasets, Features and Algorithms, IEEE "
+        "Transactions on Pattern Analysis and Machine Intelligence 44(9), 2022",
+    ),
+    _corpus(
+        "4dme",
+        "4DME, gray videos",
+        "University of Oulu",
+        "Li et al., 4DME: A Spontaneous 4D Micro-Expression Dataset With Multimodalities, IEEE Transactions on Affective "
+        "Computing 14(4), 2023",
+        module="fourdme",
+    ),
+    _corpus(
+        "dfme",
+        "DFME",
+        "Zhao et al., the authors of the paper",
+        "Zhao et al., DFME: A New Benchmark for Dynamic Facial Micro-Expression Recognition, IEEE Transactions on "
+        "Affective Computing 15(3), 2024",
+    ),
+    _corpus(
+        "mmme",
+        "MMME",
+        "Ma et al., the authors of the paper",
+        "Ma et al., MMME: A Spontaneous Multi-Modal Micro-Expression Dataset Enabling Visual-Physiological Fusion, 2025",
+        more="Names of participants are replaced by pseudonyms; physiological signals are personal data.",
+    ),
+    Corpus(
+        "miex",
+        "MiE-X",
+        "Synthetic. Academic research; the faces are those of CelebA and EmotionNet, whose terms hold too. Identities may "
+        "be those of CelebA-HQ: keep it out of tests of what was trained on such portraits, and the other way round.",
+        "Liu et al., the authors of the paper",
+        "Liu et al., How to Synthesize a Large-Scale and Trainable Micro-Expression Dataset?, ECCV 2022",
+        f"{_PACKAGE}.miex",
+    ),
+    Corpus(
+        "equime_published",
+        "EquiME as published",
+        "Synthetic. CC BY-NC 4.0 by its README, CC BY-NC-SA 4.0 by its paper; the stricter holds until its authors say "
+        "which. The faces are those of CelebA-HQ, whose terms hold too.",
+        "the authors of EquiME",
+        "EquiME: Equitable Micro-Expression Dataset for Cross-Demographic Emotion Recognition, 2025",
+        f"{_PACKAGE}.equime_published",
     ),
 )

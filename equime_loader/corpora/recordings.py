@@ -84,9 +84,12 @@ def open_curry(path: Path) -> Device:
     Values are read when they are asked for.
 
     Raises:
-        ValueError: no such recording, or one that is damaged. ImportError: mne is not installed.
+        ValueError: no such recording, one that is damaged, or mne is not installed.
     """
-    import mne
+    try:
+        import mne
+    except ModuleNotFoundError:
+        raise ValueError(".cdt recordings need mne; pip install 'equime[corpora]'") from None
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warnings name the file
@@ -215,14 +218,14 @@ class TrialSource:
     """The part of a recording beside frames of a trial: a `SignalSource`.
 
     Attributes:
-        name: of the recording. file, opener, shelf: how it is opened.
+        name: of the recording. files, opener, shelf: how it is opened; of several files the one that has the trial.
         seconds: time of a frame number after the trial's beginning. marker: of the trial; None where the recording
             begins with the trial.
         fps: frames per second, by which the last frame lasts.
     """
 
     name: str
-    file: Path = field(repr=False)
+    files: tuple[Path, ...] = field(repr=False)
     opener: Callable[[Path], Device] = field(repr=False)
     shelf: Shelf = field(repr=False)
     seconds: Callable[[int], float] = field(repr=False)
@@ -235,14 +238,10 @@ class TrialSource:
         Raises:
             ValueError: the recording cannot be read, lacks the trial or this signal, or does not cover the frames.
         """
-        device = self.shelf.open(self.file, self.opener)
+        device, begin = self._trial()
         if self.name not in device.recordings:
             raise ValueError(f"{self.name}: the recording has {', '.join(device.recordings) or 'no signal'}")
         recording = device.recordings[self.name]
-        try:
-            begin = 0.0 if self.marker is None else device.trial(self.marker)
-        except ValueError as error:
-            raise ValueError(f"{self.name}: {error}") from None
         rate = recording.rate_hz
         start, stop = begin + self.seconds(first), begin + self.seconds(last) + 1 / self.fps
         if round(start * rate) < 0 or round(stop * rate) > recording.samples:
@@ -254,3 +253,14 @@ class TrialSource:
         high = min(recording.samples, round((stop + AFTER_S) * rate))
         start_ms = (low / rate - start) * 1000
         return Signal(self.name, recording.part(low, high), recording.channels, rate, start_ms, recording.unit)
+
+    def _trial(self) -> tuple[Device, float]:
+        """The device that recorded the trial, and when the trial began, in seconds after the recording did."""
+        fault = ValueError("there is no recording")
+        for file in self.files:
+            try:
+                device = self.shelf.open(file, self.opener)
+                return device, 0.0 if self.marker is None else device.trial(self.marker)
+            except ValueError as error:
+                fault = error
+        raise ValueError(f"{self.name}: {fault}") from None

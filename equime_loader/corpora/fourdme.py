@@ -1,0 +1,80 @@
+"""4DME (Li et al., "4DME: A Spontaneous 4D Micro-Expression Dataset With Multimodalities", IEEE Transactions on
+Affective Computing 14(4), 2023): its gray videos.
+
+    4DME_Labelling_Micro_release v1.xlsx                               micro-expressions
+    Micro and Macro-expression labels.xlsx                             both, of the long videos
+    gray_micro/{sub_ID}/{fold_name}/…                                  clips
+    long_gray_video/long gray video/{sub}/{clip}/Frame_000001826.jpg   long videos, the same numbers
+
+60 frames per second. An event may have several emotions (`Surprise+Positive`); `(k)` marks an AU that is kept through
+the event.
+"""
+
+from __future__ import annotations
+
+from equime_loader.corpora.annotations import Annotation, Conventions, Ledger
+from equime_loader.corpora.copies import Copy
+from equime_loader.corpora.events import Known, Reading
+from equime_loader.corpora.sheets import Form, Record
+
+KNOWN = Known(rows=267, events=267)
+LABELS = ("positive", "negative", "surprise", "repression", "others")
+RULES = Conventions("4dme", 60.0, LABELS)
+SHEETS = (r"4dme_labelling_micro.*", r"micro and macro[- ]expression labels.*")
+_COLUMNS = {
+    "subject": ("sub_ID",),
+    "clip": ("fold_name",),
+    "label": ("Emotion",),
+    "onset": ("Onset",),
+    "apex": ("Apex",),
+    "offset": ("Offset",),
+    "aus": ("AUs", "AU"),
+}
+_ONE_HOT = {label: (label.capitalize(),) for label in LABELS}
+_EXPRESSION = {"expression": ("Expression type", "Type", "Micro/Macro", "Macro/Micro")}
+FORMS = (
+    Form("micro- and macro-expressions", {**_COLUMNS, **_EXPRESSION}, _ONE_HOT),
+    Form("micro-expressions", _COLUMNS, _ONE_HOT),
+)
+# Long videos first, since they have frames before and after the event.
+ORDER = ("long", r"gray_micro(?!_crop)", "crop")
+
+
+def read(copy: Copy) -> Reading:
+    """Every event of a copy.
+
+    Raises:
+        SheetError: no annotation, or one of no known form.
+    """
+    table = copy.table(SHEETS, FORMS)
+    for record in table.records:
+        _compare_columns(record, copy.ledger)
+    events = [
+        copy.event(row, copy.frames(copy.tree.ending(row.subject, row.clip), ORDER), RULES)
+        for row in copy.rows(table.records, _annotation)
+    ]
+    known = KNOWN if table.form is FORMS[1] else Known()
+    return copy.reading(table.version, len(table.records), events, known)
+
+
+def _annotation(record: Record) -> Annotation:
+    return Annotation(
+        record.where,
+        record["subject"],
+        record["clip"],
+        onset=record["onset"],
+        apex=record["apex"],
+        offset=record["offset"],
+        label=record["label"].replace(",", "+"),
+        aus=record["aus"],
+        expression=record.get("expression") or "micro",
+    )
+
+
+def _compare_columns(record: Record, ledger: Ledger) -> None:
+    """A finding where the columns of single emotions, one of each, do not say what the word does; the word is kept."""
+    marked = {label for label in LABELS if record.get(label) in ("1", "1.0", "True")}
+    words = {word.strip().casefold() for word in record["label"].replace(",", "+").split("+")}
+    if marked and marked != words:
+        reason = f"emotion {record['label']!r}, but the columns of emotions say {'+'.join(sorted(marked))}"
+        ledger.kept(record.where, f"{record['subject']}/{record['clip']}", reason)

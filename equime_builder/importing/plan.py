@@ -171,7 +171,7 @@ def make_plan(reading: Reading, request: Request) -> ImportPlan:
         "corpus": reading.corpus,
         "about": {name: getattr(about, name) for name in ABOUT},
         "sheet": reading.sheet,
-        "context_ms": request.context_ms,
+        "context_ms": float(request.context_ms),
         "shard_frames": request.shard_frames,
         "video": asdict(request.video),
         "formats": [name for name in FORMATS if name in request.formats],

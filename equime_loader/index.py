@@ -254,7 +254,8 @@ class Index:
             chosen &= to_numpy(pc.equal(acting.field("side"), side))
         clips = to_numpy(pc.list_parent_indices(lists))[chosen]
         peaks = np.zeros(len(self), np.float32)
-        np.maximum.at(peaks, clips, peak[chosen])
+        with np.errstate(invalid="ignore"):  # an intensity that was not given stays NaN, as it should
+            np.maximum.at(peaks, clips, peak[chosen])
         return peaks
 
     def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:

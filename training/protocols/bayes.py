@@ -18,25 +18,25 @@ from equime_loader.fairness import formulas
 from equime_loader.schema import EMOTIONS
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
 Outcome = tuple[tuple[int, ...], bool]
 """What of a program tells the emotion: the AUs that act, ascending, and whether any acts on one side only."""
 
 # Weight of the bounded likelihood beside the table's own: interventions make sets that the table never draws.
 _UNLIKELY = 1e-9
-_MAX_STEPS = 100
+_LEAST_GAIN = 1e-12  # of UF1: less is rounding
 _ANY_TIME = Timing(onset=0, apex=1, hold=1, offset=2, frames=3, fps=100.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """Calls an outcome x the class c whose gain `a_c P(c, x) - b_c P(x)` is largest.
+    """A class for each outcome.
 
     Attributes:
-        gain, cost: (C,) a and b. confusion: (C, C) probabilities, rows true and columns called.
+        called: (X,) class numbers. confusion: (C, C) probabilities, rows true and columns called.
     """
 
-    gain: Floats
-    cost: Floats
+    called: Numbers
     confusion: Floats
 
     @property
@@ -44,42 +44,36 @@ class Rule:
         """UF1 over endlessly many clips."""
         return float(formulas.uf1(self.confusion))
 
-    def decide(self, joint: Floats) -> NDArray[np.int64]:
-        """Class number of each outcome of a joint distribution (C, X) of class and outcome."""
-        return _decided(joint, self.gain, self.cost)
-
-
-def _decided(joint: Floats, gain: Floats, cost: Floats) -> NDArray[np.int64]:
-    called: NDArray[np.int64] = np.argmax(gain[:, None] * joint - cost[:, None] * joint.sum(axis=0), axis=0)
-    return called
-
 
 def best_rule(joint: Floats) -> Rule:
     """The rule of highest UF1 for a joint distribution (C, X) of class and outcome.
 
-    UF1 is the mean of `2 TP / (N + P)`, with N clips that have and P that are called a class. To call x by c adds
-    `2 P(c, x) / (N + P)` and costs `2 TP P(x) / (N + P)^2`, to first order: so the best rule is linear in both. It is
-    found by taking these slopes at the rule at hand until nothing changes, from the rules of most accuracy and of most
-    recall.
+    UF1 is no sum over clips, so the most likely class is not always the best one to call. Starting from the rules of
+    most accuracy, of most recall, and from those that always say one class, the one call is changed that gains most,
+    until none gains anything. (Of 1,000 small random distributions, each start by itself fails in some; the best of
+    them is in all the best rule there is.)
     """
-    share = joint.sum(axis=1)
-    starts = (np.ones(len(joint)), 1 / np.maximum(share, np.finfo(np.float64).tiny))
-    return max((rule for start in starts for rule in _climb(joint, share, start)), key=lambda rule: rule.uf1)
+    share = np.maximum(joint.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    constant = np.repeat(np.arange(len(joint))[:, None], joint.shape[1], axis=1)
+    starts = [joint.argmax(axis=0), (joint / share).argmax(axis=0), *constant]
+    return max((_climbed(joint, start) for start in starts), key=lambda rule: rule.uf1)
 
 
-def _climb(joint: Floats, share: Floats, gain: Floats) -> list[Rule]:
-    cost = np.zeros(len(joint))
-    rules: list[Rule] = []
-    called = None
-    for _ in range(_MAX_STEPS):
-        before, called = called, _decided(joint, gain, cost)
-        if before is not None and np.array_equal(before, called):
-            break
-        confusion = np.stack([joint[:, called == word].sum(axis=1) for word in range(len(joint))], axis=1)
-        rules.append(Rule(gain, cost, confusion))
-        sums = np.maximum(share + confusion.sum(axis=0), np.finfo(np.float64).tiny)
-        gain, cost = 2 / sums, 2 * np.diagonal(confusion) / sums**2
-    return rules
+def _climbed(joint: Floats, start: Numbers) -> Rule:
+    classes, outcomes = joint.shape
+    called = start.astype(np.int64)
+    confusion = np.stack([joint[:, called == word].sum(axis=1) for word in range(classes)], axis=1)
+    every = np.arange(outcomes)
+    while True:
+        changed = np.tile(confusion, (outcomes, classes, 1, 1))
+        for word in range(classes):
+            changed[every, word, :, called] -= joint.T
+            changed[:, word, :, word] += joint.T
+        figures = formulas.uf1(changed)
+        outcome, to = np.unravel_index(int(figures.argmax()), figures.shape)
+        if figures[outcome, to] <= formulas.uf1(confusion) + _LEAST_GAIN:
+            return Rule(called, confusion)
+        called[outcome], confusion = to, changed[outcome, to]
 
 
 def table_outcomes(table: str) -> list[Outcome]:

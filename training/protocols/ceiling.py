@@ -104,9 +104,8 @@ def bayes_ceiling(task: Task, *, table: str) -> Ceiling:
     np.add.at(shares, (task.targets, emotions), 1 / len(task))
 
     outcomes = sorted({*drawn, *seen})
-    joint = shares @ likelihoods(table, outcomes)
-    rule = best_rule(joint)
-    answers = dict(zip(outcomes, rule.decide(joint).tolist(), strict=True))
+    rule = best_rule(shares @ likelihoods(table, outcomes))
+    answers = dict(zip(outcomes, rule.called.tolist(), strict=True))
     predicted = np.array([answers[outcome] for outcome in seen], np.int64)
     return Ceiling(f"Bayes rule of AU table {table}", Pooled(task, predicted), rule.uf1)
 
@@ -170,7 +169,7 @@ def _trees(seed: int) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier
 
     return ExtraTreesClassifier(
-        300, min_samples_leaf=3, max_features=None, class_weight="balanced", random_state=seed, n_jobs=1
+        100, min_samples_leaf=3, max_features=None, class_weight="balanced", random_state=seed, n_jobs=1
     )
 
 

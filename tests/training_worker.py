@@ -1,6 +1,6 @@
-"""One process of a training that tests watch: started by torchrun, it notes what each step reads, and waits to be killed.
+"""One process of a training that tests watch: it notes what each step reads, and waits to be killed.
 
-    torchrun … -m tests.training_worker FOLDER STOP COMMANDS
+    torchrun -m tests.training_worker FOLDER STOP COMMANDS
 
 FOLDER gets `RUN-RANK.json` lines of step, epoch, keys and repeated; before step STOP of the last command a file
 `stopped-RANK` with the number of the process. COMMANDS is JSON: arguments of `train`, for one run after another.

@@ -128,30 +128,39 @@ def fit(config: Config, train: Task, validation: Task, folder: str | Path) -> Ru
     """
     run = Run(Path(folder))
     accelerator = make_accelerator(config)
-    if accelerator.is_main_process:
-        _prepare(run, config, train, validation, accelerator)
+    _check(run, config)
     accelerator.wait_for_everyone()
     if not run.has_ended:
         devices = [accelerator.device] if accelerator.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            _Training(config, train, validation, run, accelerator).run_to_end()
+            # What cannot be is said before anything is written.
+            training = _Training(config, train, validation, run, accelerator)
+            if accelerator.is_main_process:
+                _prepare(run, config, train, validation, accelerator)
+            accelerator.wait_for_everyone()
+            training.resume()
+            training.run_to_end()
         accelerator.wait_for_everyone()
     accelerator.free_memory()
     return run
 
 
+def _check(run: Run, config: Config) -> None:
+    """Raises ValueError where the folder holds a run of another configuration."""
+    if not (run.folder / CONFIG).is_file():
+        return
+    # How clips come to the model, and how often a state is kept, change nothing of what comes out.
+    before = replace(run.config, loader=config.loader, checkpoint_steps=config.checkpoint_steps)
+    if changed := changes(before, config):
+        raise ValueError(
+            f"{run.folder} holds a run of another configuration ({'; '.join(changed)}); "
+            "give the configuration it was begun with, or another folder"
+        )
+
+
 def _prepare(run: Run, config: Config, train: Task, validation: Task, accelerator: Accelerator) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
-    if (run.folder / CONFIG).is_file():
-        # How clips come to the model, and how often a state is kept, change nothing of what comes out.
-        before = replace(run.config, loader=config.loader, checkpoint_steps=config.checkpoint_steps)
-        if changed := changes(before, config):
-            raise ValueError(
-                f"{run.folder} holds a run of another configuration ({'; '.join(changed)}); "
-                "give the configuration it was begun with, or another folder"
-            )
-    else:
-        write_config(config, run.folder / CONFIG)
+    write_config(config, run.folder / CONFIG)
     for which in ("last", "best"):
         recover(run.checkpoint(which))
     facts = environment(device=accelerator.device, processes=accelerator.num_processes)
@@ -175,11 +184,33 @@ class _Training:
         )
         self.history: tuple[Epoch, ...] = ()
         self.step, self.sums, self.totals = 0, Sums(), Totals()
-        if run.checkpoint("last").is_dir():
-            self._resume()
         self.began = perf_counter()
         # Wrapped for several processes and for precision; weights are the model's.
         self.wrapped, self.stepper = accelerator.prepare(self.model, self.optimizer)
+
+    def resume(self) -> None:
+        """Stand where the last checkpoint was written, if there is one.
+
+        Raises:
+            ValueError: the checkpoint is damaged, or of other clips or another model.
+        """
+        folder = self.run.checkpoint("last")
+        if not folder.is_dir():
+            return
+        saved = load_checkpoint(folder)
+        put_weights(self.model, saved.model, folder)
+        state = saved.state
+        try:
+            self.history = tuple(Epoch.of(row) for row in state["history"])
+            self.step, self.sums, self.totals = state["step"], Sums(**state["sums"]), Totals(**state["totals"])
+            self.loader.load_state_dict(state["loader"])
+            if state["scaler"] is not None and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{folder}: {error}") from error
+        for epoch in self.history:
+            self.schedule.step(watched(epoch, self.config.stopping))
+        put_optimizer(self.optimizer, parameter_names(self.model), saved.optimizer)
 
     def run_to_end(self) -> None:
         """Train until the end, test the best weights on the validation split, write the result."""
@@ -296,28 +327,6 @@ class _Training:
 
     def _seconds(self) -> float:
         return self.totals.seconds + perf_counter() - self.began
-
-    def _resume(self) -> None:
-        """Stand where the last checkpoint was written.
-
-        Raises:
-            ValueError: the checkpoint is damaged, or of other clips or another model.
-        """
-        folder = self.run.checkpoint("last")
-        saved = load_checkpoint(folder)
-        put_weights(self.model, saved.model, folder)
-        state = saved.state
-        try:
-            self.history = tuple(Epoch.of(row) for row in state["history"])
-            self.step, self.sums, self.totals = state["step"], Sums(**state["sums"]), Totals(**state["totals"])
-            self.loader.load_state_dict(state["loader"])
-            if state["scaler"] is not None and self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder}: {error}") from error
-        for epoch in self.history:
-            self.schedule.step(watched(epoch, self.config.stopping))
-        put_optimizer(self.optimizer, parameter_names(self.model), saved.optimizer)
 
     def _result(self, why: str) -> dict[str, Any]:
         seconds = sum(epoch.seconds for epoch in self.history)

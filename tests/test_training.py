@@ -1,4 +1,4 @@
-"""Training in two processes of torchrun: every clip once an epoch, and a killed run ends as one that was not."""
+"""Training on a small data set: the commands, two processes of torchrun, and a run that is killed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from equime_builder.build import build
+from equime_loader import open_dataset
 from tests.conftest import small_request
 
 pytest.importorskip("accelerate", reason="training needs the extra `train`")
@@ -22,9 +24,12 @@ pytest.importorskip("accelerate", reason="training needs the extra `train`")
 import torch
 from safetensors.torch import load_file
 
-from training.config import config_of
+from training.__main__ import main
 from training.data import open_parts
-from training.loop import fit
+from training.loop import fit, predict
+from training.predictions import read_as_numbers
+from training.protocols.scores import scores
+from training.protocols.tasks import Task
 from training.runs import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,6 +95,111 @@ def notes(folder: Path, run: str) -> dict[int, list[list]]:
             step, *rest = json.loads(line)
             found.setdefault(step, []).append(rest)
     return found
+
+
+# --- one process
+
+
+@pytest.fixture(scope="module")
+def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of the command."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    assert main(["train", *flow(clips, out)]) == 0
+    return Run.open(out)
+
+
+def test_a_run_folder_holds_what_it_came_from_and_what_it_came_to(clips: Path, trained: Run) -> None:
+    assert trained.config.data.train == {"equime": str(clips)} and trained.config.seed == 5
+    assert trained.environment["processes"] == 1 and trained.environment["packages"]["torch"]
+    parts = open_parts(trained.config)
+    assert trained.splits["datasets"] == {"equime": open_dataset(clips).index.sha256}
+    for name, task in {"train": parts.train, "validation": parts.validation, **parts.test}.items():
+        told = trained.splits["splits"][name]
+        assert (told["clips"], told["sha256"]) == (len(task), task.clips.sha256)
+    assert str(clips) not in (trained.folder / "splits.json").read_text()
+    assert [row.step for row in trained.history] == [STEPS, 2 * STEPS]
+    assert trained.result["stopped_by"] == "epochs" and trained.result["processes"] == 1
+    assert 0 <= trained.result["waiting_share_after_first_batches"] <= trained.result["waiting_share"] <= 1
+    assert trained.prediction_names == ("test", "validation")
+    for name in trained.prediction_names:
+        tested, found = trained.result["predictions"][name], read_as_numbers(trained.predictions(name))
+        expected = asdict(scores(found.truth, found.predicted, found.classes))
+        assert tested["unreadable"] == 0 and tested["scores"] == json.loads(json.dumps(expected))
+        assert set(tested["constants"]) == set(found.classes) == {"negative", "positive", "surprise"}
+    best = trained.history[trained.result["best_epoch"]]
+    assert trained.result["predictions"]["validation"]["scores"]["uf1"] == best.validation_uf1
+    assert list((trained.folder / "tensorboard").glob("events*"))
+    assert not [path for path in trained.folder.rglob("*") if path.suffix in (".pt", ".pth", ".bin", ".pkl")]
+
+
+def test_a_run_that_has_ended_is_left_alone(clips: Path, trained: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in trained.folder.rglob("*") if path.is_file()}
+    assert main(["train", *flow(clips, trained.folder), "--loader.workers=0", "--checkpoint_steps=0"]) == 0
+    assert before == {path: path.read_bytes() for path in before}
+    assert main(["train", *flow(clips, trained.folder), "--seed=6"]) == 1
+    assert "seed: 5, now 6" in capsys.readouterr().err
+
+
+def test_nobody_who_was_trained_on_is_tested_on(
+    clips: Path, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(trained.folder), f"--on.again={clips}"]) == 1
+    assert "in more than one split" in capsys.readouterr().err
+    # Other portraits, though subjects of equal names.
+    other = tmp_path / "other"
+    assert build(other, small_request(seed=9, subjects=2, emotions=("surprise",)))
+    assert main(["evaluate", str(trained.folder), f"--on.other={other}", "--where.emotion=surprise"]) == 0
+    assert trained.result["predictions"]["other"]["scores"]["clips"] == 2
+    assert trained.splits["splits"]["other"]["classes"] == {"negative": 0, "positive": 0, "surprise": 2}
+    assert len(trained.predictions("other")) == 2
+
+
+def test_predictions_are_those_of_the_best_weights_in_evaluation(trained: Run) -> None:
+    task = open_parts(trained.config).test["test"]
+    assert predict(trained, task) == trained.predictions("test")
+    two = Task(task.clips, task.classes[:2], task.targets.clip(max=1))
+    with pytest.raises(ValueError, match="was trained on negative, positive, surprise; the task has negative, pos"):
+        predict(trained, two)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--model.name=none"], "model 'none' is unknown"),
+        (["--model.settings.sise=3"], "no setting 'sise'"),
+        (["--data.train.equime=/nowhere"], "/nowhere"),
+        (["--data.classes=nine"], "kind='nine'"),
+        (["--data.where.emotion=fear"], "kind='three'"),
+        (["--optimization.learning_rate=0"], "learning_rate=0"),
+        (["--data.test.test=x"], "'test'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    clips: Path, tmp_path: Path, more: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *flow(clips, tmp_path / "run"), *more]) == 1
+    said = capsys.readouterr().err
+    assert told in said and said.startswith("error: ") and said.count("\n") == 1
+    assert not (tmp_path / "run" / "config.yaml").exists()  # the corrected command may use the folder
+
+
+def test_shuffled_labels_keep_the_classes_and_leave_the_test_alone(clips: Path, trained: Run) -> None:
+    true = open_parts(trained.config)
+    config = replace(trained.config, data=replace(trained.config.data, labels="shuffled"))
+    mixed = open_parts(config)
+    assert mixed.train.keys == true.train.keys and mixed.train.counts() == true.train.counts()
+    assert (mixed.train.targets != true.train.targets).any()
+    assert (mixed.test["test"].targets == true.test["test"].targets).all()
+
+
+def test_the_given_split_is_taken(clips: Path, trained: Run) -> None:
+    config = replace(trained.config, data=replace(trained.config.data, split="given"))
+    parts = open_parts(config)
+    for name, task in {"train": parts.train, "validation": parts.validation, **parts.test}.items():
+        assert task.clips.counts("split") == {name: len(task)}
+
+
+# --- two processes
 
 
 @pytest.fixture(scope="module")

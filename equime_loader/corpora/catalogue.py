@@ -37,8 +37,8 @@ def _corpus(name: str, title: str, source: str, citation: str, *, module: str | 
 
 _SMIC = "Li et al., A Spontaneous Micro-expression Database: Inducement, Collection and Baseline, FG 2013"
 _CASME3 = (
-    "Li et al., CAS(ME)³: A Third Generation Facial Spontaneous Micro-Expression Database with Depth Information and High "
-    "Ecological Validity, IEEE Transactions on Pattern Analysis and Machine Intelligence 45(3), 2023"
+    "Li et al., CAS(ME)³: A Third Generation Facial Spontaneous Micro-Expression Database with Depth Information and "
+    "High Ecological Validity, IEEE Transactions on Pattern Analysis and Machine Intelligence 45(3), 2023"
 )
 
 ENTRIES: tuple[Corpus, ...] = (
@@ -92,8 +92,8 @@ ENTRIES: tuple[Corpus, ...] = (
         "4dme",
         "4DME, gray videos",
         "University of Oulu",
-        "Li et al., 4DME: A Spontaneous 4D Micro-Expression Dataset With Multimodalities, IEEE Transactions on Affective "
-        "Computing 14(4), 2023",
+        "Li et al., 4DME: A Spontaneous 4D Micro-Expression Dataset With Multimodalities, IEEE Transactions on "
+        "Affective Computing 14(4), 2023",
         module="fourdme",
     ),
     _corpus(
@@ -107,14 +107,15 @@ ENTRIES: tuple[Corpus, ...] = (
         "mmme",
         "MMME",
         "Ma et al., the authors of the paper",
-        "Ma et al., MMME: A Spontaneous Multi-Modal Micro-Expression Dataset Enabling Visual-Physiological Fusion, 2025",
+        "Ma et al., MMME: A Spontaneous Multi-Modal Micro-Expression Dataset Enabling Visual-Physiological Fusion, "
+        "2025",
         more="Names of participants are replaced by pseudonyms; physiological signals are personal data.",
     ),
     Corpus(
         "miex",
         "MiE-X",
-        "Synthetic. Academic research; the faces are those of CelebA and EmotionNet, whose terms hold too. Identities may "
-        "be those of CelebA-HQ: keep it out of tests of what was trained on such portraits, and the other way round.",
+        "Synthetic. Academic research; the faces are those of CelebA and EmotionNet, whose terms hold too. They may "
+        "be those of CelebA-HQ, too: keep it out of tests of what was trained on such portraits, and the other way round.",
         "Liu et al., the authors of the paper",
         "Liu et al., How to Synthesize a Large-Scale and Trainable Micro-Expression Dataset?, ECCV 2022",
         f"{_PACKAGE}.miex",

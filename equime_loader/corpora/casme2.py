@@ -5,6 +5,7 @@
     CASME2_RAW/CASME2-RAW/sub01/EP02_01f/img1.jpg      whole recordings
     CASME2_RAW_selected/sub01/EP02_01f/img46.jpg       onset to offset only, in the recording's own numbers
     Cropped/sub01/EP02_01f/reg_img46.jpg               faces, the same
+    CASME2_Compressed video/sub01/EP02_01f.avi         whole recordings, where there are no pictures
 
 Frames count from 1, at 200 per second. An apex that nobody coded is ``/``.
 """
@@ -53,7 +54,7 @@ FORMS = (
 )
 OBJECTIVE_FORM = Form("objective classes", {"subject": ("Subject",), "clip": ("Filename",), **_OBJECTIVE})
 # Whole recordings first, since they have frames before and after the event.
-ORDER = (r"raw(?!_?selected)", r"selected", r"crop")
+ORDER = (r"raw(?!_?selected)", r"selected", r"crop", r"compressed")
 
 
 def read(copy: Copy) -> Reading:
@@ -68,7 +69,7 @@ def read(copy: Copy) -> Reading:
     events = []
     for row in rows:
         subject = {row.subject, f"sub{int(row.subject[3:])}"}
-        candidates = copy.frames(copy.tree.ending(subject, row.clip), ORDER)
+        candidates = copy.frames(copy.tree.ending(subject, row.clip), ORDER, first=1)
         events.append(copy.event(row, candidates, RULES, span=_span_without_offset(row, candidates)))
     return copy.reading(table.version, len(table.records), events, KNOWN)
 

@@ -49,7 +49,8 @@ def read(copy: Copy) -> Reading:
     sheets = copy.sheets(*SHEETS)
     table = find_table(sheets, [FORM])
     for line in table.text:
-        copy.ledger.left_out(table.sheet.place(line.line), "", "names no participant and video")
+        words = ", ".join(filter(None, line.cells))[:60]
+        copy.ledger.left_out(table.sheet.place(line.line), words, "names no participant and video")
     others = [sheet for sheet in sheets if sheet is not table.sheet]
     subjects, codes = _subjects(others), _codes(others)
     if not subjects or not codes:

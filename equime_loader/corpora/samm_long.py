@@ -41,7 +41,7 @@ def read(copy: Copy) -> Reading:
     events = []
     for row in rows:
         rules = replace(RULES, labels=samm.RULES.labels) if row.label else RULES
-        events.append(copy.event(row, copy.frames(copy.tree.ending(row.clip), samm.ORDER), rules))
+        events.append(copy.event(row, copy.frames(copy.tree.ending(row.clip), samm.ORDER, first=1), rules))
     return copy.reading(table.version, len(table.records), events, KNOWN)
 
 

@@ -93,6 +93,6 @@ def _spoil(root: Path, rows: list[list[Cell]], made: Made, seed: int, size: int)
         replace(several[2], apex=(several[2].onset + several[2].offset) // 2),
     ]
     events = {**made.events, **{one.key: one for one in read}}
-    left_out = {"s23/happy5": "lies outside", "7/anger9_1": "no code", "": "names no participant"}
+    left_out = {"s23/happy5": "lies outside", "7/anger9_1": "no code", "7, checked twice": "names no participant"}
     noticed = {"s23/happy5": "apex"}
     return Made(root, len(rows) - 1, events, left_out, noticed)

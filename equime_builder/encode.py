@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from equime_builder.profiles import Video
 
 CODEC = "h264"
+MOST_TICKS = 1001  # of the denominator of a frame rate: 30000/1001 is the finest that is in use
 CPU_AVX_512F = 13  # OpenCV's number of that feature, core/cvdef.h
 UP_TO_AVX2 = "SSE2,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 
@@ -42,6 +44,8 @@ def encode(frames: NDArray[np.uint8], *, fps: float, keyframes: Collection[int],
         )
     if not all(0 <= keyframe < len(frames) for keyframe in keyframes):
         raise ValueError(f"{keyframes=} must lie within 0..{len(frames) - 1}")
+    if not (0 < fps < 1e6 and fps == int(fps)):
+        raise ValueError(f"{fps=} must be a whole number of frames per second")
     return encode_stream(frames, frames.shape[1:], fps=fps, keyframes=keyframes, video=video)
 
 
@@ -65,9 +69,11 @@ def encode_stream(
         keyframes: indices of the frames where readers begin.
 
     Raises:
-        ValueError: a fractional frame rate. Whatever `frames` raises.
+        ValueError: a frame rate outside 0..1,000,000. Whatever `frames` raises.
     """
-    (rows, width), rate, count = shape, _rate(fps), 0
+    if not 0 < fps < 1e6:
+        raise ValueError(f"{fps=} must lie within 0..1,000,000")
+    (rows, width), rate, count = shape, Fraction(fps).limit_denominator(MOST_TICKS), 0
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=rate)
@@ -100,12 +106,6 @@ def _x264_settings() -> str:
     """
     settings = "threads=1:aq-mode=0:keyint=infinite:scenecut=0:open-gop=0:force-cfr=1"
     return f"{settings}:asm={UP_TO_AVX2}" if cv2.checkHardwareSupport(CPU_AVX_512F) else settings
-
-
-def _rate(fps: float) -> int:
-    if not (0 < fps < 1e6 and fps == int(fps)):
-        raise ValueError(f"{fps=} must be a whole number of frames per second")
-    return int(fps)
 
 
 def decode_planes(data: bytes, *, first: int = 0, last: int | None = None, step: int = 1) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from equime_builder import manifest
@@ -139,7 +140,10 @@ def _encoded(frames: Iterator[Any], cut: Cut, event: CorpusEvent, video: Video) 
             yield planes
 
     begins = keyframes(event.onset - cut.first, event.apex - cut.first)
-    made = encode_stream(counted(), start.shape, fps=event.fps, keyframes=begins, video=video)
+    try:
+        made = encode_stream(counted(), start.shape, fps=event.fps, keyframes=begins, video=video)
+    except av.FFmpegError as error:
+        raise ClipRejected(f"its frames of {start.shape[1]}x{start.shape[0] * 2 // 3} pixels do not encode") from error
     rows, width = start.shape
     return Footage(made.data, cut.first, count, width, rows * 2 // 3, event.fps)
 

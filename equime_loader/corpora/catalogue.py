@@ -115,7 +115,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "miex",
         "MiE-X",
         "Synthetic. Academic research; the faces are those of CelebA and EmotionNet, whose terms hold too. They may "
-        "be those of CelebA-HQ, too: keep it out of tests of what was trained on such portraits, and the other way round.",
+        "be those of CelebA-HQ, too: keep it out of tests of what was trained on such portraits, and vice versa.",
         "Liu et al., the authors of the paper",
         "Liu et al., How to Synthesize a Large-Scale and Trainable Micro-Expression Dataset?, ECCV 2022",
         f"{_PACKAGE}.miex",

@@ -9,7 +9,7 @@ that codes AUs.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from equime_loader.splits import k_fold
 from equime_loader.storage import StorageError, Store
 from training.protocols.bayes import Outcome, best_rule, likelihoods, table_outcomes
 from training.protocols.rounds import Pooled
+from training.protocols.scores import scores
 from training.protocols.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,18 @@ class Ceiling:
     method: str
     pooled: Pooled
     expected_uf1: float = float("nan")
+
+    def uf1_on(self, keys: Sequence[str]) -> float:
+        """UF1 on some clips of the task, such as those that a model was tested on.
+
+        Raises:
+            ValueError: a key that the task does not have.
+        """
+        task = self.pooled.task
+        if strange := sorted(set(keys) - task.by_key.keys()):
+            raise ValueError(f"clip {strange[0]!r} is no clip of the {len(task)} whose ceiling is known")
+        chosen = np.isin(np.array(task.keys), np.array(sorted(set(keys))))
+        return scores(task.targets[chosen], self.pooled.predicted[chosen], task.classes).uf1
 
 
 def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: int = 0) -> tuple[Ceiling, ...]:

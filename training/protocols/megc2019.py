@@ -169,10 +169,7 @@ class Composite:
         return counts_of(self.keys) == OFFICIAL and not (self.missing or self.ambiguous or self.disagreeing)
 
     def __str__(self) -> str:
-        rows = [(corpus, *_told(OFFICIAL[corpus], found)) for corpus, found in counts_of(self.keys).items()]
-        totals = _told(_total(OFFICIAL.values()), _total(counts_of(self.keys).values()))
-        table = text_table(("found of official", "samples", "subjects", *CLASSES[KIND]), [*rows, ("all", *totals)])
-        return "\n".join([table, *self._notes()])
+        return "\n".join([counts_table(self.keys), *self._notes()])
 
     def _notes(self) -> Iterator[str]:
         for what, keys in (
@@ -183,6 +180,14 @@ class Composite:
             if keys:
                 more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
                 yield f"{what} {len(keys)} lines of the list: {'; '.join(map(str, keys[:_SHOWN]))}{more}"
+
+
+def counts_table(keys: Iterable[Key]) -> str:
+    """What keys there are of those that the challenge counts, corpus by corpus, as plain text."""
+    counted = counts_of(keys)
+    rows = [(corpus, *_told(OFFICIAL[corpus], found)) for corpus, found in counted.items()]
+    totals = ("all", *_told(_total(OFFICIAL.values()), _total(counted.values())))
+    return text_table(("found of official", "samples", "subjects", *CLASSES[KIND]), [*rows, totals])
 
 
 def _total(counts: Iterable[Counts]) -> Counts:

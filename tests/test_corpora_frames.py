@@ -146,10 +146,11 @@ def test_moments_of_a_row(moments: tuple[str, str, str], read: tuple[int, int, i
         (("5", "13", "12"), r"apex 13 lies outside 5\.\.12"),
         (("5", "4", "12"), "apex 4 lies outside"),
         (("15", "/", "12"), "onset 15 lies after offset 12"),
-        (("", "9", "12"), "onset '' is no number"),
+        (("", "9", "12"), "onset '' is no whole number"),
         (("5", "9", "1e99"), "no whole number"),
         (("5", "9.5", "12"), "apex '9.5' is no whole number"),
         (("nan", "9", "12"), "onset 'nan' is no whole number"),
+        (("-5", "9", "12"), "onset '-5' is no whole number"),
     ],
 )
 def test_moments_that_cannot_be_right(moments: tuple[str, str, str], reason: str) -> None:

@@ -75,3 +75,12 @@ def test_folders_are_corrected_by_name(tmp_path: Path) -> None:
     reading = read_corpus("smic_hs", tmp_path, corrections=tmp_path / "right.csv")
     assert {event.label for event in reading.events if event.clip == "s01_ne_01"} == {"surprise"}
     assert ["no such event" in finding.reason for finding in reading.findings] == [False, True]
+
+
+def test_a_sheet_of_ones_own(tmp_path: Path) -> None:
+    made = make_smic.make_folders(tmp_path, subjects=1, quirks=False)
+    rows = [[event.subject, event.clip, event.label, event.onset, event.offset] for event in made.events.values()]
+    write_csv(tmp_path / "smic.csv", [["subject", "material", "emotion", "onset", "offset"], *rows])
+    reading = read_corpus("smic_hs", tmp_path, sheet=tmp_path / "smic.csv")
+    check(reading, made)
+    assert "one event in a row" in reading.sheet

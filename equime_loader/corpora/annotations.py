@@ -23,9 +23,8 @@ from equime_loader.corpora.events import (
 
 # What stands for an apex that nobody coded; 0 in corpora that count from 1.
 NO_APEX = ("", "/", "-", "?", "nan", "none", "0", "-1")
-# The longest event of any corpus is a macro-expression of some seconds.
-MAX_FRAME = 10**12
 MISSING_SHARE = 0.1
+_WHOLE = re.compile(r"[0-9]{1,12}(\.0*)?")
 _EventKey = tuple[str, str, int, int, Expression]
 
 
@@ -118,13 +117,9 @@ def whole(text: str, name: str) -> int:
     Raises:
         RowFault: the text is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        raise RowFault(f"{name} {text!r} is no number") from None
-    if not (0 <= value < MAX_FRAME and value.is_integer()):
+    if not _WHOLE.fullmatch(text):
         raise RowFault(f"{name} {text!r} is no whole number from 0")
-    return int(value)
+    return int(text.partition(".")[0])
 
 
 def subject_number(text: str) -> int:

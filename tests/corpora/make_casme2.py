@@ -111,6 +111,7 @@ def _spoil(root: Path, rows: list[list[Cell]], made: Made, seed: int, size: int)
         "EP01_05": {8: "delight"},
         "EP01_06": {7: "4+7x"},
         "EP01_09": {7: "?", 8: " Happiness "},
+        "EP01_10": {4: planned["EP01_10"].onset},  # the apex is the onset
     }
     for number, (name, event) in enumerate(planned.items()):
         row = _row(event, number)
@@ -123,7 +124,7 @@ def _spoil(root: Path, rows: list[list[Cell]], made: Made, seed: int, size: int)
         "EP01_03": ends,
         "EP01_06": planned["EP01_06"],
         "EP01_09": replace(planned["EP01_09"], label="happiness"),
-        "EP01_10": planned["EP01_10"],
+        "EP01_10": replace(planned["EP01_10"], apex=planned["EP01_10"].onset),
     }
     left_out = {
         "EP01_02": "offset 0",

@@ -54,6 +54,7 @@ def make(
         made = _spoil(root, rows, made, seed, size)
     subjects_sheet: list[list[Cell]] = [[None, f"s{code}", number] for number, code in enumerate(SUBJECTS, 1)]
     codes: list[list[Cell]] = [["code", "name"], *([code, name] for name, (code, _) in VIDEOS.items())]
+    codes[2][0] = int(VIDEOS["anger1"][0])  # a number, which has lost its zero
     names = {"CASFEcode_final": rows, "naming rule1": subjects_sheet, "naming rule2": codes}
     write_xlsx(root / sheet, names)
     return made

@@ -63,6 +63,8 @@ def _compared(found: Sequence[Ceiling], folders: Sequence[Path]) -> Iterator[dic
     task = found[0].pooled.task
     for each in open_runs(folders):
         for name in each.prediction_names:
+            if name == "validation":  # which chose the weights
+                continue
             table = each.predictions(name)
             keys = table["key"].to_pylist()
             if not set(keys) <= task.by_key.keys():

@@ -8,8 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from equime_loader import View, Window
+from equime_loader.video.flow import METHODS
 from training.models.baseline import Baseline, Batch
 from training.models.inputs import Variation, check, check_whole, varied_flow
+
+
+# Flow and strain; and the places of a face, in each direction, that the last layer tells apart.
+PARTS, CELLS = 5, 4
+# Flow below this, in pixels of the input, is what noise leaves of a face that does not move.
+LEAST_MOTION = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +25,7 @@ class FlowSettings:
 
     Attributes:
         method: of optical flow: `dis`, `farneback` or `tvl1`. size: pixels of the square it is scaled to.
-        width: channels of the first block; each further block has twice as many.
+        width: channels of the first of three convolutions; each further one has twice as many.
         dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`.
 
     Raises:
@@ -30,11 +37,13 @@ class FlowSettings:
     width: int = 24
     dropout: float = 0.4
     mirror: bool = True
-    shift: float = 0.06
-    turn: float = 8.0
-    zoom: float = 0.1
+    shift: float = 0.1
+    turn: float = 10.0
+    zoom: float = 0.15
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}")
         check_whole("size", self.size, 16, 512)
         check_whole("width", self.width, 4, 512)
         check("dropout", self.dropout, 0, 0.95)
@@ -68,15 +77,18 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 def make(classes: int, settings: FlowSettings) -> nn.Module:
     """Flow (B, 2, h, w) float32 to logits (B, classes)."""
-    widths = [settings.width * factor for factor in (1, 2, 4, 4)]
-    blocks = [_block(before, after) for before, after in zip([5, *widths], widths, strict=False)]
+    width = settings.width
     return nn.Sequential(
         Strain(),
-        *blocks,
-        nn.AdaptiveAvgPool2d(4),
+        nn.Conv2d(PARTS, width, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        _block(width, 2 * width),
+        _block(2 * width, 4 * width),
+        nn.AdaptiveAvgPool2d(CELLS),
         nn.Flatten(),
         nn.Dropout(settings.dropout),
-        nn.Linear(widths[-1] * 16, classes),
+        nn.Linear(4 * width * CELLS**2, classes),
     )
 
 
@@ -86,11 +98,11 @@ def view(settings: FlowSettings) -> View:
 
 
 def inputs(batch: Batch, settings: FlowSettings) -> Tensor:
-    """(B, 2, h, w) float32: flow without the motion of the whole head, of deviation 1 in each clip."""
+    """(B, 2, h, w) float32: each clip's flow without the motion of the whole head, of mean square 1."""
     flow: Tensor = batch["flow"].to(torch.float32)
     flow = flow - flow.flatten(2).median(2).values[:, :, None, None]
     deviation = flow.square().mean((1, 2, 3), keepdim=True).sqrt()
-    return flow / deviation.clamp(min=0.05)
+    return flow / deviation.clamp(min=LEAST_MOTION)
 
 
 def augment(inputs: Tensor, seeds: Tensor, settings: FlowSettings) -> Tensor:

@@ -57,7 +57,7 @@ class Variation:
         turn: most, in degrees. zoom: most, as a share of the size.
 
     Raises:
-        ValueError: a shift outside 0..0.5, a turn outside 0..45, a zoom outside 0..0.5.
+        ValueError: a mirror that is no truth value, a shift or zoom outside 0..0.5, a turn outside 0..45.
     """
 
     mirror: bool = False
@@ -66,6 +66,8 @@ class Variation:
     zoom: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror={self.mirror!r} must be true or false")
         for name, value, high in (("shift", self.shift, 0.5), ("turn", self.turn, 45), ("zoom", self.zoom, 0.5)):
             check(name, value, 0, high)
 

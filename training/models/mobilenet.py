@@ -30,7 +30,7 @@ class MobileNetSettings:
         ValueError: a value out of its bounds.
     """
 
-    size: int = 224
+    size: int = 96
     grey: bool = True
     pretrained: str | None = None
     units: int = 128

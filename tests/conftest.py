@@ -27,6 +27,12 @@ FACES = SHARED / "data" / "portraits"
 MODEL = Path(os.environ.get("EQUIME_FACE_MODEL", SHARED / "models" / "face_landmarker.task"))
 
 
+@pytest.fixture(autouse=True)
+def pseudonym_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests leave the user's own key of pseudonyms alone."""
+    monkeypatch.setenv("EQUIME_PSEUDONYM_KEY", str(tmp_path_factory.getbasetemp() / "pseudonyms.key"))
+
+
 @pytest.fixture(scope="session")
 def face_model() -> Path:
     """The landmark model, where tests with photographs can run."""

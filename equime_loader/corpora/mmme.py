@@ -49,13 +49,13 @@ _COLUMNS = {
     "label": ("Estimated Emotion",),
 }
 FORMS = (
-    Form("with Macro/Micro", {**_COLUMNS, "expression": ("Macro/Micro",)}),
-    Form("without Macro/Micro", _COLUMNS),
+    Form("with Macro/Micro", {**_COLUMNS, "expression": ("Macro/Micro",)}, fits=lambda cells: bool(cells["file"])),
+    Form("without Macro/Micro", _COLUMNS, fits=lambda cells: bool(cells["file"])),
 )
 _FILE = re.compile(
     r"(?P<trial>[a-z]+_[0-9]+_(?P<marker>[0-9]+))_(?P<name>.+)_(?P<date>[0-9]{8})(\.\w+)?", re.IGNORECASE
 )
-_SUBJECTS_OF_FINDINGS = ("", "offset", "expression")
+_SUBJECTS_OF_FINDINGS = ("unknown", "offset", "expression")
 _SAFE_NAME = re.compile(r"p[0-9a-f]{12}(/[a-z0-9_]*)?")
 # Yan et al., "How Fast are the Leaked Facial Expressions", 2013: in all, or from onset to apex.
 MICRO_S, MICRO_ONSET_S = 0.5, 0.26
@@ -88,19 +88,19 @@ def read(copy: Copy) -> Reading:
     table = copy.table(SHEETS, FORMS)
     names = Pseudonyms.open(outside=[copy.tree.root])
     rows = [row for record in table.records if (row := _parsed(record, names, copy)) is not None]
+    # One session after the other, so that each one's folder is listed, and its recordings opened, once.
+    rows.sort(key=lambda row: (names.of(row.person), row.date))
     clips = _clip_names(rows, names)
     known_expression = table.form is FORMS[0]
     if not known_expression:
         reason = "no column Macro/Micro: micro is what lasts up to 500 ms, or 260 ms from onset to apex"
         copy.ledger.kept(table.sheet.file, "expression", reason)
     annotations = copy.corrected(_annotation(row, names, clips, copy) for row in rows)
-    sessions, shelf = Sessions(copy.tree), Shelf()
-    for row in sorted(rows, key=lambda row: row.session):
-        sessions.trial(row.person, row.date, row.marker, row.record["file"])
+    sessions, shelves = Sessions(copy.tree), (Shelf(), Shelf())
     events = []
     for row, annotation in zip(rows, annotations, strict=True):
         trial = sessions.trial(row.person, row.date, row.marker, row.record["file"])
-        events.append(_event(copy, annotation, row, trial, shelf))
+        events.append(_event(copy, annotation, row, trial, shelves))
     _report_offsets(copy, table.sheet.file, annotations)
     reading = copy.reading(table.version, len(table.records), events, KNOWN if known_expression else KNOWN_SAMPLE)
     people = {record["subject"] for record in table.records} | {row.person for row in rows}
@@ -110,7 +110,7 @@ def read(copy: Copy) -> Reading:
 def _parsed(record: Record, names: Pseudonyms, copy: Copy) -> _Row | None:
     """The row's participant and trial; None, with a finding, where they contradict each other."""
     if not plain_name(record["subject"]):
-        copy.ledger.left_out(record.where, "", "no subject")
+        copy.ledger.left_out(record.where, "unknown", "no subject")
         return None
     match = _FILE.fullmatch(record["file"])
     fault = None
@@ -166,7 +166,7 @@ def _expression(record: Record) -> str:
     return "micro" if round(offset - onset, 3) <= MICRO_S or round(apex - onset, 3) <= MICRO_ONSET_S else "macro"
 
 
-def _event(copy: Copy, row: Annotation, source: _Row, trial: Trial, shelf: Shelf) -> CorpusEvent | None:
+def _event(copy: Copy, row: Annotation, source: _Row, trial: Trial, shelves: tuple[Shelf, Shelf]) -> CorpusEvent | None:
     candidates: list[Frames] = []
     try:
         if trial.frames is not None:
@@ -181,7 +181,7 @@ def _event(copy: Copy, row: Annotation, source: _Row, trial: Trial, shelf: Shelf
     except RowFault as fault:
         copy.ledger.left_out(row.where, row.name, str(fault))
         return None
-    signals = _signals(source.marker, trial, fps, shelf)
+    signals = _signals(source.marker, trial, fps, shelves)
     event = copy.event(row, candidates, replace(RULES, fps=fps), span=span, signals=signals)
     if event is None or event.aus is None or not event.aus.notes:
         return event
@@ -246,12 +246,15 @@ def _video_span(record: Record, fps: float) -> Span:
     return Span(onset, apex, offset)
 
 
-def _signals(marker: int, trial: Trial, fps: float, shelf: Shelf) -> tuple[SignalSource, ...]:
-    devices = ((trial.curry, open_curry, CURRY_SIGNALS), (trial.biopac, open_biopac, BIOPAC_SIGNALS))
+def _signals(marker: int, trial: Trial, fps: float, shelves: tuple[Shelf, Shelf]) -> tuple[SignalSource, ...]:
+    devices = (
+        (trial.curry, open_curry, shelves[0], CURRY_SIGNALS),
+        (trial.biopac, open_biopac, shelves[1], BIOPAC_SIGNALS),
+    )
     clock = Clock(trial.us, fps)
     return tuple(
         TrialSource(name, files, opener, shelf, clock, fps, marker)
-        for files, opener, signals in devices
+        for files, opener, shelf, signals in devices
         if files
         for name in signals
     )

@@ -90,7 +90,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_csv(tmp_path / "long.csv", [["a"]] * 4)
     write_xlsx(tmp_path / "long.xlsx", {"s": [["a"]] * 4})
     for name in ("long.csv", "long.xlsx"):
-        with pytest.raises(SheetError, match="more than 3 rows"):
+        with pytest.raises(SheetError, match="4 rows and 1 columns, at most 3"):
             read_sheets(tmp_path / name)
     monkeypatch.setattr(sheets, "MAX_UNPACKED", 10)
     with pytest.raises(SheetError, match="unpacks to more than 10 bytes"):
@@ -100,9 +100,18 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         read_sheets(tmp_path / "long.xlsx")
 
 
-def test_a_sheet_far_to_the_right_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cell", [(1, sheets.MAX_COLUMNS + 1), (1_048_576, 16_384), (20_000, 900)])
+def test_a_cell_far_away_is_refused_before_room_is_made_for_it(tmp_path: Path, cell: tuple[int, int]) -> None:
     book = openpyxl.Workbook()
-    book.active.cell(1, sheets.MAX_COLUMNS + 1, "far")
+    book.active.cell(*cell, "far")
     book.save(tmp_path / "wide.xlsx")
-    with pytest.raises(SheetError, match="columns"):
+    with pytest.raises(SheetError, match=f"wide.xlsx: {cell[0]:,} rows and {cell[1]:,} columns, at most"):
         read_sheets(tmp_path / "wide.xlsx")
+
+
+def test_a_formatted_cell_far_away_holds_nothing(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Subject", "Onset"])
+    book.active.cell(1_048_576, 16_384).font = openpyxl.styles.Font(bold=True)
+    book.save(tmp_path / "a.xlsx")
+    assert [row.cells for row in read_sheets(tmp_path / "a.xlsx")[0].rows] == [("Subject", "Onset")]

@@ -13,6 +13,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +21,12 @@ from typing import Any
 # Bounds at the door: far above any annotation, far below what would exhaust memory.
 MAX_FILE, MAX_UNPACKED = 64 << 20, 512 << 20
 MAX_ROWS, MAX_COLUMNS, MAX_CELL = 200_000, 1_000, 10_000
+# Readers make room for the whole rectangle that holds a sheet's cells, so that one far cell would take all memory.
+MAX_AREA = 10_000_000
 # Lines of text above a header: 13 in SAMM, 10 in its long videos.
 HEADER_WITHIN = 60
+# A cell of an xlsx file that holds something; formatted cells that hold nothing may lie anywhere.
+_CELL = re.compile(rb'<(?:\w+:)?c (?:[^>/]* )?r="([A-Z]{1,3})([0-9]{1,7})"[^>/]*>\s*<')
 EXCEL, TEXT = (".xlsx", ".xls", ".xlsm"), (".csv", ".tsv")
 
 
@@ -126,20 +131,46 @@ def _excel(path: Path) -> Iterator[Sheet]:
         import python_calamine as calamine
     except ModuleNotFoundError as error:
         raise SheetError(f"{path.name}: Excel sheets need python-calamine; pip install 'equime[corpora]'") from error
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                raise SheetError(f"{path.name}: unpacks to more than {MAX_UNPACKED:,} bytes")
+    _check_packed(path)
     try:
         with calamine.CalamineWorkbook.from_path(str(path)) as book:
             for name in book.sheet_names:
                 sheet = book.get_sheet_by_name(name)
-                last_row, last_column = sheet.end or (0, 0)  # counted from 0
-                if last_row >= MAX_ROWS or last_column >= MAX_COLUMNS:
-                    raise SheetError(f"{path.name}: more than {MAX_ROWS:,} rows or {MAX_COLUMNS:,} columns")
+                last_row, last_column = sheet.end or (0, 0)
+                _check_extent(path, last_row + 1, last_column + 1)
                 yield Sheet(path.name, name, _rows(sheet.to_python(skip_empty_area=False)))
     except (calamine.CalamineError, OSError) as error:
         raise SheetError(f"{path.name}: is no Excel file that can be read ({error})") from error
+
+
+def _check_packed(path: Path) -> None:
+    """Refuse, before it is read, an xlsx file that unpacks to too much, or has a cell too far away."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
+                raise SheetError(f"{path.name}: unpacks to more than {MAX_UNPACKED:,} bytes")
+            for name in archive.namelist():
+                if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                    cells = _CELL.findall(archive.read(name))
+                    _check_extent(path, max((int(row) for _, row in cells), default=0), _columns_of(cells))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise SheetError(f"{path.name}: is no Excel file that can be read ({error})") from error
+
+
+def _columns_of(cells: Iterable[tuple[bytes, bytes]]) -> int:
+    """The last column of cells such as ``AB12``, from 1."""
+    last = max((letters for letters, _ in cells), key=lambda letters: (len(letters), letters), default=b"")
+    return reduce(lambda number, letter: 26 * number + letter - 64, last, 0)
+
+
+def _check_extent(path: Path, rows: int, columns: int) -> None:
+    if rows > MAX_ROWS or columns > MAX_COLUMNS or rows * columns > MAX_AREA:
+        raise SheetError(
+            f"{path.name}: {rows:,} rows and {columns:,} columns, at most {MAX_ROWS:,} and {MAX_COLUMNS:,}, and "
+            f"{MAX_AREA:,} cells, are read"
+        )
 
 
 def _csv(path: Path) -> Sheet:
@@ -156,8 +187,7 @@ def _csv(path: Path) -> Sheet:
         rows = list(csv.reader(text.splitlines(), delimiter=delimiter))
     except csv.Error as error:
         raise SheetError(f"{path.name}: cannot be read as CSV ({error})") from error
-    if len(rows) > MAX_ROWS or max(map(len, rows), default=0) > MAX_COLUMNS:
-        raise SheetError(f"{path.name}: more than {MAX_ROWS:,} rows or {MAX_COLUMNS:,} columns")
+    _check_extent(path, len(rows), max(map(len, rows), default=0))
     return Sheet(path.name, "", _rows(rows))
 
 

@@ -65,10 +65,10 @@ _THREE: Mapping[str, _Map] = {
     "dfme": THREE_CLASS_OF,
     "mmme": THREE_CLASS_OF,  # its `tense` has no agreed class
     "miex": _SAME_THREE,
-    "samm_long": {},  # its sheets name no emotion
+    "samm_long": THREE_CLASS_OF,  # its own sheets name no emotion; that of SAMM does
 }
 CORPORA_WITH_CLASSES: tuple[str, ...] = tuple(_THREE)
-_WITH_EMOTIONS = (EQUIME, "equime_published", "casme2", "samm", "casme3_a", "mmew", "dfme", "mmme")
+_WITH_EMOTIONS = (EQUIME, "equime_published", "casme2", "samm", "samm_long", "casme3_a", "mmew", "dfme", "mmme")
 
 
 def _itself(words: tuple[str, ...], corpora: tuple[str, ...]) -> Mapping[str, _Map]:

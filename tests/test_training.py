@@ -17,6 +17,7 @@ import pytest
 
 from equime_builder.build import build
 from equime_loader import open_dataset
+from equime_loader.split_checks import LeakageError
 from tests.conftest import small_request
 
 pytest.importorskip("accelerate", reason="training needs the extra `train`")
@@ -25,6 +26,7 @@ import torch
 from safetensors.torch import load_file
 
 from training.__main__ import main
+from training.config import ModelConfig
 from training.data import open_parts
 from training.loop import fit, predict
 from training.predictions import read_as_numbers
@@ -197,6 +199,42 @@ def test_the_given_split_is_taken(clips: Path, trained: Run) -> None:
     parts = open_parts(config)
     for name, task in {"train": parts.train, "validation": parts.validation, **parts.test}.items():
         assert task.clips.counts("split") == {name: len(task)}
+
+
+def test_other_ways_to_train(clips: Path, trained: Run, tmp_path: Path) -> None:
+    parts = open_parts(trained.config)
+    others = {"optimizer": "adamw", "imbalance": "sampling", "precision": "bf16", "label_smoothing": 0.1, "epochs": 9}
+    config = replace(
+        trained.config,
+        model=ModelConfig(**PLAIN),
+        # Steps of no size change no prediction, so that the first epoch stays the best.
+        optimization=replace(trained.config.optimization, learning_rate=1e-12, **others),
+        stopping=replace(trained.config.stopping, monitor="accuracy", patience=1),
+        loader=replace(trained.config.loader, cache=str(tmp_path / "windows"), workers=1),
+    )
+    run = fit(config, parts.train, parts.validation, tmp_path / "run")
+    assert run.result["stopped_by"] == "patience" and run.result["best_epoch"] == 0
+    assert (run.result["epochs"], run.result["steps"]) == (2, 2 * STEPS)
+    assert list((tmp_path / "windows").iterdir())
+
+
+def test_validation_shares_nobody_with_training(trained: Run, tmp_path: Path) -> None:
+    parts = open_parts(trained.config)
+    with pytest.raises(LeakageError):
+        fit(trained.config, parts.train, parts.train, tmp_path / "run")
+    other = Task(parts.validation.clips, ("a", "b", "c"), parts.validation.targets)
+    with pytest.raises(ValueError, match="validation a, b, c"):
+        fit(trained.config, parts.train, other, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_training(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*plain(clips, tmp_path / "run"), "--optimization.learning_rate=10", "--optimization.epochs=50"]
+    assert main(["train", *command]) == 1
+    assert "lower optimization.learning_rate" in capsys.readouterr().err
+    assert not Run.open(tmp_path / "run").has_ended
 
 
 # --- two processes

@@ -279,21 +279,23 @@ def test_checkpoints_of_another_model_or_version_are_refused(tmp_path: Path) -> 
 
 def test_subjects_stay_together() -> None:
     task = task_of({"sadness": 30, "happiness": 30, "surprise": 30}, subjects=30)
-    parts = divided(task, DataConfig(), seed=0)
+    parts = divided(task, DataConfig())
     people = {name: set(part.clips.codes("subject").codes.tolist()) for name, part in parts.items()}
     assert len(people["train"]) == 21 and {len(people["validation"]), len(people["test"])} == {4, 5}
+    again, other = (divided(task, DataConfig(split_seed=seed)) for seed in (0, 1))
+    assert again["test"].clips == parts["test"].clips != other["test"].clips
     assert not people["train"] & people["validation"] and not people["train"] & people["test"]
-    assert divided(task, DataConfig(sizes={"train": 0.8, "validation": 0.2}), seed=0).keys() == {"train", "validation"}
+    assert divided(task, DataConfig(sizes={"train": 0.8, "validation": 0.2})).keys() == {"train", "validation"}
 
 
 def test_given_splits_that_leak_are_refused() -> None:
     columns = {"emotion": ["sadness"] * 4, "subject": ["a", "a", "b", "c"]}
     leaking = labeled(clips_of(**columns, split=["train", "validation", "test", "train"]))
     with pytest.raises(LeakageError, match="a in train and validation"):
-        divided(leaking, DataConfig(split="given"), seed=0)
+        divided(leaking, DataConfig(split="given"))
     lacking = labeled(clips_of(**columns, split=["train", "train", "test", "train"]))
     with pytest.raises(ValueError, match="'validation'"):
-        divided(lacking, DataConfig(split="given"), seed=0)
+        divided(lacking, DataConfig(split="given"))
 
 
 def test_shuffled_labels_follow_the_seed() -> None:

@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = make_parser().parse_args(arguments)
     try:
         command_modules()[parsed.command].run(parsed[parsed.command])
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_foreseen(error):
+            raise
         print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -45,6 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         _leave_group()
     return 0
+
+
+def _is_foreseen(error: RuntimeError) -> bool:
+    """Whether an error says what is wrong with data or training; any other is one of this program."""
+    from equime_loader.loader import LoaderFault
+    from training.loop import TrainingFault
+
+    return isinstance(error, LoaderFault | TrainingFault)
 
 
 def _leave_group() -> None:

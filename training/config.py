@@ -46,6 +46,7 @@ class DataConfig:
         where: labels that narrow the clips of `train`, as for `Selection.where`.
         classes: kind of task, see `training.protocols.tasks`: `three`, `five`, `seven`, …
         split: `drawn` divides the subjects of `train` anew by `sizes`; `given` takes the column `split` of the index.
+        split_seed: of the drawing, apart from the run's seed: runs with other seeds are tested on the same subjects.
         sizes: shares of subjects of train, validation and test, where they are drawn.
         labels: `shuffled` permutes the classes of the training clips, to see what chance gives.
     """
@@ -55,11 +56,13 @@ class DataConfig:
     where: dict[str, Value | list[Value]] = field(default_factory=dict)
     classes: str = "three"
     split: Literal["drawn", "given"] = "drawn"
+    split_seed: int = 0
     sizes: dict[str, float] = field(default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15})
     labels: Literal["given", "shuffled"] = "given"
 
     def __post_init__(self) -> None:
         _one_of("data.split", self.split, ("drawn", "given"))
+        _within("data.split_seed", self.split_seed, 0, (1 << 63) - 1)
         _one_of("data.labels", self.labels, ("given", "shuffled"))
         if not {"train", "validation"} <= set(self.sizes) <= set(SPLITS):
             raise ValueError(f"data.sizes={self.sizes} must name train, validation and, if wanted, test")
@@ -155,7 +158,7 @@ class Config:
     """All that a run depends on.
 
     Attributes:
-        seed: of splits, weights, order, augmentation and dropout.
+        seed: of first weights, order, augmentation, dropout and shuffled labels.
         checkpoint_steps: steps between checkpoints within an epoch; 0 for one at each epoch's end only.
     """
 

@@ -19,6 +19,8 @@ from training.protocols.tasks import Task, make_task
 from training.runs import check_name
 
 Where = Mapping[str, Any]
+# Fields whose words are spread evenly over splits; a corpus has classes where EquiME has emotions.
+FIELDS = (*STRATIFY, "three_class", "corpus")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +50,7 @@ def open_parts(config: Config) -> Parts:
         raise ValueError("data.train is empty; give a folder, such as --data.train.equime FOLDER")
     folders = {name: open_dataset(folder) for name, folder in data.train.items()}
     task = make_task(narrowed(joined(folders), data.where), data.classes)
-    splits = divided(task, data, seed=config.seed)
+    splits = divided(task, data)
     train, validation = splits["train"], splits["validation"]
     if data.labels == "shuffled":
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
@@ -91,7 +93,7 @@ def narrowed(clips: Selection, where: Where) -> Selection:
     return clips.where(**where) if where else clips
 
 
-def divided(task: Task, data: DataConfig, *, seed: int) -> dict[str, Task]:
+def divided(task: Task, data: DataConfig) -> dict[str, Task]:
     """Train, validation and, where wanted, test: no subject and no portrait in two of them.
 
     Raises:
@@ -101,7 +103,7 @@ def divided(task: Task, data: DataConfig, *, seed: int) -> dict[str, Task]:
         parts = {name: task.clips.where(split=name) for name in SPLITS}
     else:
         sizes = {name: data.sizes[name] for name in SPLITS if name in data.sizes}
-        parts = holdout(task.clips, sizes, stratify=(*STRATIFY, "corpus"), seed=seed)
+        parts = holdout(task.clips, sizes, by=("subject", "portrait"), stratify=FIELDS, seed=data.split_seed)
     parts = {name: part for name, part in parts.items() if len(part)}
     if missing := [name for name in ("train", "validation") if name not in parts]:
         raise ValueError(f"data.split={data.split}: no clip of {len(task):,} is in the split {missing[0]!r}")

@@ -26,14 +26,14 @@ from training.protocols.tasks import Task
 from training.runs import Run, record_predictions, record_splits
 
 
-def make_accelerator(config: Config) -> Accelerator:
-    """Device, processes and precision of this process.
+def make_accelerator() -> Accelerator:
+    """Device and place of this process. Precision is `Network.autocast`'s: accelerate keeps one for a whole process.
 
     Raises:
-        ValueError: a precision that the device does not have, or processes that do not know of each other.
+        ValueError: processes that do not know of each other.
     """
     # Where there is no accelerator, processes work together only if they are told to do so on the processor.
-    found = Accelerator(mixed_precision=config.optimization.precision, cpu=not torch.accelerator.is_available())
+    found = Accelerator(cpu=not torch.accelerator.is_available())
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if found.num_processes != started:
         raise ValueError(f"{started} processes were started, {found.num_processes} work together; start with torchrun")
@@ -67,6 +67,12 @@ class Network:
     def view(self) -> View:
         return self.baseline.view(self.settings)
 
+    def autocast(self) -> torch.autocast:
+        """The block in which the model is called."""
+        precision = self.config.optimization.precision
+        kind = torch.float16 if precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.accelerator.device.type, kind, enabled=precision != "no")
+
     def inputs(self, batch: Mapping[str, Any], *, augmented: bool) -> Tensor:
         """What the model takes of a batch that is on the device."""
         inputs = self.baseline.inputs(batch, self.settings)
@@ -87,7 +93,7 @@ class Network:
             for given in loader:
                 batch = on_device(given, self.accelerator.device)
                 inputs = self.inputs(batch, augmented=False)
-                with self.accelerator.autocast():
+                with self.autocast():
                     logits = self.model(inputs)
                 found[batch["position"], :-1] = logits.float()
                 found[batch["position"], -1] = 1
@@ -146,7 +152,7 @@ def predict(run: Run, task: Task) -> pa.Table:
     if trained != task.classes:
         raise ValueError(f"{run.folder} was trained on {', '.join(trained)}; the task has {', '.join(task.classes)}")
     config = run.config
-    network = Network.of(config, len(task.classes), make_accelerator(config))
+    network = Network.of(config, len(task.classes), make_accelerator())
     load_weights(run.checkpoint("best"), network.model)
     return prediction_table(task, probabilities(network.logits(task)))
 
@@ -161,7 +167,7 @@ def evaluate(run: Run, task: Task, name: str) -> dict[str, Any]:
     _ = run.result
     table = predict(run, task)
     found = scored(table, task)
-    accelerator = make_accelerator(run.config)
+    accelerator = make_accelerator()
     if accelerator.is_main_process:
         write_predictions(table, path)
         record_splits(run.folder, {}, {name: described(task)})

@@ -1,6 +1,6 @@
 """The loop: `fit` trains a baseline and goes on exactly where a killed run stood; `predict` and `evaluate` test it.
 
-Accelerate gives devices, processes and precision; what it would do with data, random numbers and checkpoints is done
+Accelerate gives devices and processes; what it would do with data, random numbers and checkpoints is done
 by the loader and by files without pickles. All that a step draws follows from the seed, the number of the step and the
 process, and all that the schedule and the stopping know from the history. So a state is weights, what the optimizer
 keeps of them, and a few numbers.
@@ -8,6 +8,7 @@ keeps of them, and a few numbers.
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 
+from equime_loader import check_leakage
 from training.checkpoints import (
     copy_checkpoint,
     load_checkpoint,
@@ -68,6 +71,7 @@ from training.runs import (
 
 __all__ = ["TrainingFault", "evaluate", "fit", "predict"]
 
+log = logging.getLogger(__name__)
 # A step in which the model waits longer than this share of it is counted as late.
 LATE = 0.1
 
@@ -124,11 +128,13 @@ def fit(config: Config, train: Task, validation: Task, folder: str | Path) -> Ru
 
     Raises:
         ValueError: the folder holds a run of another configuration, or what `config` asks for cannot be.
+        LeakageError: a subject or portrait is in both tasks.
         TrainingFault: the loss is no number. LoaderFault: too many clips cannot be read.
     """
     run = Run(Path(folder))
-    accelerator = make_accelerator(config)
+    accelerator = make_accelerator()
     _check(run, config)
+    _check_apart(train, validation)
     accelerator.wait_for_everyone()
     if not run.has_ended:
         devices = [accelerator.device] if accelerator.device.type == "cuda" else []
@@ -158,6 +164,17 @@ def _check(run: Run, config: Config) -> None:
         )
 
 
+def _check_apart(train: Task, validation: Task) -> None:
+    """Raises LeakageError or ValueError where one task cannot validate what was learned of the other."""
+    if train.classes != validation.classes:
+        raise ValueError(
+            f"train has the classes {', '.join(train.classes)}, validation {', '.join(validation.classes)}"
+        )
+    # Equal names of subjects of two data sets say nothing.
+    by = ("subject", "portrait") if train.clips.index is validation.clips.index else ("portrait",)
+    check_leakage({"train": train.clips, "validation": validation.clips}, by=by)
+
+
 def _prepare(run: Run, config: Config, train: Task, validation: Task, accelerator: Accelerator) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     write_config(config, run.folder / CONFIG)
@@ -185,8 +202,9 @@ class _Training:
         self.history: tuple[Epoch, ...] = ()
         self.step, self.sums, self.totals = 0, Sums(), Totals()
         self.began = perf_counter()
-        # Wrapped for several processes and for precision; weights are the model's.
-        self.wrapped, self.stepper = accelerator.prepare(self.model, self.optimizer)
+        # Wrapped for several processes; weights are the model's.
+        self.wrapped: nn.Module = accelerator.prepare(self.model)
+        self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.optimization.precision == "fp16")
 
     def resume(self) -> None:
         """Stand where the last checkpoint was written, if there is one.
@@ -204,10 +222,11 @@ class _Training:
             self.history = tuple(Epoch.of(row) for row in state["history"])
             self.step, self.sums, self.totals = state["step"], Sums(**state["sums"]), Totals(**state["totals"])
             self.loader.load_state_dict(state["loader"])
-            if state["scaler"] is not None and self.accelerator.scaler is not None:
-                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder}: {error}") from error
+        if state["processes"] != (now := self.accelerator.num_processes):
+            log.warning("%s: begun by %d processes, goes on with %d", self.run.folder, state["processes"], now)
         for epoch in self.history:
             self.schedule.step(watched(epoch, self.config.stopping))
         put_optimizer(self.optimizer, parameter_names(self.model), saved.optimizer)
@@ -221,6 +240,7 @@ class _Training:
             ) is None:
                 self._train(teller)
                 self._close_epoch(teller)
+        self.accelerator.wait_for_everyone()  # until the first process has written them
         load_weights(self.run.checkpoint("best"), self.model)
         table = prediction_table(self.validation, probabilities(self.network.logits(self.validation)))
         if main:
@@ -257,15 +277,17 @@ class _Training:
         seed_step(self.config.seed, self.step, self.accelerator.process_index)
         batch = on_device(batch, self.accelerator.device)
         inputs = self.network.inputs(batch, augmented=True)
-        with self.accelerator.autocast():
+        with self.network.autocast():
             logits = self.wrapped(inputs)
         smoothing = self.config.optimization.label_smoothing
         loss, weight = weighed_loss(logits, batch["target"], self.weights, ~batch["repeated"], smoothing=smoothing)
         sums = self.accelerator.reduce(torch.stack([loss.detach(), weight]))
         # Gradients are averaged over processes; the loss is to be the mean over the clips of all of them.
-        self.accelerator.backward(loss * processes / sums[1].clamp(min=torch.finfo(torch.float32).tiny))
-        self.stepper.step()
-        self.stepper.zero_grad()
+        mean = loss * processes / sums[1].clamp(min=torch.finfo(torch.float32).tiny)
+        self.scaler.scale(mean).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
         total, whole = sums.tolist()
         if not np.isfinite(total):
             raise TrainingFault(
@@ -314,14 +336,13 @@ class _Training:
             save_checkpoint(self.run.checkpoint(which), self.model, self.optimizer, self._state())
 
     def _state(self) -> dict[str, Any]:
-        scaler = self.accelerator.scaler
         return {
             "step": self.step,
             "loader": self.loader.state_dict(),
             "history": [asdict(epoch) for epoch in self.history],
             "sums": asdict(self.sums),
             "totals": asdict(replace(self.totals, seconds=self._seconds())),
-            "scaler": None if scaler is None else scaler.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "processes": self.accelerator.num_processes,
         }
 

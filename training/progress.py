@@ -85,7 +85,9 @@ def telling(folder: Path, *, aloud: bool, step: int) -> Iterator[Teller]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
     with (
         SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1) as writer,
-        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar,
+        Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as bar,
     ):
         yield Aloud(writer, console, bar)
 

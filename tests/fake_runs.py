@@ -108,7 +108,7 @@ def write_run(
         name: {"clips": clips, "subjects": clips // 7, "sha256": f"{clips:064x}", "classes": {}}
         for name, clips in sizes.items()
     }
-    record_splits(folder, {name: "0" * 64 for name in train}, splits)
+    record_splits(folder, dict.fromkeys(train, "0" * 64), splits)
     write_history(folder, history(epochs, skill, seed))
     for name, said in tests.items():
         write_predictions(said, folder / "predictions" / f"{name}.parquet")
@@ -141,7 +141,9 @@ def attacked(skill: float = 0.7) -> list[dict[str, object]]:
 MODELS = {"st_cnn": 0.08, "resnet3d": 0.25, "simple3dcnn": 0.0, "mobilenet": 0.3, "flow": 0.75}
 
 
-def write_study(folder: Path, *, models: Mapping[str, float] = MODELS, names: Sequence[str] = ("equime", "casme2", "samm")) -> Path:
+def write_study(
+    folder: Path, *, models: Mapping[str, float] = MODELS, names: Sequence[str] = ("equime", "casme2", "samm")
+) -> Path:
     """Runs of a cross-dataset matrix, a subset study and one with shuffled labels."""
     for model, skill in models.items():
         for train in names:
@@ -155,15 +157,23 @@ def write_study(folder: Path, *, models: Mapping[str, float] = MODELS, names: Se
                 )
                 for name in names
             }
-            cautions = {"samm": "the same participants"} if train == "casme2" else None
-            write_run(folder / f"{model}-{train}", model=model, train=(train,), tests=tests, skill=skill, cautions=cautions,
-                      robustness=attacked(skill) if (model, train) == ("flow", "equime") else ())  # fmt: skip
+            cautions = {"samm": "the same participants"} if train == names[0] else None
+            write_run(
+                folder / f"{model}-{train}",
+                model=model,
+                train=(train,),
+                tests=tests,
+                skill=skill,
+                cautions=cautions,
+                robustness=attacked(skill) if (model, train) == ("flow", "equime") else (),
+            )
     best = max(models, key=lambda name: models[name])
     for arm, gain in (("random subset", 0.0), ("balanced", 0.12), ("counterfactual", 0.05)):
         for seed in range(6):
             said = table(FIVE, skill=0.35 + gain, seed=seed, worse="female" if arm != "balanced" else None)
-            write_run(folder / f"{best}-five-{arm.replace(' ', '-')}-{seed}", model=best, kind="five", seed=seed, arm=arm,
-                      tests={"test": said}, skill=0.35 + gain)  # fmt: skip
+            name = f"{best}-five-{arm.replace(' ', '-')}-{seed}"
+            options = {"model": best, "kind": "five", "seed": seed, "arm": arm, "skill": 0.35 + gain}
+            write_run(folder / name, tests={"test": said}, **options)  # type: ignore[arg-type]
     shuffled = {"test": table(skill=0.0, corpus="equime")}
     write_run(folder / f"{best}-shuffled", model=best, tests=shuffled, labels="shuffled", skill=0.05)
     return folder

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from equime_loader.fairness.figures import number
 from training.reports import curves
-from training.reports.document import Gallery, Picture, Section, Text
-from training.reports.evidence import RunFacts
+from training.reports.document import Gallery, Picture, Section, Text, slug
+from training.reports.evidence import OWN, RunFacts
 from training.reports.tables import Column, Row, Table, Value, cells
 
 
@@ -17,10 +17,20 @@ def attacks_section(runs: Sequence[RunFacts]) -> Section | None:
     if not attacked:
         return None
     text = Text(
-        "Each input may change by at most the strength, in deviations of the clip's own inputs. FGSM takes one step, PGD "
-        "several, both with full knowledge of the weights; noise changes as much in random directions: what it costs is "
-        "not due to an adversary. A model below its constant predictor has been led to the wrong class on purpose."
+        "Each input may change by at most the strength, in deviations of the clip's own inputs. FGSM takes one step, "
+        "PGD several, both with full knowledge of the weights; noise changes as much in random directions: what it "
+        "costs is not due to an adversary. A model below its constant predictor has been led to the wrong class on "
+        "purpose."
     )
+    table = _table(attacked)
+    shown = tuple(
+        _picture(run, test) for run in attacked for test in dict.fromkeys(row["test"] for row in run.robustness)
+    )
+    return Section("Robustness", (text, table, Gallery(shown)))
+
+
+def _table(attacked: Sequence[RunFacts]) -> Table:
+    """A row per attack and strength, under its run."""
     rows: list[Row] = []
     records: list[Mapping[str, Value]] = []
     for run in attacked:
@@ -29,16 +39,23 @@ def attacks_section(runs: Sequence[RunFacts]) -> Section | None:
             records.append({"run": run.name, "model": run.model, "train": run.train, "seed": run.seed, **row})
             figures = [number(row[name]) for name in ("uf1", "uar", "accuracy", "confidence")]
             constant = [number(row[name]) for name in ("constant_uf1", "constant_accuracy")]
-            name = "none" if row["attack"] == "none" else row["attack"]
-            rows.append(Row(cells(str(row["test"]), name, f"{row['strength']:g}", *figures, *constant)))
+            rows.append(
+                Row(cells(_tested(run, row["test"]), row["attack"], f"{row['strength']:g}", *figures, *constant))
+            )
     columns = (
         *(Column("tested on", False), Column("attack", False), Column("strength"), Column("UF1"), Column("UAR")),
         *(Column("accuracy"), Column("confidence"), Column("constant UF1"), Column("constant accuracy")),
     )
-    table = Table("robustness", "Scores under attack", "", columns, tuple(rows), tuple(records))
-    return Section("Robustness", (text, table, Gallery(tuple(map(_picture, attacked)))))
+    return Table("robustness", "Scores under attack", "", columns, tuple(rows), tuple(records))
 
 
-def _picture(run: RunFacts) -> Picture:
-    title = f"{run.title}, seed {run.seed}"
-    return Picture(f"{run.name}-robustness", lambda: curves.robustness(title, run.robustness), f"robustness of {title}")
+def _tested(run: RunFacts, test: str) -> str:
+    return f"{run.train}, unseen subjects" if test == OWN else test
+
+
+def _picture(run: RunFacts, test: str) -> Picture:
+    title = f"{run.title} → {_tested(run, test)}, seed {run.seed}"
+    rows = [row for row in run.robustness if row["test"] == test]
+    return Picture(
+        slug(run.name, "on", test, "robustness"), lambda: curves.robustness(title, rows), f"robustness of {title}"
+    )

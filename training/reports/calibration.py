@@ -53,11 +53,14 @@ def calibration(confidence: Floats, right: NDArray[np.bool_], *, bins: int = BIN
     # Bins are open on the left, as Guo et al. have them; a confidence of 0 belongs to the first.
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     clips = np.bincount(place, minlength=bins)
-    said, found = (_mean(np.bincount(place, values, minlength=bins), clips) for values in (confidence, right))
+    said, found = (
+        _mean(np.bincount(place, values, minlength=bins), clips) for values in (confidence, right.astype(np.float64))
+    )
     filled = clips > 0
     ece = float(np.sum(clips[filled] * np.abs(found[filled] - said[filled])) / len(confidence))
     return Calibration(edges, clips, said, found, float(confidence.mean()), ece)
 
 
-def _mean(total: Floats, count: NDArray[np.int64]) -> Floats:
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+def _mean(total: NDArray[np.number], count: NDArray[np.int64]) -> Floats:
+    means: Floats = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return means

@@ -55,13 +55,18 @@ def comparison_section(results: Sequence[Result]) -> Section | None:
         tests * least > 1 - CONFIDENCE
     )
     text = Text(
-        f"Arms train on different clips of the same training subjects' data and are tested on the same clips. Each is "
-        f"compared with {CONTROL!r}, which is as large, seed by seed: what remains is not due to having fewer clips. p is "
-        f"of the exact test that changes the signs of the differences, in two directions; with {counted(seeds, 'seed')} "
-        f"it cannot be below {_p(least)}. The last column is adjusted for all {tests} tests (Holm).{hopeless}"
+        "Arms train on different clips of the same training subjects and are tested, by seed, on the same clips. Each "
+        f"is compared, seed by seed, with {CONTROL!r}, which is as large: a difference is not one of fewer clips. "
+        f"p is of the exact test that changes signs of differences, two-sided; with {counted(seeds, 'seed')} it cannot "
+        f"be below {_p(least)}. The last column is adjusted for all {counted(tests, 'test')} (Holm).{hopeless}"
+    )
+    divided_anew = any(len({of.clips_hash for of in one.arm.evaluations}) > 1 for group in found for one in group)
+    caution = Text(
+        "Subjects were divided anew for each seed. The divisions overlap, so that differences of seeds are not "
+        "independent and p comes out too small (Nadeau & Bengio 2003, Machine Learning 52)."
     )
     shown: list[Block] = [_picture(group) for group in found]
-    return Section("Subsets", (text, _table(found), *shown))
+    return Section("Subsets", (text, *([caution] if divided_anew else []), _table(found), *shown))
 
 
 def _compared(group: Sequence[Result]) -> list[Compared]:
@@ -112,8 +117,7 @@ def _by_group(attribute: str, reduce: Callable[..., float]) -> Measure:
         codes = said.groups[attribute].codes
         sets = [np.flatnonzero(codes == code) for code in np.unique(codes[codes >= 0])]
         sets = [
-            clips for clips in sets
-            if len(clips) >= MIN_CLIPS and len(np.unique(said.subjects[clips])) >= MIN_SUBJECTS
+            clips for clips in sets if len(clips) >= MIN_CLIPS and len(np.unique(said.subjects[clips])) >= MIN_SUBJECTS
         ]
         if len(sets) < 2:
             return float("nan")
@@ -168,7 +172,9 @@ def _picture(group: Sequence[Compared]) -> Picture:
     shown = {measure: {arm: of[arm] for arm in of if arm in arms} for measure, of in list(values.items())[:4]}
     title = f"{first.arm.model}: {first.arm.train} → {first.arm.test}"
     note = f"differences to {first.control.arm or 'all clips'}; a point is a seed, the bar their mean"
-    return Picture(f"{first.control.name}-differences", lambda: curves.differences(title, note, shown), f"{title}, {note}")
+    return Picture(
+        f"{first.control.name}-differences", lambda: curves.differences(title, note, shown), f"{title}, {note}"
+    )
 
 
 def _signed(value: float) -> str:
@@ -177,5 +183,3 @@ def _signed(value: float) -> str:
 
 def _p(value: float) -> str:
     return "–" if not np.isfinite(value) else "<.001" if value < 0.001 else number(value)
-
-

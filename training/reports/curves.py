@@ -10,19 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from equime_loader.fairness.plots import BLUE, INK, MUTED, RULE, VERMILION
 from training.reports.drawing import (
-    BLUE,
     CARD,
     GREEN,
-    INK,
     MARGIN,
     MARKERS,
-    MUTED,
     NORMAL,
-    RULE,
     SERIES,
     SMALL,
-    VERMILION,
     axes,
     clipped,
     heading,
@@ -86,7 +82,7 @@ def robustness(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     attacks = list(dict.fromkeys(row["attack"] for row in rows if row["strength"] > 0))
     figure = sheet(MARGIN + 0.4 + 2 * (WIDTH + GAP), 1.05 + 1.7 + 0.75)
-    heading(figure, title, "by strength: largest change of an input, in deviations of the clip's inputs")
+    heading(figure, clipped(title, 58), "by strength: largest change of an input, in deviations of the clip's inputs")
     for place, score in enumerate(("uf1", "accuracy")):
         panel = axes(figure, MARGIN + 0.4 + place * (WIDTH + GAP), 1.0, WIDTH, 1.7)
         strengths = sorted({row["strength"] for row in rows})

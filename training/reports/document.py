@@ -67,7 +67,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        return slug(self.title)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +104,11 @@ def _tables(blocks: Sequence[Block]) -> Iterator[Table]:
             yield block
         elif isinstance(block, Fold):
             yield from _tables(block.blocks)
+
+
+def slug(*words: str) -> str:
+    """A name of files made of words."""
+    return re.sub(r"[^a-z0-9+_.]+", "-", " ".join(filter(None, words)).lower()).strip("-.")
 
 
 def picture_path(name: str) -> str:

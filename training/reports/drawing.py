@@ -38,7 +38,7 @@ _COLOR = re.compile("|".join(color.lower() for color in VARIABLES))
 _BY_COLOR = {color.lower(): f"var(--{name})" for color, name in VARIABLES.items()}
 _FONT = re.compile(r"font-family: [^;\"]*; ?")
 _STYLE = re.compile(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL)
-_NAMED = re.compile(r'<g id="[A-Za-z0-9_.]+">')
+_NAMED = re.compile(r'<g id="[^"]*"')
 _SIZE = re.compile(r'width="[\d.]+pt" height="[\d.]+pt"')
 _SPACE = re.compile(r"\s*\n\s*")
 
@@ -80,9 +80,7 @@ def heading(figure: Figure, title: str, note: str = "") -> None:
 def say(axes: Axes, x: float, y: float, words: str, offset: tuple[float, float] = (0, 0), **style: Any) -> None:
     """Words at a point of the data, moved by points."""
     style = {"color": INK, "fontsize": NORMAL, "va": "center", **style}
-    axes.annotate(
-        words, (x, y), offset, textcoords="offset points", annotation_clip=False, parse_math=False, **style
-    )
+    axes.annotate(words, (x, y), offset, textcoords="offset points", annotation_clip=False, parse_math=False, **style)
 
 
 def legend(figure: Figure, x: float, y: float, items: Sequence[Line2D], *, columns: int = 99) -> None:
@@ -124,7 +122,7 @@ def svg(figure: Figure, name: str, about: str) -> str:
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
-    for pattern, instead in ((_STYLE, ""), (_NAMED, "<g>"), (_FONT, ""), (_SPACE, " ")):
+    for pattern, instead in ((_STYLE, ""), (_NAMED, "<g"), (_FONT, ""), (_SPACE, " ")):
         text = pattern.sub(instead, text)
     text = _COLOR.sub(lambda found: _BY_COLOR[found[0]], text)
     label, width = html.escape(about, quote=True), figure.get_figwidth() * PIXELS

@@ -112,7 +112,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
     """All evaluations of run folders; a folder that holds run folders stands for all of them.
 
     Raises:
-        ValueError: a folder is neither, a run has not ended or holds no predictions of a test set, or a file is damaged.
+        ValueError: a folder is neither, a run has not ended or has no predictions of a test set, or a file is damaged.
     """
     runs = {run.folder.resolve(): run for run in open_runs(folders)}
     return tuple(evaluation for run in runs.values() for evaluation in _evaluations(run))

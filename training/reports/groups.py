@@ -40,7 +40,9 @@ def groups_section(results: Sequence[Result], *, resamples: int) -> Section:
 def fairness_of(one: Result, *, resamples: int) -> list[FairnessReport]:
     """Fairness reports of the median run, by attribute."""
     said = one.evaluations[one.typical].predictions
-    names = [name for name, codes in said.groups.items() if len(set(codes.codes[codes.codes >= 0].tolist())) >= MIN_WORDS]
+    names = [
+        name for name, codes in said.groups.items() if len(set(codes.codes[codes.codes >= 0].tolist())) >= MIN_WORDS
+    ]
     return [fairness_report(said, name, resamples=resamples) for name in names]
 
 

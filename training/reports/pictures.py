@@ -12,21 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.plots import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
 from equime_loader.tables import percent
 from training.reports.calibration import Calibration
 from training.reports.drawing import (
-    BAND,
-    BLUE,
     CARD,
-    FAINT,
-    INK,
     MARGIN,
-    MUTED,
     NORMAL,
-    RULE,
-    SKY,
     SMALL,
-    VERMILION,
     axes,
     clipped,
     heading,
@@ -97,7 +90,8 @@ def _scores(panel: Axes, rows: Sequence[Result], score: str) -> None:
         color, marker = (BLUE, "o") if one.above_constant else (VERMILION, "D")
         value, ends = one.mean(score), one.interval[score]
         panel.plot(ends, (row, row), color=color, linewidth=2.2, solid_capstyle="butt", zorder=2)
-        panel.plot(value, row, marker, color=color, markersize=6, markeredgecolor=CARD, zorder=3)
+        style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": CARD}
+        panel.plot(value, row, marker, clip_on=False, zorder=3, **style)
         say(panel, 1, row, number(value), (30, 0), ha="right", fontsize=SMALL)
     say(panel, 0, -0.5, SCORES[score], (0, 20), weight="bold")
     say(panel, 0, -0.5, f"constant {number(constant)}", (0, 8), color=MUTED, fontsize=SMALL)
@@ -109,9 +103,11 @@ def matrix(results: Sequence[Result]) -> Figure:
     Args:
         results: of one kind of task, at least one.
     """
-    trains = list(dict.fromkeys(one.train for one in results))
-    tested = dict.fromkeys(one.test for one in results)
-    tests = [*(name for name in trains if name in tested), *(name for name in tested if name not in trains)]
+    # Single data sets first, rows and columns in one order, so that the diagonal is what lies within a data set.
+    names = sorted(
+        {name for one in results for name in (one.train, one.test)}, key=lambda name: (name.count("+"), name)
+    )
+    trains, tests = ([name for name in names if any(of(one) == name for one in results)] for of in (_train, _test))
     models = list(dict.fromkeys(one.model for one in results))
     cell_width, cell_height = 0.84, 0.5
     left = MARGIN + 0.2 + 0.078 * max(len(clipped(name, MAX_WORD)) for name in trains)
@@ -126,15 +122,23 @@ def matrix(results: Sequence[Result]) -> Figure:
         write(figure, x + MARGIN, y + 0.22, model, weight="bold", size=NORMAL + 1)
         found = {(one.train, one.test): one for one in results if one.model == model}
         _matrix(panel, trains, tests, found)
-    foot = "small: what always saying the most frequent class has · ▽ not above it · framed: unseen subjects of the same data set"
+    foot = "small: constant predictor · ▽ not above it · framed: unseen subjects of the same data set"
     write(figure, MARGIN, 0.8 + lines * height + 0.12, foot, size=SMALL, color=MUTED)
     return figure
+
+
+def _train(one: Result) -> str:
+    return one.train
+
+
+def _test(one: Result) -> str:
+    return one.test
 
 
 def _matrix(panel: Axes, trains: Sequence[str], tests: Sequence[str], found: dict[tuple[str, str], Result]) -> None:
     _grid(panel, len(trains), len(tests))
     for column, test in enumerate(tests):
-        say(panel, column, -0.5, clipped(test, 13), (0, 8), ha="center", fontsize=SMALL)
+        say(panel, column, -0.5, clipped(test, 11), (0, 8), ha="center", fontsize=SMALL)
     for row, train in enumerate(trains):
         say(panel, -0.5, row, clipped(train, MAX_WORD), (-6, 0), ha="right", fontsize=SMALL)
         for column, test in enumerate(tests):
@@ -148,7 +152,7 @@ def _matrix(panel: Axes, trains: Sequence[str], tests: Sequence[str], found: dic
                 panel.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, **frame))
             sign = "" if one.above_constant else " ▽"
             say(panel, column, row, number(value) + sign, (0, 5), ha="center", weight="bold")
-            say(panel, column, row, number(one.constant("uf1")), (0, -8), ha="center", fontsize=SMALL - 1, color=MUTED)
+            say(panel, column, row, number(one.constant("uf1")), (0, -8), ha="center", fontsize=SMALL - 1)
 
 
 def _grid(panel: Axes, rows: int, columns: int) -> None:
@@ -175,7 +179,7 @@ def said(result: Result) -> Figure:
     one = result.evaluations[result.typical]
     seeds = f", seed {one.run.seed} (median UF1 of {len(result.seeds)})" if len(result.seeds) > 1 else ""
     size = f"{counted(len(one.predictions), 'clip')}{seeds}"
-    heading(figure, result.title, size)
+    heading(figure, clipped(result.title, int(9.5 * (side + 2.6))), size)
     panel = axes(figure, left, 1.35, cell_width * classes, cell_height * classes)
     _confusion(panel, result)
     _reliability(figure, side, 1.1, result.calibrations[result.typical])

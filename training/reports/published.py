@@ -68,8 +68,15 @@ def published() -> tuple[Published, ...]:
 
 def _row(line: Mapping[str, str]) -> Published:
     figures = {name: line[name] for name in (*SCORES, "confidence") if line[name]}
-    words = (line[name] for name in ("train", "test"))
-    return Published(line["table"], line["model"], int(line["classes"]), *words, figures, line["source"])
+    return Published(
+        table=line["table"],
+        model=line["model"],
+        classes=int(line["classes"]),
+        train=line["train"],
+        test=line["test"],
+        figures=figures,
+        source=line["source"],
+    )
 
 
 def find(model: str, train: str, test: str, classes: int) -> tuple[Published, ...]:

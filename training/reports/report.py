@@ -19,9 +19,9 @@ from training.reports.sections import (
     confusion_section,
     published_section,
     scores,
-    training_section,
 )
 from training.reports.tables import as_csv
+from training.reports.trainings import training_section
 from training.runs import write_text
 
 TITLE = "Micro-expression recognition: results"
@@ -82,20 +82,23 @@ def _reading(resamples: int) -> Section:
         "How to read this",
         (
             Text(
-                "Accuracy and weighted F1 reward a model that always says the most frequent class; so that class stands "
-                "beside every score, and UF1 and UAR come first. UF1 is the mean F1 of the classes, after counts of all "
-                "clips are added up, UAR the mean recall, both as MEGC2019 defines them. The constant predictor always "
-                "says the class that is most frequent in the test set: no model that has not seen the test can know it."
+                "Accuracy and weighted F1 reward a model that always says the most frequent class; so that class "
+                "stands beside every score, and UF1 and UAR come first. UF1 is the mean F1 of the classes, after "
+                "counts of all clips are added up, UAR the mean recall, both as MEGC2019 defines them. The constant "
+                "predictor always says the class that is most frequent in the test set: no model that has not seen the "
+                "test can know it."
             ),
             Text(
                 f"Intervals: {CONFIDENCE:.0%}, percentiles of {resamples:,} resamples of whole test subjects, since "
-                "clips of one person resemble each other. They say how the score would vary with other test people, and "
-                "not with other training runs: that is the deviation over seeds. With few subjects they are too narrow."
+                "clips of one person resemble each other. They say how the score would vary with other test people, "
+                "and not with other training runs: that is the deviation over seeds. With few subjects they are too "
+                "narrow."
             ),
             Text(
                 "Subjects are never in two of training, validation and test. Weights, stopping and learning rate are "
-                "chosen on validation alone. 'Unseen subjects' are the test part of the data set trained on; every other "
-                "data set is tested on whole. Results of several seeds are means; pictures show the run of median UF1."
+                "chosen on validation alone. 'Unseen subjects' are the test part of the data set trained on; every "
+                "other data set is tested on whole. Results of several seeds are means; pictures show the run of "
+                "median UF1."
             ),
             Text(
                 "ECE: the mean distance of accuracy from confidence over bins of confidence (Guo et al. 2017). Groups: "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled
 from training.protocols.scores import Scores, scores_of
 from training.reports.calibration import Calibration, calibration
+from training.reports.document import slug
 from training.reports.evidence import Evaluation
 
 Floats = NDArray[np.float64]
@@ -74,8 +75,7 @@ class Result:
     @property
     def name(self) -> str:
         """Of its files: unique among results."""
-        parts = (self.kind, self.model, self.train, *([self.arm] if self.arm else []), "on", self.test)
-        return re.sub(r"[^a-z0-9+]+", "-", " ".join(parts).lower()).strip("-")
+        return slug(self.kind, self.model, self.train, self.arm, "on", self.test)
 
     @property
     def title(self) -> str:
@@ -173,10 +173,10 @@ def results_of(evaluations: Sequence[Evaluation], *, resamples: int = RESAMPLES)
 
 def _result(group: Sequence[Evaluation], resamples: int) -> Result:
     first, runs = group[0], [one.run for one in group]
-    for one, other in zip(runs, runs[1:], strict=False):
-        if one.seed == other.seed:
+    for run, other in pairwise(runs):
+        if run.seed == other.seed:
             raise ValueError(
-                f"{one.name} and {other.name} have model {one.model}, training data {one.train} and seed {one.seed} in "
+                f"{run.name} and {other.name} have model {run.model}, training data {run.train} and seed {run.seed} in "
                 f"common and both were tested on {first.test}; report one of them"
             )
     for one in group[1:]:

@@ -1,17 +1,18 @@
-"""What the report says of results: scores, published figures, what was called what, and training."""
+"""What the report says of results: scores, published figures, and what was called what."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.performance import FEW_SUBJECTS
 from equime_loader.tables import percent
-from training.reports import curves, pictures
+from training.reports import pictures
 from training.reports import published as publications
 from training.reports.calibration import BINS
-from training.reports.document import Block, Fold, Gallery, Picture, Points, Section, Text
-from training.reports.evidence import RunFacts
+from training.reports.document import Block, Fold, Gallery, Picture, Points, Section, Text, slug
 from training.reports.published import Published
 from training.reports.results import CONFIDENCE, INTERVALS, SCORES, Result
 from training.reports.tables import Cell, Column, Row, Table, Value, cells
@@ -25,14 +26,14 @@ def kind_title(kind: str) -> str:
     return CLASS_KINDS.get(kind, kind.replace("_", " "))
 
 
-def _tested(one: Result) -> tuple[str, str, bool]:
-    return one.kind, one.test, one.unseen
+def _tested(one: Result) -> tuple[str, int, str, bool]:
+    return one.kind, one.test.count("+"), one.test, one.unseen
 
 
 def by_test(results: Sequence[Result]) -> list[list[Result]]:
     """Results of one test set each; those of unseen subjects of a data set apart from those of all of it."""
-    order = list(dict.fromkeys(map(_tested, results)))
-    ordered = sorted(results, key=lambda one: (order.index(_tested(one)), one.train, one.model, one.arm))
+    kinds = list(dict.fromkeys(one.kind for one in results))
+    ordered = sorted(results, key=lambda one: (kinds.index(one.kind), _tested(one), one.train, one.model, one.arm))
     return [list(group) for _, group in groupby(ordered, _tested)]
 
 
@@ -66,11 +67,17 @@ def at_a_glance(results: Sequence[Result]) -> Section:
                 f"about {number(1 / len(one.classes))} or less."
             )
     said += _cautioned(results)
+    people = [group[0].subjects[0] for group in by_test(results)]
+    if few := [count for count in people if count < FEW_SUBJECTS]:
+        said.append(
+            f"{len(few)} of {counted(len(people), 'test set')} have fewer than {FEW_SUBJECTS} subjects, the smallest "
+            f"{min(few)}: their intervals come out too narrow."
+        )
     marks = [publications.mark(row) for row in publications.published()]
     equal, like = (sum(mark is not None and mark.sign == sign for mark in marks) for sign in "=≈")
     said.append(
-        f"{equal} of the {len(marks)} rows that EquiME published are what a constant predictor scores on that test set, "
-        f"and {like} more are what one would score on a class of the right share."
+        f"{equal} of the {len(marks)} rows that EquiME published are what a constant predictor scores on that test "
+        f"set, and {like} more are what one would score on a class of the right share."
     )
     return Section("At a glance", (Points(tuple(said)),))
 
@@ -104,9 +111,9 @@ def scores(results: Sequence[Result]) -> Section:
         if len(pairs) > 1:
             plain = [one for one in chosen if not one.arm]
             about = f"UF1 of each model by training and test data set, {kind_title(kind)}"
-            blocks.append(Picture(f"{kind}-matrix", _later(pictures.matrix, plain), about))
+            blocks.append(Picture(f"{kind}-matrix", partial(pictures.matrix, plain), about))
         shown = [
-            Picture(f"{kind}-{_file(group[0])}", _later(pictures.overview, group), f"scores on {test_title(group[0])}")
+            Picture(f"{kind}-{_file(group[0])}", partial(pictures.overview, group), f"scores on {test_title(group[0])}")
             for group in by_test(chosen)
         ]
         blocks.append(Gallery(tuple(shown)))
@@ -114,11 +121,7 @@ def scores(results: Sequence[Result]) -> Section:
 
 
 def _file(one: Result) -> str:
-    return f"{one.test}{'-unseen' if one.unseen else ''}".lower()
-
-
-def _later(draw, *arguments):  # type: ignore[no-untyped-def]
-    return lambda: draw(*arguments)
+    return slug(one.test, "unseen" if one.unseen else "")
 
 
 def scores_table(kind: str, results: Sequence[Result]) -> Table:
@@ -136,9 +139,9 @@ def scores_table(kind: str, results: Sequence[Result]) -> Table:
         *([Column("published", False, "accuracy, weighted F1; marks: see Published figures")] if has_published else []),
     )
     note = (
-        f"Behind UF1, UAR and accuracy: {percent(CONFIDENCE, 1, 0)} intervals over resamples of whole test subjects; of "
-        "several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: people of "
-        "the test set may have been trained on."
+        f"Behind UF1, UAR and accuracy: {percent(CONFIDENCE, 1, 0)} intervals over resamples of whole test subjects; "
+        "of several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: people "
+        "of the test set may have been trained on."
     )
     records = tuple(record for one in results for record in _records(one))
     return Table(f"scores-{kind}", f"Scores, {kind_title(kind)}", note, columns, tuple(rows), records)
@@ -157,13 +160,16 @@ def _test_row(one: Result) -> Row:
     size = " to ".join(f"{count:,}" for count in dict.fromkeys(one.clips))
     people = " to ".join(f"{count:,}" for count in dict.fromkeys(one.subjects))
     shares = ", ".join(f"{word} {count:,}" for word, count in zip(one.classes, one.counts, strict=True))
-    return Row(cells(Cell(f"Tested on {test_title(one)}", f"{size} clips of {people} subjects: {shares}")), "head")
+    few = "; few subjects: intervals too narrow" if one.subjects[0] < FEW_SUBJECTS else ""
+    return Row(cells(Cell(f"Tested on {test_title(one)}", f"{size} clips of {people} subjects: {shares}{few}")), "head")
 
 
 def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
     one = group[0]
     figures = [number(one.constant(score)) for score in SCORES]
-    return Row(cells(f"always {one.constant_class}", "", "", *figures, "", "", *([""] if has_published else [])), "constant")
+    return Row(
+        cells(f"always {one.constant_class}", "", "", *figures, "", "", *([""] if has_published else [])), "constant"
+    )
 
 
 def _score_row(one: Result, has_published: bool) -> Row:
@@ -219,7 +225,11 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
             "mean_confidence": calibrated.mean_confidence,
             "ece": calibrated.ece,
         }
-    ends = {f"{score}_{end}": value for score, pair in one.interval.items() for end, value in zip(("low", "high"), pair)}
+    ends = {
+        f"{score}_{end}": value
+        for score, pair in one.interval.items()
+        for end, value in zip(("low", "high"), pair, strict=True)
+    }
     yield {
         **base,
         "run": "mean",
@@ -240,9 +250,7 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
 
 def published_section(results: Sequence[Result]) -> Section:
     """The published tables, beside what the same models and data sets gave here."""
-    ours = {
-        (one.model, one.train, one.test, len(one.classes)): one for one in results if not one.arm
-    }
+    ours = {(one.model, one.train, one.test, len(one.classes)): one for one in results if not one.arm}
     rows: list[Row] = []
     records: list[Mapping[str, Value]] = []
     for source, group in groupby(publications.published(), lambda row: row.source):
@@ -297,17 +305,19 @@ def confusion_section(results: Sequence[Result]) -> Section:
     """Confusion matrix and calibration of each result."""
     blocks: list[Block] = [
         Text(
-            "Left, how clips of each class were called: counts, and shares of the class. Right, accuracy in each bin of "
-            "confidence: on the dashed line, confidence can be taken at its word; below it, the model claims too much."
+            "Left, how clips of each class were called: counts, and shares of the class. Right, accuracy in each bin "
+            "of confidence: on the dashed line, confidence can be taken at its word; below it, the model claims too "
+            "much."
         ),
         classes_table(results) if len(results) <= FOLDED else Fold("Recall of each class", (classes_table(results),)),
     ]
     for group in by_test(results):
         shown = tuple(
-            Picture(f"{one.name}-said", _later(pictures.said, one), f"confusion matrix and calibration, {one.title}")
+            Picture(f"{one.name}-said", partial(pictures.said, one), f"confusion matrix and calibration, {one.title}")
             for one in group
         )
-        title = f"{kind_title(group[0].kind).capitalize()}, tested on {test_title(group[0])}: {counted(len(shown), 'result')}"
+        where = f"{kind_title(group[0].kind).capitalize()}, tested on {test_title(group[0])}"
+        title = f"{where}: {counted(len(shown), 'result')}"
         blocks.append(Fold(title, (Gallery(shown),)) if len(results) > FOLDED else Gallery(shown))
     return Section("Confusion and calibration", tuple(blocks))
 
@@ -336,77 +346,3 @@ def classes_table(results: Sequence[Result]) -> Table:
     columns = tuple(Column(name, False) for name in names)
     note = "Of several seeds, the run of median UF1. Precision and F1 are in the CSV file."
     return Table("classes", "Recall of each class", note, columns, tuple(rows), tuple(records))
-
-
-# --- training
-
-
-def training_section(runs: Sequence[RunFacts]) -> Section:
-    """How runs went: a table, and their curves."""
-    blocks: list[Block] = [
-        Text(
-            "Weights are those of the best epoch on validation subjects, who are in neither training nor test; training "
-            "ends when validation no longer improves. No choice was made on a test set."
-        ),
-        runs_table(runs),
-    ]
-    groups: dict[tuple[str, str], list[RunFacts]] = {}
-    for run in runs:
-        groups.setdefault((run.title, run.kind), []).append(run)
-    shown = tuple(
-        Picture(f"curves-{_slug(group[0])}", _later(curves.curves, group), f"curves of {group[0].title}")
-        for group in groups.values()
-        if any(run.history for run in group)
-    )
-    gallery = Gallery(shown)
-    blocks.append(Fold(f"Curves of {counted(len(shown), 'configuration')}", (gallery,)) if len(shown) > 4 else gallery)
-    return Section("Training", tuple(blocks))
-
-
-def _slug(run: RunFacts) -> str:
-    words = f"{run.kind} {run.model} {run.train} {run.arm}".lower()
-    return "-".join(filter(None, "".join(letter if letter.isalnum() else " " for letter in words).split()))
-
-
-def runs_table(runs: Sequence[RunFacts]) -> Table:
-    """A row per run."""
-    rows, records = [], []
-    for run in runs:
-        result = run.result
-        splits = run.splits.get("splits", {})
-        sizes = {name: splits.get(name, {}) for name in ("train", "validation", "test")}
-        record: dict[str, Value] = {
-            **{"run": run.name, "model": run.model, "train": run.train, "arm": run.arm, "classes": run.kind},
-            **{"seed": run.seed, "epochs": result.get("epochs"), "best_epoch": result.get("best_epoch")},
-            **{"stopped_by": result.get("stopped_by"), "minutes": result.get("minutes")},
-            **{"waiting_share": result.get("waiting_share"), "processes": result.get("processes")},
-            **{f"{name}_{what}": size.get(what) for name, size in sizes.items() for what in ("clips", "subjects", "sha256")},
-        }
-        records.append(record)
-        people = [_size(size) for size in (sizes["train"], sizes["validation"])]
-        minutes, waiting = (result.get(name) for name in ("minutes", "waiting_share"))
-        rows.append(
-            Row(
-                cells(
-                    *(run.name, run.model, run.train + (f" ({run.arm})" if run.arm else ""), *people, str(run.seed)),
-                    *(str(result.get("epochs", "–")), str(result.get("best_epoch", "–"))),
-                    str(result.get("stopped_by", "–")),
-                    "–" if minutes is None else f"{minutes:.1f}",
-                    "–" if waiting is None else percent(waiting, 1),
-                )
-            )
-        )
-    columns = (
-        *(Column("run", False), Column("model", False), Column("trained on", False)),
-        *(Column("training, clips / subjects"), Column("validation"), Column("seed"), Column("epochs"), Column("best")),
-        *(Column("ended by", False), Column("minutes")),
-        Column("waiting", tip="share of the training time in which the model waited for the loader"),
-    )
-    note = "Hashes of the splits are in the CSV file, and with the configuration and the environment in each run folder."
-    return Table("runs", "Runs", note, columns, tuple(rows), tuple(records))
-
-
-def _size(size: Mapping[str, object]) -> str:
-    if not size:
-        return "–"
-    return f"{size.get('clips', '–'):,} / {size.get('subjects', '–'):,}"

@@ -93,7 +93,9 @@ def _line(texts: Any) -> str:
 
 def as_html(table: Table) -> str:
     """The table as HTML, in a box that scrolls where the page is narrow."""
-    head = "".join(_element("th", Cell(column.title, tip=column.tip), column, 'scope="col"') for column in table.columns)
+    head = "".join(
+        _element("th", Cell(column.title, tip=column.tip), column, 'scope="col"') for column in table.columns
+    )
     body = "\n".join(_html_row(table, row) for row in table.rows)
     label = html.escape(table.title, quote=True)
     return (

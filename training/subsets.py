@@ -1,0 +1,112 @@
+"""What training on a subset changes: balanced groups, and counterfactual pairs, against as many clips at random.
+
+All arms of a seed have the validation and test clips in common, and the weights they begin with. They are as large as
+the smallest of them, so that a difference is not one of having fewer clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import Config
+from training.reports.comparison import CONTROL
+from training.reports.evidence import Study
+from training.studies import RUNS, Trial, run_trial, trial_name
+
+if TYPE_CHECKING:
+    from equime_loader import Selection
+    from training.protocols.tasks import Task
+    from training.runs import Run
+
+WHOLE = ""
+MIN_PER_CLASS = 2  # clips; an arm with fewer of a class could not learn it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetPlan:
+    """What a study of subsets is made of.
+
+    Attributes:
+        model: the configuration; its data names the folders. Its seed is replaced.
+        balance: attributes whose groups are made even; none for no such arm.
+        across: attributes that differ between subjects of one expression program; none for no such arm.
+        seeds: a run of each arm for each. With n seeds the paired test cannot give p below 2 / 2^n.
+        whole: whether all training clips are an arm, too.
+    """
+
+    model: Config
+    balance: tuple[str, ...] = ("apparent_gender", "apparent_race")
+    across: tuple[str, ...] = ("apparent_gender",)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    whole: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.balance or self.across):
+            raise ValueError("a study of subsets needs balance, across, or both")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds={list(self.seeds)} must be at least one, each once")
+
+
+def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Task]:
+    """Subsets of the training clips by name, all of one size (but the whole).
+
+    Raises:
+        ValueError: clips cannot be balanced, no program is shared across groups, or too few clips are left.
+    """
+    from equime_loader.fairness import balanced, counterfactuals
+
+    chosen: dict[str, Selection] = {}
+    if plan.balance:
+        chosen[f"balanced by {_words(plan.balance)}"] = balanced(train.clips, plan.balance, seed=seed).selection
+    if plan.across:
+        sets = counterfactuals(train.clips, plan.across).matched()
+        chosen[f"counterfactual across {_words(plan.across)}"] = sets.selection
+    size = min(map(len, chosen.values()))
+    rng = np.random.default_rng([seed, size])
+    found = {name: _drawn(train.of(clips), size, name, rng) for name, clips in chosen.items()}
+    found[CONTROL] = _drawn(train, size, CONTROL, rng)
+    for name, task in found.items():
+        if min(task.counts().values()) < MIN_PER_CLASS:
+            counts = ", ".join(f"{word} {count}" for word, count in task.counts().items())
+            raise ValueError(f"{name}: {len(task)} clips are too few to learn from ({counts}); give more data")
+    return {**({WHOLE: train} if plan.whole else {}), **found}
+
+
+def _words(attributes: Sequence[str]) -> str:
+    return " and ".join(name.replace("apparent_", "").replace("_", " ") for name in attributes)
+
+
+def _drawn(task: Task, size: int, name: str, rng: np.random.Generator) -> Task:
+    """As many clips of a task, by lot."""
+    if len(task) == size:
+        return task
+    places: NDArray[np.int64] = np.sort(rng.permutation(len(task))[:size])
+    return task.narrowed(places, f"{name}: {size:,} of {len(task):,} clips by lot")
+
+
+def trials(plan: SubsetPlan) -> Iterator[Trial]:
+    """The runs of a study, all arms of a seed after each other.
+
+    Raises:
+        ValueError, IndexFault, StorageError: as `training.data.open_parts` and `arms`.
+    """
+    from training.data import open_parts
+
+    for seed in plan.seeds:
+        config = replace(plan.model, seed=seed)
+        parts = open_parts(config)
+        trained: Mapping[str, str] = parts.trained
+        for arm, task in arms(parts.train, plan, seed=seed).items():
+            name = trial_name(config.data.classes, config.model.name, arm or "all", str(seed))
+            yield Trial(name, config, task, parts.validation, parts.test, trained, Study(arm))
+
+
+def run_comparison(plan: SubsetPlan, out: Path) -> list[Run]:
+    """Run a study of subsets into `out/runs`; run folders that have ended are not run again."""
+    return [run_trial(trial, out / RUNS) for trial in trials(plan)]

@@ -2,7 +2,7 @@
 
 OUT/config.yaml, environment.json, splits.json    as of a run
     rounds/000_NAME/                              the run of each round, a run folder like any other
-    predictions/test.parquet                      each clip by the run that never saw its subject or dataset
+    predictions/NAME.parquet                      each clip by the run that never saw its subject or corpus
     result.json                                   pooled scores, by corpus too, beside constant predictors
 """
 
@@ -32,14 +32,14 @@ ROUNDS, TEST = "rounds", "test"
 
 
 def leave_out(
-    config: Config, task: Task, rounds: Iterable[Round], folder: str | Path, *, facts: Mapping[str, Any]
+    config: Config, task: Task, rounds: Iterable[Round], folder: str | Path, *, name: str, facts: Mapping[str, Any]
 ) -> Run:
     """Train and test every round, and pool them; rounds that have ended are not trained again.
 
     Under torchrun, every process calls this with equal arguments.
 
     Args:
-        facts: put into `result.json` beside the scores.
+        name: of the pool's file of predictions. facts: put into `result.json` beside the scores.
 
     Raises:
         ValueError: the folder holds rounds of another configuration, or a clip cannot be read, so that the pool is not
@@ -47,19 +47,21 @@ def leave_out(
     """
     whole = Run(Path(folder))
     if is_first_process():
-        _prepare(whole, config, task)
-    runs = [_run(config, each, whole.folder / ROUNDS / _name(number, each)) for number, each in enumerate(rounds)]
+        _prepare(whole, config, {name: described(task)})
+    runs = [
+        _run(config, each, whole.folder / ROUNDS / _folder_name(number, each)) for number, each in enumerate(rounds)
+    ]
     if is_first_process():
         tables = [run.predictions(TEST) for run in runs]
         pooled = pooled_tables(task, tables)
         table = pa.concat_tables(tables)
         place = {key: number for number, key in enumerate(table["key"].to_pylist())}
         table = table.take(pa.array([place[key] for key in task.keys]))
-        write_predictions(table, whole.folder / "predictions" / f"{TEST}.parquet")
-        by_corpus = {name: asdict(scores) for name, scores in pooled.by("corpus").items()}
-        tested = {TEST: {**scored(table, task), "by_corpus": by_corpus}}
+        write_predictions(table, whole.predictions_path(name))
+        by_corpus = {corpus: asdict(scores) for corpus, scores in pooled.by("corpus").items()}
+        tested = {name: {**scored(table, task), "by_corpus": by_corpus}}
         write_result(whole.folder, {**_told(runs), **facts, "predictions": tested})
-    make_accelerator(config).wait_for_everyone()
+    make_accelerator().wait_for_everyone()
     return whole
 
 
@@ -77,7 +79,7 @@ def pooled_tables(task: Task, tables: Iterable[pa.Table]) -> Pooled:
     return pool(task, said)
 
 
-def _prepare(whole: Run, config: Config, task: Task) -> None:
+def _prepare(whole: Run, config: Config, splits: Mapping[str, Mapping[str, Any]]) -> None:
     whole.folder.mkdir(parents=True, exist_ok=True)
     if (whole.folder / CONFIG).is_file():
         before = replace(whole.config, loader=config.loader, checkpoint_steps=config.checkpoint_steps)
@@ -85,13 +87,13 @@ def _prepare(whole: Run, config: Config, task: Task) -> None:
             raise ValueError(f"{whole.folder} holds rounds of another configuration ({'; '.join(changed)})")
     else:
         write_config(config, whole.folder / CONFIG)
-    accelerator = make_accelerator(config)
+    accelerator = make_accelerator()
     facts = environment(device=accelerator.device, processes=accelerator.num_processes)
     write_json(whole.folder / ENVIRONMENT, facts)
-    record_splits(whole.folder, {}, {TEST: described(task)})
+    record_splits(whole.folder, {}, splits)
 
 
-def _name(number: int, each: Round) -> str:
+def _folder_name(number: int, each: Round) -> str:
     return f"{number:03d}_{re.sub('[^0-9A-Za-z_.-]', '_', each.held_out)[:80]}"
 
 

@@ -147,6 +147,8 @@ def test_nobody_who_was_trained_on_is_tested_on(
 ) -> None:
     assert main(["evaluate", str(trained.folder), f"--on.again={clips}"]) == 1
     assert "in more than one split" in capsys.readouterr().err
+    assert main(["evaluate", str(trained.folder), f"--on.test={clips}"]) == 1
+    assert "'test' is the name of a split" in capsys.readouterr().err
     # Other portraits, though subjects of equal names.
     other = tmp_path / "other"
     assert build(other, small_request(seed=9, subjects=2, emotions=("surprise",)))

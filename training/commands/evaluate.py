@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from jsonargparse import ArgumentParser, Namespace
 
-from training.config import Value
+from training.config import SPLITS, Value
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -31,6 +31,8 @@ def run(arguments: Namespace) -> None:
     from training.progress import is_first_process, show_scores
     from training.runs import Run
 
+    if clash := set(arguments.on) & set(SPLITS):
+        raise ValueError(f"--on: {sorted(clash)[0]!r} is the name of a split of the run's own folders; give another")
     done = Run.open(arguments.run)
     config = done.config
     data = replace(config.data, train={**config.data.train, **arguments.train}, test={})

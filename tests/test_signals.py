@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +99,8 @@ def imported(tmp_path: Path) -> Path:
     columns = {"key": keys, "onset_frame": [20, 40, 20], "apex_frame": [30, 60, 30], "offset_frame": [50, 100, 50]}
     root = write_index(tmp_path / "mmme", columns | {"frames": [80, 160, 80], "fps": fps})
     (root / "signals").mkdir()
+    events = {"key": [*keys, None], "signals": [["ppg", "eda"], ["ppg", "eda"], [], ["ppg"]]}
+    pq.write_table(pa.table(events), root / "events.parquet")
     for key in keys[:2]:
         (root / "signals" / f"{key}.safetensors").write_bytes(
             signal_bytes([ramp("ppg"), ramp("eda", channels=1, rate=200)])
@@ -149,6 +153,12 @@ def test_a_clip_whose_channels_differ_counts_as_without(imported: Path) -> None:
     assert given["ppg_mask"].any(1).tolist() == [True, False] and given["eda_mask"].any(1).tolist() == [True, True]
 
 
+def test_a_file_that_went_missing_counts_as_without(imported: Path) -> None:
+    (imported / "signals" / "fear_u_p1_001.safetensors").unlink()
+    given = Signals.open(imported).attach({"key": ["fear_u_p1_000", "fear_u_p1_001"]}, Window.whole())
+    assert given["ppg_mask"].any(1).tolist() == [True, False]
+
+
 def test_bounds(imported: Path, tmp_path: Path) -> None:
     signals = Signals.open(imported)
     with pytest.raises(ValueError, match="no signal 'eeg'; there are eda, ppg"):
@@ -156,5 +166,8 @@ def test_bounds(imported: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="samples=0"):
         signals.attach({"key": []}, Window.whole(), samples=0)
     assert signals.read("fear_u_p2_000") == {}
+    (imported / "events.parquet").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"events\.parquet: cannot be read"):
+        Signals.open(imported)
     with pytest.raises(ValueError, match="no signals in"):
         Signals.open(write_index(tmp_path / "other", {"key": ["anger_u_s_000"]}))

@@ -10,7 +10,8 @@ channels, rate, time of the first sample and unit in the file's metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from equime_loader.windows import Event, Window
 if TYPE_CHECKING:
     from equime_loader.index import Index
 
-FOLDER = "signals"
+FOLDER, EVENTS = "signals", "events.parquet"
 MAX_FILE = 2**30
 _METADATA = "signals"  # one entry, since the library writes several in an order of its own
 _TIMES = ("onset_frame", "apex_frame", "offset_frame", "frames", "fps")
@@ -60,14 +61,30 @@ def read_signals(path: Path) -> dict[str, Signal]:
     Raises:
         ValueError: it holds none, or is damaged.
     """
+    with _opened(path) as (file, about):
+        return {name: _signal(name, file.get_tensor(name), about[name]) for name in sorted(about)}
+
+
+def read_channels(path: Path) -> dict[str, tuple[str, ...]]:
+    """The channels of a file's signals, by name; their values are not read.
+
+    Raises:
+        as `read_signals`.
+    """
+    with _opened(path) as (_, about):
+        return {name: tuple(map(str, about[name]["channels"])) for name in sorted(about)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """A file of signals, and what its metadata says of each."""
     from safetensors import SafetensorError, safe_open
 
     try:
         if path.stat().st_size > MAX_FILE:
             raise ValueError(f"{path.stat().st_size} bytes, at most {MAX_FILE} are read")
         with safe_open(path, "np") as file:
-            about: Mapping[str, Any] = json.loads((file.metadata() or {})[_METADATA])
-            return {name: _signal(name, file.get_tensor(name), about[name]) for name in sorted(file.keys())}
+            yield file, json.loads((file.metadata() or {})[_METADATA])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: holds no signals that can be read ({error})") from error
 
@@ -123,10 +140,16 @@ def cut(signal: Signal, start_ms: float, stop_ms: float, samples: int | None) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Folder:
-    """Signals of one dataset folder: rows of its clips by key, and the numbers that say when their events are."""
+    """Signals of one dataset folder.
+
+    Attributes:
+        rows: of its clips, by key. planned: names of the signals that were recorded beside a clip, by its key.
+        times: when their events are.
+    """
 
     index: Index
     rows: Mapping[str, int]
+    planned: Mapping[str, tuple[str, ...]]
     times: Mapping[str, NDArray[np.float64]]
 
     def event(self, key: str) -> Event:
@@ -134,12 +157,24 @@ class _Folder:
         return Event(int(onset), int(apex), int(offset), int(frames), fps)
 
     def signals(self, key: str) -> dict[str, Signal]:
-        from equime_loader.storage.errors import MissingError
+        path = self._file(key)
+        return {} if path is None else read_signals(path)
+
+    def channels(self, missing: set[str]) -> dict[str, tuple[str, ...]]:
+        """The channels of some signals, as the first clip that has them says."""
+        found: dict[str, tuple[str, ...]] = {}
+        for key, names in self.planned.items():
+            if missing & set(names) - found.keys() and (path := self._file(key)) is not None:
+                found = {**read_channels(path), **found}
+        return {name: channels for name, channels in found.items() if name in missing}
+
+    def _file(self, key: str) -> Path | None:
+        from equime_loader.storage import MissingError
 
         try:
-            return read_signals(self.index.store.file(f"{FOLDER}/{key}.safetensors"))
+            return self.index.store.file(f"{FOLDER}/{key}.safetensors") if key in self.planned else None
         except MissingError:
-            return {}
+            return None
 
 
 class Signals:
@@ -153,11 +188,8 @@ class Signals:
         self._folders = folders
         self.channels: dict[str, tuple[str, ...]] = {}
         for folder in folders.values():
-            for key in folder.rows:
-                if found := folder.signals(key):
-                    for name, signal in found.items():
-                        self.channels.setdefault(name, signal.channels)
-                    break
+            names = {name for planned in folder.planned.values() for name in planned}
+            self.channels |= folder.channels(names - self.channels.keys())
         if not self.channels:
             raise ValueError(f"no signals in {', '.join(folder.index.root for folder in folders.values())}")
 
@@ -233,8 +265,21 @@ class Signals:
 
 
 def _folder(index: Index) -> _Folder:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from equime_loader.storage import MissingError
+
     keys = index.column("key").to_pylist()
-    return _Folder(index, {key: row for row, key in enumerate(keys)}, {name: index.numbers(name) for name in _TIMES})
+    try:
+        events = pq.read_table(index.store.file(EVENTS), columns=["key", "signals"]).to_pylist()
+    except MissingError:
+        events = []  # a dataset that was built
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{index.root}/{EVENTS}: cannot be read ({error})") from error
+    planned = {row["key"]: tuple(row["signals"]) for row in events if row["key"] and row["signals"]}
+    times = {name: index.numbers(name) for name in _TIMES}
+    return _Folder(index, {key: row for row, key in enumerate(keys)}, planned, times)
 
 
 def _padded(parts: Sequence[Any], channels: int, samples: int | None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
+from equime_builder.origins import headline
 from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
 from equime_loader.schema import AUS, FIELD, SPLITS
@@ -225,8 +226,8 @@ def _action_units(axes: Axes, index: pa.Table) -> None:
     words, emotion = coded(index, "emotion")
     clip, activations = _activations(index)
     shown = pa.array([au for au in AUS if au != 45], pa.int16())
-    au = pc.index_in(pc.struct_field(activations, "au"), shown).to_numpy(zero_copy_only=False).astype(np.int64)
-    pairs = np.unique(clip * len(shown) + au)
+    au = pc.fill_null(pc.index_in(pc.struct_field(activations, "au"), shown), -1).to_numpy().astype(np.int64)
+    pairs = np.unique((clip * len(shown) + au)[au >= 0])  # corpora have AUs that no program has
     counts = crosstab(emotion[pairs // len(shown)], pairs % len(shown), (len(words), len(shown)))
     share = counts / np.bincount(emotion, minlength=len(words))[:, None]
     percent = np.vectorize(lambda value: f"{100 * value:.0f}" if value >= 0.005 else "<1" if value else "·")
@@ -252,7 +253,7 @@ def _events(index: pa.Table) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _intensity(axes: Axes, index: pa.Table) -> None:
     _, activations = _activations(index)
-    values = pc.struct_field(activations, "intensity").to_numpy(zero_copy_only=False)
+    values = pc.struct_field(activations, "intensity").drop_null().to_numpy(zero_copy_only=False)
     _histogram(axes, values, np.linspace(0, 5, 51), "peak intensity, 0-5", median=None)
     if len(values):
         for edge in (1.5, 2.5, 3.5, 4.5):
@@ -396,4 +397,4 @@ def _headline(index: pa.Table) -> tuple[str, str]:
     splits = ", ".join(f"{word} {count:,}" for word, count in zip(words, counts, strict=True))
     counted = (f"clips: {len(index):,} ({splits})", f"subjects: {len(pc.unique(index['subject'])):,}")
     made = (f"portraits: {names['source']}", f"generator: {names['generator']}", f"{index['fps'][0].as_py():g} fps")
-    return f"EquiME, profile {names['profile']}", " · ".join((*counted, *made))
+    return headline(names["profile"], names["generator"]), " · ".join((*counted, *made))

@@ -18,6 +18,8 @@ from equime_builder.manifest import Commit
 from equime_builder.plan import Shard
 from equime_builder.portrait_table import rejected_portraits
 
+IMPORTED = "imported"  # the field `generator` of clips from a corpus
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -75,6 +77,11 @@ class Built:
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}
+
+
+def headline(profile: str, generator: str) -> str:
+    """What pages about a dataset are headed with, by these fields of its clips."""
+    return f"{profile}, {IMPORTED}" if generator == IMPORTED else f"EquiME, profile {profile}"
 
 
 def origin_of(header: Mapping[str, Any]) -> Origin:

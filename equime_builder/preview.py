@@ -37,13 +37,14 @@ from equime_builder.figures import (
     coded,
     read_index,
 )
+from equime_builder.origins import IMPORTED, headline
 from equime_builder.readers import read_samples
 from equime_loader.schema import LOCATION
 
 LABEL_COLUMNS = (
     *("key", "subject", "split", "emotion", "derived_emotion", "aus", "au_text", "intervention"),
     *("onset_frame", "apex_frame", "offset_frame", "onset_ms", "apex_ms", "offset_ms"),
-    *("apparent_gender", "apparent_race", "apparent_age", "age_group", "fps", "profile"),
+    *("apparent_gender", "apparent_race", "apparent_age", "age_group", "fps", "profile", "generator"),
 )
 # What the shown clips are spread over, and how much each counts.
 SPREAD = {
@@ -176,19 +177,26 @@ def moments(labels: Mapping[str, Any], curves: NDArray[np.float32], count: int) 
     """Frame numbers of `MOMENTS` in a clip of `count` frames.
 
     Halfway is where the acting AUs, summed, are nearest to half of their peak; where no frame
-    lies between, the next one.
+    lies between, the next one. Without a program it is the middle of the time.
 
     Args:
         curves: (T, AUs), intensities.
     """
     onset, apex, offset = (labels[f"{name}_frame"] for name in ("onset", "apex", "offset"))
-    level = curves[:, [AUS.index(activation["au"]) for activation in labels["aus"]]].sum(axis=1)
+    level = curves[:, [AUS.index(activation["au"]) for activation in programmed(labels)]].sum(axis=1)
     from_half = np.abs(level - level.max(initial=0.0) / 2)
 
     def halfway(start: int, end: int) -> int:
+        if labels.get("generator") == IMPORTED:
+            return (start + end) // 2
         return min(range(start + 1, max(start + 2, end)), key=lambda frame: (from_half[frame], frame))
 
     return onset, halfway(onset, apex), apex, halfway(apex, offset), offset, count - 1
+
+
+def programmed(labels: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The AUs of a clip that its program moves; none of a clip from a corpus."""
+    return list(labels["aus"]) if labels.get("generator") != IMPORTED else []
 
 
 def _cell(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -207,7 +215,7 @@ def draw_sheet(shown: Sequence[Shown]) -> Page:
     """The page of some clips."""
     page = Page(WIDTH, HEAD + ROW * len(shown) + FOOT)
     _draw_head(page, shown)
-    acting = [activation["intensity"] for clip in shown for activation in clip.labels["aus"]]
+    acting = [activation["intensity"] for clip in shown for activation in programmed(clip.labels)]
     tallest = float(np.ceil(max(acting, default=1.0)))
     for number, clip in enumerate(shown):
         y = HEAD + number * ROW
@@ -219,8 +227,8 @@ def draw_sheet(shown: Sequence[Shown]) -> Page:
 
 
 def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
-    profile, clips = shown[0].labels["profile"], len(shown)
-    page.text(MARGIN, 26, f"EquiME, profile {profile}", size=22, weight="bold")
+    labels, clips = shown[0].labels, len(shown)
+    page.text(MARGIN, 26, headline(labels["profile"], labels["generator"]), size=22, weight="bold")
     page.text(MARGIN, 58, f"clips shown: {clips}", size=13, color=MUTED)
     heads = [(MARGIN, "clip", "labels, and apparent attributes")]
     heads += [(FRAMES_X + number * (CELL + GAP), name, "") for number, name in enumerate(MOMENTS)]
@@ -241,8 +249,9 @@ def label_lines(labels: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     age = labels["apparent_age"]
     person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{age:.0f}")
     known = ", ".join(word for word in person if word is not None)
-    lines: list[tuple[str, dict[str, Any]]] = [(labels["emotion"], {"size": 15, "weight": "bold"})]
-    if labels["derived_emotion"] != labels["emotion"]:
+    title = labels["emotion"] or labels["key"].split("_")[0]
+    lines: list[tuple[str, dict[str, Any]]] = [(_wrapped(title, 20), {"size": 15, "weight": "bold"})]
+    if labels["derived_emotion"] not in (labels["emotion"], None):
         lines.append((f"derived: {labels['derived_emotion']}", {"color": VERMILION}))
     lines.append((_wrapped(labels["au_text"].replace("+", "+ "), 22).replace("+ ", "+"), {"size": 13}))
     if labels["intervention"]:
@@ -276,11 +285,11 @@ def _draw_curves(page: Page, clip: Shown, y: float, *, tallest: float) -> None:
     axes.axvspan(labels["onset_ms"], labels["offset_ms"], color=PALE, linewidth=0)
     axes.axvline(labels["apex_ms"], color=MUTED, linewidth=0.8)
     blink = clip.curves[:, AUS.index(BLINK)]
-    if blink.any():
+    if blink.max(initial=0.0) > 0:
         name = f"{BLINK} {ACTION_UNITS[BLINK].name}, to {blink.max():.0f}"
         axes.plot(time, blink, color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), label=name)
     styles = itertools.cycle(LINE_STYLES)
-    for activation, color in zip(labels["aus"], itertools.cycle(LINE_COLORS), strict=False):
+    for activation, color in zip(programmed(labels), itertools.cycle(LINE_COLORS), strict=False):
         name = describe(activation["au"], activation["side"], activation["intensity"])
         curve, dashes = clip.curves[:, AUS.index(activation["au"])], next(styles)
         axes.plot(time, curve, color=color, linestyle=dashes, linewidth=1.5, label=name)

@@ -258,6 +258,25 @@ def test_nothing_is_left_where_no_plan_came_about(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_its_pages_are_drawn(imported: Path, tmp_path: Path) -> None:
+    from equime_builder.figures import composition_page
+    from equime_builder.preview import contact_sheet
+
+    assert len(contact_sheet(imported, tmp_path / "sheet.svg", rows=2)) == 2
+    composition_page(imported, tmp_path / "page.svg")
+    for name in ("sheet.svg", "page.svg"):
+        text = (tmp_path / name).read_text()
+        assert "casme2, imported" in text and "EquiME, profile" not in text
+
+
+def test_a_review_asks_about_programs(imported: Path, tmp_path: Path) -> None:
+    from equime_builder.review.opening import open_or_begin
+
+    with pytest.raises(FolderError, match="was imported from casme2; a review asks about a program"):
+        open_or_begin(open_dataset(imported).index, tmp_path / "review", {})
+    assert not (tmp_path / "review").exists()
+
+
 def test_the_card_tells_where_it_is_from(imported: Path) -> None:
     card = (imported / "README.md").read_text()
     assert "license: other" in card and "# CASME II, imported" in card and "**Not for publication.**" in card

@@ -8,12 +8,11 @@ from typing import Any
 
 from equime_builder.encode import CODEC
 from equime_builder.importing.plan import SPLIT, PlannedClip, emotion_of
+from equime_builder.origins import IMPORTED
 from equime_builder.portraits import NOBODY
 from equime_loader.corpora.aus import AUCoding
 from equime_loader.corpora.events import CorpusEvent
 from equime_loader.schema import LABELS
-
-GENERATOR = "imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def labels_of(clip: PlannedClip, footage: Footage, *, licence: str) -> dict[str,
         "size_bytes": len(footage.data),
         "bitrate_kbps": len(footage.data) * 8 / 1000 * footage.fps / footage.frames,
         "profile": event.corpus,
-        "generator": GENERATOR,
+        "generator": IMPORTED,
         "seed": 0,
         "attempt": 0,
         "source": event.corpus,

@@ -9,6 +9,7 @@ from typing import Any
 from equime_builder.manifest import FolderError
 from equime_builder.review.sample import Settings, sampled
 from equime_builder.review.store import FILE, Store
+from equime_builder.samples import CORPUS
 from equime_loader.index import Index
 
 
@@ -31,6 +32,8 @@ def open_or_begin(index: Index, folder: Path, asked: Mapping[str, Any]) -> Store
             store.close()
             raise
         return store
+    if imported := sorted(set(index.column("corpus").unique().to_pylist()) - {None, CORPUS}):
+        raise FolderError(f"{index.root}: was imported from {imported[0]}; a review asks about a program, it has none")
     settings = Settings(**{"blind": False, **given})
     clips = index.clips
     index.check(clips.rows)

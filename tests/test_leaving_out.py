@@ -24,6 +24,7 @@ from training.protocols.scores import constant_scores, scores
 from training.runs import Run, open_runs
 
 MAKERS = {"casme2": make_casme2.make, "samm": make_samm.make, "smic_hs": make_smic.make_folders}
+POOL = "megc2019_each_subject_left_out"
 TINY = {
     "model": {"name": "st_cnn", "settings": {"size": 16, "frames": 4}},
     "optimization.batch_size": 4,
@@ -77,10 +78,10 @@ def test_the_composite_is_trained_and_tested_subject_by_subject(
     assert main(["leave_one_out", *told]) == 0
     printed = capsys.readouterr().out
     done = Run.open(out)
-    result, table = done.result, done.predictions("test")
+    result, table = done.result, done.predictions(POOL)
     tested = read_as_numbers(table)
     clips = len(key_list.read_text().splitlines()) - 1
-    assert result["rounds"] == 6 and len(table) == clips == result["predictions"]["test"]["clips"]
+    assert result["rounds"] == 6 and len(table) == clips == result["predictions"][POOL]["clips"]
     assert result["megc2019"] == {"official": False, "samples": clips}
     assert "no clip for 1 lines of the list: smic s09 s09_ne_01" in printed
 
@@ -90,8 +91,8 @@ def test_the_composite_is_trained_and_tested_subject_by_subject(
     summed = sum(np.array(run.result["predictions"]["test"]["scores"]["confusion"]) for run in rounds)
     found = scores(tested.truth, tested.predicted, tested.classes)
     assert np.array_equal(found.confusion, summed)
-    assert result["predictions"]["test"]["scores"]["uf1"] == pytest.approx(found.uf1)
-    parts = result["predictions"]["test"]["by_corpus"]
+    assert result["predictions"][POOL]["scores"]["uf1"] == pytest.approx(found.uf1)
+    parts = result["predictions"][POOL]["by_corpus"]
     assert sum(part["clips"] for part in parts.values()) == clips and set(parts) == set(MAKERS)
     assert "always negative" in printed and "casme2" in printed
 
@@ -110,6 +111,11 @@ def test_the_composite_is_trained_and_tested_subject_by_subject(
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     assert main(["leave_one_out", *told, "--seed=7"]) == 1
     assert "holds rounds of another configuration (seed: 0, now 7)" in capsys.readouterr().err
+    shorter = tmp_path / "keys.csv"
+    shorter.write_text("\n".join(key_list.read_text().splitlines()[:-1]))
+    told[told.index(f"--key_list={key_list}")] = f"--key_list={shorter}"
+    assert main(["leave_one_out", *told]) == 1
+    assert "holds a round of other clips" in capsys.readouterr().err
 
 
 def test_a_corpus_is_left_out(imported: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from training.predictions import write_predictions
 from training.progress import is_first_process
 from training.protocols.rounds import Pooled, Round, pool
 from training.protocols.tasks import Task
-from training.runs import CONFIG, ENVIRONMENT, Run, record_splits, write_json, write_result
+from training.runs import CONFIG, ENVIRONMENT, SPLITS, Run, record_splits, write_json, write_result
 
 ROUNDS, TEST = "rounds", "test"
 
@@ -42,8 +42,8 @@ def leave_out(
         name: of the pool's file of predictions. facts: put into `result.json` beside the scores.
 
     Raises:
-        ValueError: the folder holds rounds of another configuration, or a clip cannot be read, so that the pool is not
-            whole. LeakageError: as `Round`. TrainingFault, LoaderFault: as `fit`.
+        ValueError: the folder holds rounds of another configuration or of other clips, or a clip cannot be read, so
+            that the pool is not whole. LeakageError: as `Round`. TrainingFault, LoaderFault: as `fit`.
     """
     whole = Run(Path(folder))
     if is_first_process():
@@ -102,6 +102,11 @@ def _run(config: Config, each: Round, folder: Path) -> Run:
     train, validation = each.train, each.validation
     if config.data.labels == "shuffled":
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
+    if (folder / SPLITS).is_file():
+        before = Run(folder).splits["splits"]
+        for part, task in (("train", train), ("validation", validation)):
+            if before[part]["sha256"] != task.clips.sha256:
+                raise ValueError(f"{folder} holds a round of other clips ({part}); give another folder")
     run = fit(config, train, validation, folder)
     if TEST not in run.result["predictions"]:
         evaluate(run, each.test, TEST)

@@ -28,11 +28,13 @@ def run(arguments: Namespace) -> None:
     from equime_loader import open_dataset
     from training.data import joined, narrowed
     from training.leaving_out import leave_out
+    from training.predictions import read_as_numbers
     from training.progress import is_first_process
     from training.protocols.cross import leave_one_dataset_out
     from training.protocols.loso import leave_one_subject_out
-    from training.protocols.megc2019 import composite, read_keys
+    from training.protocols.megc2019 import composite, read_keys, submission
     from training.protocols.tasks import make_task
+    from training.runs import write_text
 
     own = ("config", "held_out", "key_list", "out")
     config = config_of({name: value for name, value in arguments.as_dict().items() if name not in own})
@@ -43,42 +45,37 @@ def run(arguments: Namespace) -> None:
         raise ValueError("data.test has no place here: each round is tested on what it leaves out")
     clips = narrowed(joined({name: open_dataset(folder) for name, folder in data.train.items()}), data.where)
     facts: dict[str, Any] = {"held_out": arguments.held_out}
-    found = None
+    name, found = f"each_{arguments.held_out}_left_out", None
     if arguments.key_list is not None:
         if data.classes != "three":
             raise ValueError(f"data.classes={data.classes!r} must be three: MEGC2019 has no other")
         found = composite(clips, read_keys(arguments.key_list))
-        facts["megc2019"] = {"official": found.is_official, "samples": len(found.keys)}
+        name, facts["megc2019"] = f"megc2019_{name}", {"official": found.is_official, "samples": len(found.keys)}
         if is_first_process():
             print(found)
     task = make_task(clips, data.classes) if found is None else found.task
     share = data.sizes["validation"] / (data.sizes["train"] + data.sizes["validation"])
     divide = {"subject": leave_one_subject_out, "corpus": leave_one_dataset_out}[arguments.held_out]
-    done = leave_out(config, task, divide(task, validation=share, seed=config.seed), arguments.out, facts=facts)
+    done = leave_out(
+        config, task, divide(task, validation=share, seed=config.seed), arguments.out, name=name, facts=facts
+    )
     if is_first_process():
         if found is not None:
-            _write_log(done.folder / "megc2019_log.txt", done, found)
-        print(_table(done.result))
+            said = read_as_numbers(done.predictions(name)).predicted
+            write_text(done.folder / "megc2019_log.txt", submission(found, said))
+        print(_table(done.result, name))
 
 
-def _write_log(path: Path, done: Any, found: Any) -> None:
-    from training.predictions import read_as_numbers
-    from training.protocols.megc2019 import submission
-    from training.runs import write_text
-
-    write_text(path, submission(found, read_as_numbers(done.predictions("test")).predicted))
-
-
-def _table(result: dict[str, Any]) -> str:
+def _table(result: dict[str, Any], name: str) -> str:
     """Scores of all clips and of each corpus, and what always saying one class scores on all."""
     from equime_loader.tables import text_table
 
-    tested = result["predictions"]["test"]
+    tested = result["predictions"][name]
     parts = {"all": tested["scores"], **tested["by_corpus"]}
     parts |= {f"always {word}": scores for word, scores in tested["constants"].items()}
     rows = [
-        (name, f"{scores['clips']:,}", *("–" if scores[f] is None else f"{scores[f]:.3f}" for f in FIGURES))
-        for name, scores in parts.items()
+        (part, f"{scores['clips']:,}", *("–" if scores[f] is None else f"{scores[f]:.3f}" for f in FIGURES))
+        for part, scores in parts.items()
     ]
     head = f"{result['rounds']} rounds in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
     return "\n".join([head, text_table(("pooled", "clips", "UF1", "UAR", "macro F1", "accuracy"), rows)])

@@ -187,6 +187,9 @@ def test_a_corpus_has_the_ceiling_that_is_learned(tmp_path: Path) -> None:
     found = ceilings(task, folds=3)
     assert len(found) == len(LEARNERS)
     assert {each.pooled.scores().uf1 for each in found} == {1.0}
+    write_index(tmp_path / "bare", {**columns, "aus": [[]] * 90})
+    with pytest.raises(ValueError, match="none of 90 clips has an AU"):
+        ceilings(make_task(open_dataset(tmp_path / "bare"), "three"))
 
 
 def test_the_table_is_what_was_planned(clips: Selection, tmp_path: Path) -> None:

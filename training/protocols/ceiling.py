@@ -69,8 +69,10 @@ def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: 
         seed: of the folds and of the classifiers.
 
     Raises:
-        ValueError: an unknown table, plans that do not agree on one, or fewer groups of subjects than folds.
+        ValueError: clips without any AU, an unknown table, plans that do not agree on one, or fewer groups of subjects than folds.
     """
+    if not any(aus for aus, _ in programs(task)):
+        raise ValueError(f"none of {len(task)} clips has an AU, so that there is no program to see")
     learned = tuple(learned_ceiling(task, method, folds=folds, seed=seed) for method in LEARNERS)
     if not all(map(is_built, task.clips.counts("corpus"))):
         return learned

@@ -78,6 +78,8 @@ def test_part_a_known_counts(tmp_path: Path) -> None:
 def test_part_a_a_subject_without_a_number_is_left_out(tmp_path: Path) -> None:
     row = ["sp", "a", "1", "2", "3", "4", "I", "sad"]
     write_xlsx(tmp_path / make_casme3.MICRO_V2, {"label": [list(make_casme3.HEADER), row]})
+    table = [list(make_casme3.ALL_HEADER), [*row[:6], "Micro-expression", "I"]]
+    write_xlsx(tmp_path / "CAS(ME)3_part_A_v2.xlsx", {"AU+Emotion": table})
     reading = read_corpus("casme3_a", tmp_path)
     assert not reading.events and "has no number" in reading.findings[0].reason
 

@@ -130,6 +130,22 @@ def test_the_second_session_of_a_participant_is_told_apart_and_dates_are_not_tol
     assert DATE not in event.clip and event.clip.endswith(event.subject)
 
 
+def test_folders_without_a_date(tmp_path: Path, names: Pseudonyms) -> None:
+    made = make(tmp_path / "copy", subjects=1, clips=1, quirks=False, pseudonym=names.of)
+    (folder,) = (tmp_path / "copy" / "data").iterdir()
+    folder = folder.rename(folder.with_name(NAMES[0].title()))
+    reading = read_corpus("mmme", tmp_path / "copy")
+    check(reading, made)
+    assert len(reading.events[0].signals) == 8
+    # With frames of another day, nothing says of which day the recordings are.
+    (folder / "2023-07-19-11-05-19-038-498-146.tif").write_bytes(b"")
+    (event,) = read_corpus("mmme", tmp_path / "copy").events
+    assert event.signals == () and isinstance(event.frames, FrameFiles) and len(event.frames.paths) == 112
+    (folder / "EEG").rename(folder / f"EEG_{DATE}")
+    (event,) = read_corpus("mmme", tmp_path / "copy").events
+    assert [source.name for source in event.signals] == ["eeg", "eog"]
+
+
 def test_a_video_stands_in_for_frames(tmp_path: Path) -> None:
     import av
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from corpora import make_dfme, make_equime_published, make_fourdme, make_miex, make_mmew
+from corpora import make_casme3, make_dfme, make_equime_published, make_fourdme, make_miex, make_mmew
 from corpora.checking import check, check_findings
 from corpora.stand_in import write_csv
 
@@ -89,6 +89,15 @@ def test_dfme_one_part(tmp_path: Path) -> None:
     assert given.known == reading.known and len(given.events) == len(reading.events)
 
 
+def test_dfme_of_two_sheets_the_one_with_aus(tmp_path: Path) -> None:
+    make_dfme.make(tmp_path, parts=("train",), quirks=False)
+    folder = tmp_path / "annotation"
+    write_csv(folder / "train.csv", [[name for name in make_dfme.HEADER if name != "AU"]])
+    reading = read_corpus("dfme", tmp_path)
+    assert "with AUs" in reading.sheet and reading.events
+    assert any("train.csv" in finding.reason for finding in reading.findings)
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_miex_classes_are_those_of_megc2019(tmp_path: Path, old: bool) -> None:
     made = make_miex.make(tmp_path, old=old)
@@ -121,6 +130,20 @@ def test_equime_published(tmp_path: Path, released: bool) -> None:
     assert all(isinstance(event.frames, VideoFile) and event.fps == 24 for event in reading.events)
     assert {event.timing_by for event in reading.events} == {"assumed"}
     assert reading.known.rows == 75_000
+
+
+def test_a_part_of_the_folders_can_be_asked_for(tmp_path: Path) -> None:
+    make_miex.make(tmp_path / "a", subjects=1, sources=("mmew", "prior"), quirks=False)
+    assert {event.clip.split("_")[1] for event in read_corpus("miex", tmp_path / "a", frames="priorAU").events} == {
+        "prior"
+    }
+    make_equime_published.make(tmp_path / "b", subjects=1, quirks=False)
+    assert {event.label for event in read_corpus("equime_published", tmp_path / "b", frames="anger").events} == {
+        "anger"
+    }
+    make_casme3.make_a(tmp_path / "c", subjects=1, quirks=False)
+    reading = read_corpus("casme3_a", tmp_path / "c", frames="cropped")
+    assert not reading.events and "no folder of frames" in reading.findings[0].reason
 
 
 def test_corrections_apply_without_a_sheet(tmp_path: Path) -> None:

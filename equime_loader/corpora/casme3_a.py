@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,7 +72,9 @@ def read(copy: Copy) -> Reading:
     Raises:
         SheetError: no annotation, or one of no known form.
     """
-    path = copy.annotation(*MICRO_SHEETS, ALL_SHEETS.format(version="v2"), ALL_SHEETS.format(version="v1"))
+    path = copy.annotation(*MICRO_SHEETS) or copy.annotation(
+        *(ALL_SHEETS.format(version=name) for name in ("v2", "v1"))
+    )
     if path is None:
         raise SheetError(f"{copy.tree.root}: no annotation named like {MICRO_SHEETS[0]}; name the file as the sheet")
     table = find_table(read_sheets(path), [MICRO_FORM, ALL_FORM])
@@ -81,7 +84,7 @@ def read(copy: Copy) -> Reading:
     everything = _everything(copy, version) if table.form is MICRO_FORM else None
     macro = [record for record in everything.records if not _is_micro(record)] if everything else []
     rows = copy.rows([*table.records, *macro], _annotation)
-    second = [_annotation(record) for record in everything.records if _is_micro(record)] if everything else []
+    second = tuple(_timings(everything.records)) if everything else ()
     recordings = _Recordings(copy)
     events = []
     for row in rows:
@@ -101,6 +104,16 @@ def _everything(copy: Copy, version: str) -> Table | None:
 
 def _is_micro(record: Record) -> bool:
     return record["expression"].casefold().startswith("micro")
+
+
+def _timings(records: Iterable[Record]) -> Iterator[Annotation]:
+    """Micro-expressions whose moments are in order."""
+    for record in records:
+        if _is_micro(record):
+            with suppress(RowFault):
+                row = _annotation(record)
+                read_span(row, RULES)
+                yield row
 
 
 def _annotation(record: Record) -> Annotation:
@@ -134,7 +147,6 @@ def _timed(copy: Copy, row: Annotation, second: Iterable[Annotation]) -> Annotat
         for other in second
         if (other.subject, other.clip, other.aus) == (row.subject, row.clip, row.aus)
         and (other.onset == row.onset) + (other.apex == row.apex) + (other.offset == row.offset) == 2
-        and _is_in_order(other)
     ]
     if len(same) != 1:
         return row
@@ -182,7 +194,7 @@ class _Recordings:
             tree = self._copy.tree
             paths = [*tree.ending(spellings, clip, "color"), *tree.ending(spellings, clip)]
             # The order keeps color first; a clip's own folder holds its frames where there is no level `color`.
-            found = (self._frames(path, key) for path in in_order(paths, tree.root, ("/color$",)))
+            found = (self._frames(path, key) for path in in_order(self._copy.wanted(paths), tree.root, ("/color$",)))
             self._found[key] = [frames for frames in found if frames is not None]
         return self._found[key]
 

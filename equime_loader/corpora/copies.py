@@ -114,9 +114,12 @@ class Copy:
         Args:
             first: number of a video's first frame.
         """
-        wanted = [path for path in paths if self._part in self.tree.relative(path).casefold()]
-        found = (self._recording(path, first) for path in in_order(wanted, self.tree.root, order))
+        found = (self._recording(path, first) for path in in_order(self.wanted(paths), self.tree.root, order))
         return [frames for frames in found if frames is not None]
+
+    def wanted(self, paths: Iterable[Path]) -> list[Path]:
+        """Those of some folders and videos that the user wants to be read."""
+        return [path for path in paths if self._part in self.tree.relative(path).casefold()]
 
     def _recording(self, path: Path, first: int) -> Frames | None:
         if path not in self._frames:

@@ -61,9 +61,15 @@ def read(copy: Copy) -> Reading:
 
 
 def _sheets(copy: Copy) -> dict[str, Path]:
-    """Annotation files by the part that they are of."""
-    found = {part: copy.tree.named(rf"(.*[^a-z])?{part[:-1]}_?{part[-1]}(?![a-z]).*\.(xlsx?|csv)") for part in PARTS}
-    sheets = {part: paths[0] for part, paths in found.items() if paths}
+    """Annotation files by the part that they are of; of several, one whose name says that it has AUs."""
+    sheets: dict[str, Path] = {}
+    for part in PARTS:
+        paths = copy.tree.named(rf"(.*[^a-z])?{part[:-1]}_?{part[-1]}(?![a-z]).*\.(xlsx?|csv)")
+        paths = sorted(paths, key=lambda path: "au" not in path.stem.casefold())
+        if paths:
+            sheets[part] = paths[0]
+        if others := ", ".join(copy.tree.relative(path) for path in paths[1:]):
+            copy.ledger.kept("annotation", copy.tree.relative(paths[0]), f"read; others lie beside it: {others}")
     if (given := copy.annotation()) is not None:
         return {next((part for part, path in sheets.items() if path.samefile(given)), given.name): given}
     if not sheets:

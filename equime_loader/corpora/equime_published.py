@@ -33,7 +33,7 @@ def read(copy: Copy) -> Reading:
     Raises:
         SheetError: no video is named as the dataset names them.
     """
-    paths = [path for path in copy.tree.named(NAME) if path.suffix.lower() in VIDEOS and path.is_file()]
+    paths = [path for path in copy.wanted(copy.tree.named(NAME)) if path.suffix.lower() in VIDEOS and path.is_file()]
     if not paths:
         raise SheetError(f"{copy.tree.root}: no video named like disgust/f_6966.mp4")
     rows = copy.corrected([_annotation(copy, path) for path in paths])

@@ -49,10 +49,10 @@ def read(copy: Copy) -> Reading:
     table = copy.table(SHEETS, FORMS)
     for record in table.records:
         _compare_columns(record, copy.ledger)
-    events = [
-        copy.event(row, copy.frames(copy.tree.ending(row.subject, row.clip), ORDER), RULES)
-        for row in copy.rows(table.records, _annotation)
-    ]
+    events = []
+    for row in copy.rows(table.records, _annotation):
+        subject = (row.subject, row.subject.zfill(2), row.subject.zfill(3))  # Excel drops the zeros of a number
+        events.append(copy.event(row, copy.frames(copy.tree.ending(subject, row.clip), ORDER), RULES))
     known = KNOWN if table.form is FORMS[1] else Known()
     return copy.reading(table.version, len(table.records), events, known)
 

@@ -33,9 +33,8 @@ def read(copy: Copy) -> Reading:
     Raises:
         SheetError: no folder is named as the corpus names its pairs.
     """
-    found = [
-        (path, match) for path in copy.tree.named(FOLDER) if (match := re.fullmatch(FOLDER, path.name, re.IGNORECASE))
-    ]
+    folders = [path for path in copy.wanted(copy.tree.named(FOLDER)) if path.is_dir()]
+    found = [(path, match) for path in folders if (match := re.fullmatch(FOLDER, path.name, re.IGNORECASE))]
     if not found:
         raise SheetError(f"{copy.tree.root}: no folder named like 000106_mmew_0")
     rows = []

@@ -17,6 +17,7 @@ from equime_loader.corpora.frames import VIDEOS, Tree
 from equime_loader.corpora.pseudonyms import plain_name
 
 CAMERA_FPS = 150.0
+CURRY, BIOPAC = ".cdt", ".mat"
 _TIME = r"(?P<hour>[0-9]{1,2})-(?P<minute>[0-9]{1,2})-(?P<second>[0-9]{1,2})-(?P<ms>[0-9]{1,3})(?:-(?P<us>[0-9]{1,4}))?"
 _STAMP = re.compile(_TIME)
 _FRAME = re.compile(
@@ -158,16 +159,24 @@ class Sessions:
 
 
 def _listed(tops: Iterable[Path], date: str) -> _Session:
-    """Frames of a day and recordings below some folders."""
+    """Frames of a day and recordings below some folders.
+
+    Where they hold frames of several days, recordings are of a day if their path says so.
+    """
     frames: dict[int, list[tuple[int, Path, str]]] = {}
-    recordings: dict[str, list[Path]] = {".cdt": [], ".mat": []}
+    recordings: list[Path] = []
+    days = {date}
     for place, name in dict.fromkeys(file for top in tops for file in _files(top)):
         if match := _FRAME.fullmatch(name):
-            if f"{match['year']}{int(match['month']):02d}{int(match['day']):02d}" == date:
+            day = f"{match['year']}{int(match['month']):02d}{int(match['day']):02d}"
+            days.add(day)
+            if day == date:
                 frames.setdefault(int(match["marker"]), []).append((_microseconds(match), place, name))
-        elif (ending := os.path.splitext(name)[1].lower()) in recordings:
-            recordings[ending].append(place / name)
-    return _Session(frames, tuple(sorted(recordings[".cdt"])), tuple(sorted(recordings[".mat"])))
+        elif os.path.splitext(name)[1].lower() in (CURRY, BIOPAC) and not name.startswith("."):
+            recordings.append(place / name)
+    own = sorted(path for path in recordings if len(days) == 1 or date in plain_name(str(path)))
+    curry, biopac = (tuple(path for path in own if path.suffix.lower() == ending) for ending in (CURRY, BIOPAC))
+    return _Session(frames, curry, biopac)
 
 
 def _files(top: Path) -> Iterator[tuple[Path, str]]:

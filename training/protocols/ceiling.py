@@ -69,7 +69,8 @@ def ceilings(task: Task, *, table: str | None = None, folds: int = FOLDS, seed: 
         seed: of the folds and of the classifiers.
 
     Raises:
-        ValueError: clips without any AU, an unknown table, plans that do not agree on one, or fewer groups of subjects than folds.
+        ValueError: clips without any AU, an unknown table, plans that do not agree on one, or fewer groups of subjects
+            than folds.
     """
     if not any(aus for aus, _ in programs(task)):
         raise ValueError(f"none of {len(task)} clips has an AU, so that there is no program to see")

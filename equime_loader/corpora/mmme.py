@@ -59,7 +59,7 @@ _SUBJECTS_OF_FINDINGS = ("unknown", "offset", "expression")
 _SAFE_NAME = re.compile(r"p[0-9a-f]{12}(/[a-z0-9_]*)?")
 # Yan et al., "How Fast are the Leaked Facial Expressions", 2013: in all, or from onset to apex.
 MICRO_S, MICRO_ONSET_S = 0.5, 0.26
-# A moment lies at most that far from its frame; times and frames of a row differ at most that much.
+# A moment lies at most that far from its frame. Times and frames of a row that differ by more are a finding.
 NEAREST_US, CONTRADICTION_S = 10_000, 0.1
 CURRY_SIGNALS, BIOPAC_SIGNALS = ("eeg", "eog"), ("ppg", "rsp", "skt", "eda", "ecg", "emg")
 
@@ -193,24 +193,25 @@ def _span(row: Annotation, trial: Trial, record: Record) -> Span:
     """Frame numbers of an event, by the times that name its frames.
 
     Raises:
-        RowFault: times that are none, have no frame, are out of order, or contradict the row's seconds.
+        RowFault: times that are none, have no frame, or are out of order.
     """
     onset, apex, offset = (_nearest(trial, text, name) for name, text in _moments(row))
     if not onset <= apex <= offset:
         raise RowFault(f"frames {onset}, {apex}, {offset} of onset, apex, offset are out of order")
-    times = trial.us
-    assert times is not None
-    if any(text.isdigit() for _, text in _moments(row)):
-        return Span(onset, apex, offset)  # corrected
-    for first, last, begin, end in ((onset, apex, "onset_s", "apex_s"), (onset, offset, "onset_s", "offset_s")):
-        try:
-            seconds = float(record[end]) - float(record[begin])
-        except ValueError:
-            raise RowFault("a time is no number") from None
-        counted = float(times[last] - times[first]) / 1e6
-        if abs(counted - seconds) > CONTRADICTION_S:
-            raise RowFault(f"frames are {counted:.2f} s apart, times {seconds:.2f} s ({begin[:-2]} to {end[:-2]})")
-    return Span(onset, apex, offset)
+    return Span(onset, apex, offset, notes=_contradiction(trial, record, onset, offset))
+
+
+def _contradiction(trial: Trial, record: Record, onset: int, offset: int) -> tuple[str, ...]:
+    """A note where the frames of a row are further apart than its seconds, or less far: frames were dropped there."""
+    assert trial.us is not None
+    try:
+        seconds = float(record["offset_s"]) - float(record["onset_s"])
+    except ValueError:
+        return ()
+    counted = float(trial.us[offset] - trial.us[onset]) / 1e6
+    if abs(counted - seconds) <= CONTRADICTION_S:
+        return ()
+    return (f"frames are {counted:.2f} s apart, times {seconds:.2f} s: the frames are taken",)
 
 
 def _moments(row: Annotation) -> tuple[tuple[str, str], ...]:

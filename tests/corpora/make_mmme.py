@@ -139,7 +139,6 @@ def _spoil(rows: list[list[Cell]], made: Made, pseudonym: Callable[[str], str]) 
     wrong: Mapping[int, tuple[Cell, str]] = {
         1: (f"angry_1_146_{NAMES[-1]}_{DATE}.avi", "name different people"),
         2: (107, "marker '107' is not that of Filename"),
-        4: (9.99, "frames are"),
         6: ("11-07", "onset is no time"),
         7: ("23-59-59-999-999", "apex: no frame"),
         10: (f"happy {name}", "label"),
@@ -152,4 +151,6 @@ def _spoil(rows: list[list[Cell]], made: Made, pseudonym: Callable[[str], str]) 
     rows.append([*rows[0][:6], rows[0][8], rows[0][7], rows[0][6], *rows[0][9:]])
     rows.append([" ", *rows[0][1:]])
     rows.append([name, f"{name}.avi", *rows[0][2:]])
-    return Made(made.root, len(rows), made.events, {subject: "people", "unknown": "no subject"}, made.noticed)
+    rows[0][5] = float(rows[0][5] or 0) + 0.4  # frames were dropped: more time passed than there are frames
+    left_out = {subject: "people", "unknown": "no subject"}
+    return Made(made.root, len(rows), made.events, left_out, {**made.noticed, subject: "the frames are taken"})

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from equime_builder.build import build
@@ -140,6 +141,19 @@ def test_a_run_that_has_ended_is_left_alone(clips: Path, trained: Run, capsys: p
     assert before == {path: path.read_bytes() for path in before}
     assert main(["train", *flow(clips, trained.folder), "--seed=6"]) == 1
     assert "seed: 5, now 6" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_clips_only(
+    clips: Path, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "moved"
+    moved.symlink_to(clips)
+    command = flow(clips, trained.folder)
+    assert main(["train", *command, f"--data.train.equime={moved}"]) == 0
+    parts = open_parts(trained.config)
+    fewer = parts.train.narrowed(np.arange(9), "nine")
+    with pytest.raises(ValueError, match="train had 18, now 9"):
+        fit(trained.config, fewer, parts.validation, trained.folder)
 
 
 def test_nobody_who_was_trained_on_is_tested_on(

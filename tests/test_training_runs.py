@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,12 @@ def test_run_folders_are_read_as_they_were_written(task: Task, tmp_path: Path) -
         run.predictions("samm")
     with pytest.raises(ValueError, match=r"\.\./secret"):
         run.predictions_path("../secret")
+
+
+def test_figures_that_are_no_number_survive_json() -> None:
+    for row in ROWS:
+        plain_row = {name: None if np.isnan(value) else value for name, value in asdict(row).items()}
+        assert str(Epoch.of(json.loads(json.dumps(plain_row)))) == str(row)
 
 
 def test_a_folder_of_runs_stands_for_its_runs(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from training.checkpoints import (
     recover,
     save_checkpoint,
 )
-from training.config import Config, changes, write_config
+from training.config import Config, LoaderConfig, changes, write_config
 from training.data import training_loader
 from training.environment import environment
 from training.evaluation import (
@@ -61,6 +61,7 @@ from training.protocols.tasks import Task
 from training.runs import (
     CONFIG,
     ENVIRONMENT,
+    SPLITS,
     Epoch,
     Run,
     record_splits,
@@ -133,7 +134,7 @@ def fit(config: Config, train: Task, validation: Task, folder: str | Path) -> Ru
     """
     run = Run(Path(folder))
     accelerator = make_accelerator()
-    _check(run, config)
+    _check(run, config, train, validation)
     _check_apart(train, validation)
     accelerator.wait_for_everyone()
     if not run.has_ended:
@@ -151,17 +152,30 @@ def fit(config: Config, train: Task, validation: Task, folder: str | Path) -> Ru
     return run
 
 
-def _check(run: Run, config: Config) -> None:
-    """Raises ValueError where the folder holds a run of another configuration."""
+def _check(run: Run, config: Config, train: Task, validation: Task) -> None:
+    """Raises ValueError where the folder holds a run of another configuration, or of other clips."""
     if not (run.folder / CONFIG).is_file():
         return
-    # How clips come to the model, and how often a state is kept, change nothing of what comes out.
-    before = replace(run.config, loader=config.loader, checkpoint_steps=config.checkpoint_steps)
-    if changed := changes(before, config):
+    if changed := changes(_of_weight(run.config), _of_weight(config)):
         raise ValueError(
             f"{run.folder} holds a run of another configuration ({'; '.join(changed)}); "
             "give the configuration it was begun with, or another folder"
         )
+    known = run.splits["splits"] if (run.folder / SPLITS).is_file() else {}
+    for name, task in (("train", train), ("validation", validation)):
+        if name in known and known[name]["sha256"] != task.clips.sha256:
+            raise ValueError(
+                f"{run.folder} holds a run of other clips ({name} had {known[name]['clips']}, now {len(task)} or others); "
+                "give the dataset it was begun with, or another folder"
+            )
+
+
+def _of_weight(config: Config) -> Config:
+    """A configuration without what changes nothing of what comes out: where folders lie, how clips come, how often a
+    state is kept."""
+    data = config.data
+    data = replace(data, train=dict.fromkeys(data.train, ""), test={})
+    return replace(config, data=data, loader=LoaderConfig(), checkpoint_steps=0)
 
 
 def _check_apart(train: Task, validation: Task) -> None:

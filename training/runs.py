@@ -63,9 +63,14 @@ class Epoch:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Epoch:
-        """Raises ValueError where a figure is missing or none."""
+        """A line of figures; null stands for no number, as in JSON.
+
+        Raises:
+            ValueError: a figure is missing, or none.
+        """
         try:
-            figures: dict[str, Any] = {f.name: (int if f.type == "int" else float)(values[f.name]) for f in fields(cls)}
+            known = {name: float("nan") if value is None else value for name, value in values.items()}
+            figures: dict[str, Any] = {f.name: (int if f.type == "int" else float)(known[f.name]) for f in fields(cls)}
             return cls(**figures)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"a line of the history is not whole ({error})") from error

@@ -1,4 +1,4 @@
-"""What training on a subset changes: balanced groups, and counterfactual pairs, against as many clips at random.
+"""What training on a subset changes: balanced or skewed groups, and counterfactual sets, against clips at random.
 
 All arms of a seed have the validation and test clips in common, and the weights they begin with. They are as large as
 the smallest of them, so that a difference is not one of having fewer clips.
@@ -7,7 +7,7 @@ the smallest of them, so that a difference is not one of having fewer clips.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.runs import Run
 
 WHOLE = ""
-MIN_PER_CLASS = 2  # clips; an arm with fewer of a class could not learn it
+MIN_PER_CLASS = 2  # clips of a class that the training clips have; an arm with fewer could not learn it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class SubsetPlan:
     Attributes:
         model: the configuration; its data names the folders. Its seed is replaced.
         balance: attributes whose groups are made even; none for no such arm.
+        skew: by attribute, the weight of each word in a skewed arm (what balancing would have to mend); words left out
+            are not in it; empty for no such arm.
         across: attributes that differ between subjects of one expression program; none for no such arm.
         seeds: a run of each arm for each. With n seeds the paired test cannot give p below 2 / 2^n.
         whole: whether all training clips are an arm, too.
@@ -42,13 +44,14 @@ class SubsetPlan:
 
     model: Config
     balance: tuple[str, ...] = ("apparent_gender", "apparent_race")
+    skew: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     across: tuple[str, ...] = ("apparent_gender",)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     whole: bool = True
 
     def __post_init__(self) -> None:
-        if not (self.balance or self.across):
-            raise ValueError("a study of subsets needs balance, across, or both")
+        if not (self.balance or self.skew or self.across):
+            raise ValueError("a study of subsets needs balance, skew or across")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds={list(self.seeds)} must be at least one, each once")
 
@@ -64,6 +67,9 @@ def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Task]:
     chosen: dict[str, Selection] = {}
     if plan.balance:
         chosen[f"balanced by {_words(plan.balance)}"] = balanced(train.clips, plan.balance, seed=seed).selection
+    if plan.skew:
+        skewed = balanced(train.clips, list(plan.skew), target=plan.skew, seed=seed)
+        chosen[f"skewed by {_words(list(plan.skew))}"] = skewed.selection
     if plan.across:
         sets = counterfactuals(train.clips, plan.across).matched()
         chosen[f"counterfactual across {_words(plan.across)}"] = sets.selection
@@ -72,8 +78,9 @@ def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Task]:
     found = {name: _drawn(train.of(clips), size, name, rng) for name, clips in chosen.items()}
     found[CONTROL] = _drawn(train, size, CONTROL, rng)
     for name, task in found.items():
-        if min(task.counts().values()) < MIN_PER_CLASS:
-            counts = ", ".join(f"{word} {count}" for word, count in task.counts().items())
+        left = task.counts()
+        if any(left[word] < MIN_PER_CLASS for word, count in train.counts().items() if count):
+            counts = ", ".join(f"{word} {count}" for word, count in left.items())
             raise ValueError(f"{name}: {len(task)} clips are too few to learn from ({counts}); give more data")
     return {**({WHOLE: train} if plan.whole else {}), **found}
 

@@ -14,6 +14,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--classes", type=str, default="three", help="kind of task")
     balance, across = ["apparent_gender", "apparent_race"], ["apparent_gender"]
     parser.add_argument("--balance", type=str, nargs="*", default=balance, help="attributes whose groups are made even")
+    weights = dict[str, dict[str, float]]
+    parser.add_argument(
+        "--skew", type=weights, default={}, help="an uneven arm: '{apparent_race: {white: 9, black: 1}}'"
+    )
     parser.add_argument("--across", type=str, nargs="*", default=across, help="attributes of counterfactual pairs")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(6)), help="a run of each arm for each")
     parser.add_argument("--whole", type=bool, default=True, help="whether all training clips are an arm, too")
@@ -33,6 +37,7 @@ def run(arguments: Namespace) -> None:
     plan = SubsetPlan(
         model=replace(model, data=data),
         balance=tuple(arguments.balance),
+        skew=arguments.skew,
         across=tuple(arguments.across),
         seeds=tuple(arguments.seeds),
         whole=arguments.whole,

@@ -68,12 +68,10 @@ def make_report(evaluations: Sequence[Evaluation], *, title: str = TITLE, resamp
         training_section(facts),
         _reading(resamples),
     )
-    counts = {
-        **{"runs": len(facts), "models": len(models), "test sets": len({(one.test, one.unseen) for one in results})},
-        "results": len(results),
-    }
+    tests = {(one.kind, one.test, one.unseen) for one in results}
+    counts = {"run": len(facts), "model": len(models), "test set": len(tests), "result": len(results)}
     subtitle = f"{', '.join(models)}; trained on {', '.join(dict.fromkeys(one.train for one in results))}."
-    words = tuple((name, f"{count:,}") for name, count in counts.items())
+    words = tuple((noun + "s" * (count != 1), f"{count:,}") for noun, count in counts.items())
     return Document(title, subtitle, words, tuple(section for section in sections if section is not None))
 
 

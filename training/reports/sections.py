@@ -70,8 +70,8 @@ def at_a_glance(results: Sequence[Result]) -> Section:
     people = [group[0].subjects[0] for group in by_test(results)]
     if few := [count for count in people if count < FEW_SUBJECTS]:
         said.append(
-            f"{len(few)} of {counted(len(people), 'test set')} have fewer than {FEW_SUBJECTS} subjects, the smallest "
-            f"{min(few)}: their intervals come out too narrow."
+            f"Fewer than {FEW_SUBJECTS} subjects, so that intervals come out too narrow: {len(few)} of "
+            f"{counted(len(people), 'test set')}; the smallest has {min(few)}."
         )
     marks = [publications.mark(row) for row in publications.published()]
     equal, like = (sum(mark is not None and mark.sign == sign for mark in marks) for sign in "=≈")

@@ -164,8 +164,9 @@ def _check(run: Run, config: Config, train: Task, validation: Task) -> None:
     known = run.splits["splits"] if (run.folder / SPLITS).is_file() else {}
     for name, task in (("train", train), ("validation", validation)):
         if name in known and known[name]["sha256"] != task.clips.sha256:
+            counts = f"{name} had {known[name]['clips']}, now {len(task)} or others"
             raise ValueError(
-                f"{run.folder} holds a run of other clips ({name} had {known[name]['clips']}, now {len(task)} or others); "
+                f"{run.folder} holds a run of other clips ({counts}); "
                 "give the dataset it was begun with, or another folder"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_neuroscan_values_names_and_markers(folder: Path) -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     np.testing.assert_allclose(device.recordings["eog"].part(0, 1)[0], [400.0, 500.0], rtol=1e-6)
+
+
+def test_a_reader_leaves_logging_as_it_was(folder: Path) -> None:
+    make_curry(folder / "a.cdt", samples=100, triggers=[])
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, root.manager.disable
+    root.handlers[:] = []
+    open_curry(folder / "a.cdt")
+    assert not root.handlers
+    root.handlers[:] = before[0]
+    assert (root.handlers, root.level, root.manager.disable) == before
+
+
+def test_a_cut_off_recording_is_read_as_far_as_it_goes_or_refused(folder: Path) -> None:
+    make_curry(folder / "a.cdt", samples=100, triggers=[])
+    data = (folder / "a.cdt").read_bytes()
+    for length in (0, 1, 100, len(data) // 2):
+        (folder / "a.cdt").write_bytes(data[:length])
+        with pytest.raises(ValueError, match="cannot be read"):
+            open_curry(folder / "a.cdt")
 
 
 def test_biopac_values_names_units_and_markers(folder: Path) -> None:

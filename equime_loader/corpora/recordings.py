@@ -7,9 +7,11 @@ corpora files are named after participants.
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -91,8 +93,7 @@ def open_curry(path: Path) -> Device:
     except ModuleNotFoundError:
         raise ValueError(".cdt recordings need mne; pip install 'equime[corpora]'") from None
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its warnings name the file
+    with _quiet():
         try:
             raw = mne.io.read_raw_curry(path, preload=False, verbose="CRITICAL")
         except Exception as error:
@@ -113,6 +114,22 @@ def open_curry(path: Path) -> Device:
     codes = ((round(mark["onset"] * rate), re.search(r"[0-9]+$", mark["description"])) for mark in raw.annotations)
     triggers = tuple((sample, int(code.group())) for sample, code in codes if code)
     return Device({name: recording(name, places) for name, places in groups.items() if places}, triggers, rate)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warning, which would name the file, and no log of a reader that sets up logging for everybody."""
+    root = logging.getLogger()
+    handlers, level, disabled = root.handlers[:], root.level, root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def open_biopac(path: Path) -> Device:

@@ -54,6 +54,8 @@ def make_curry(path: Path, *, samples: int, triggers: Triggers) -> None:
             parts.append(_list("SENSORS", [f"{10 * number} 0.0 90.0" for number in range(len(names))]))
     parts.append(_list("IMPEDANCE_VALUES", [" ".join(["-1"] * channels)]))
     Path(f"{path}.dpa").write_text("".join(parts))
+    if not triggers:
+        return
     numbers = [f"{sample} 0 {code} 0 {sample} {sample} 0 0 0 0 0" for sample, code in triggers]
     remarks = [" " for _ in triggers]
     Path(f"{path}.ceo").write_text(_list("NUMBER_LIST", numbers) + _list("REMARK_LIST", remarks))

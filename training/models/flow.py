@@ -12,7 +12,6 @@ from equime_loader.video.flow import METHODS
 from training.models.baseline import Baseline, Batch
 from training.models.inputs import Variation, check, check_whole, varied_flow
 
-
 # Flow and strain; and the places of a face, in each direction, that the last layer tells apart.
 PARTS, CELLS = 5, 4
 # Flow below this, in pixels of the input, is what noise leaves of a face that does not move.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from equime_loader import View, Window
 from training.models.baseline import Batch
-from training.models.inputs import Variation, check, check_whole, standardized_video, varied_pictures
+from training.models.inputs import Variation, check, check_truth, check_whole, standardized_video, varied_pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class FrameSettings:
 
     Attributes:
         frames: how many, spread evenly from onset to offset. size: pixels of the square. grey: one channel, else RGB.
+        motion: show what moved since the onset, each frame less the first; else frames as they are, as published.
         dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`; none was published.
 
     Raises:
@@ -26,6 +27,7 @@ class FrameSettings:
     frames: int = 16
     size: int = 64
     grey: bool = True
+    motion: bool = False
     dropout: float = 0.5
     mirror: bool = False
     shift: float = 0.0
@@ -35,6 +37,7 @@ class FrameSettings:
     def __post_init__(self) -> None:
         check_whole("frames", self.frames, 2, 1024)
         check_whole("size", self.size, 16, 512)
+        check_truth("motion", self.motion)
         check("dropout", self.dropout, 0, 0.95)
         _ = self.variation
 
@@ -54,7 +57,7 @@ def view(settings: FrameSettings) -> View:
 
 def inputs(batch: Batch, settings: FrameSettings) -> Tensor:
     """(B, C, T, h, w) float32, each clip of mean 0 and deviation 1."""
-    return standardized_video(batch)
+    return standardized_video(batch, motion=settings.motion)
 
 
 def augment(inputs: Tensor, seeds: Tensor, settings: FrameSettings) -> Tensor:

@@ -27,12 +27,23 @@ def check_whole(name: str, value: int, low: int, high: int) -> None:
         raise ValueError(f"{name}={value!r} must be a whole number within {low}..{high}")
 
 
-def standardized_video(batch: Batch) -> Tensor:
+def check_truth(name: str, value: bool) -> None:
+    """Raises ValueError for a setting that is neither true nor false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} must be true or false")
+
+
+def standardized_video(batch: Batch, *, motion: bool = False) -> Tensor:
     """Frames of a batch, (B, C, T, h, w) float32: each clip of mean 0 and deviation 1, absent frames 0.
 
     In uint8, where published code left them, such values wrap around and leave noise.
+
+    Args:
+        motion: take the first frame from all of them before.
     """
     video = batch["video"].to(torch.float32)
+    if motion:
+        video = video - video[:, :, :1]
     present = batch["mask"].to(torch.float32)[:, None, :, None, None]
     axes = (1, 2, 3, 4)
     count = present.sum(axes, keepdim=True).clamp(min=1) * (video.shape[1] * video.shape[3] * video.shape[4])
@@ -66,8 +77,7 @@ class Variation:
     zoom: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.mirror, bool):
-            raise ValueError(f"mirror={self.mirror!r} must be true or false")
+        check_truth("mirror", self.mirror)
         for name, value, high in (("shift", self.shift, 0.5), ("turn", self.turn, 45), ("zoom", self.zoom, 0.5)):
             check(name, value, 0, high)
 

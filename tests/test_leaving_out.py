@@ -110,12 +110,12 @@ def test_the_composite_is_trained_and_tested_subject_by_subject(
     assert main(["leave_one_out", *told]) == 0
     assert all(path.stat().st_mtime_ns == at for path, at in before.items())
     assert main(["leave_one_out", *told, "--seed=7"]) == 1
-    assert "holds rounds of another configuration (seed: 0, now 7)" in capsys.readouterr().err
+    assert "holds a run of another configuration (seed: 0, now 7)" in capsys.readouterr().err
     shorter = tmp_path / "keys.csv"
     shorter.write_text("\n".join(key_list.read_text().splitlines()[:-1]))
     told[told.index(f"--key_list={key_list}")] = f"--key_list={shorter}"
     assert main(["leave_one_out", *told]) == 1
-    assert "holds a round of other clips" in capsys.readouterr().err
+    assert "holds a run of other clips" in capsys.readouterr().err
 
 
 def test_a_corpus_is_left_out(imported: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

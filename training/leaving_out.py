@@ -11,57 +11,68 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from training.config import Config, changes, write_config
+from training.config import Config, write_config
 from training.data import shuffled
 from training.environment import environment
 from training.evaluation import described, evaluate, make_accelerator, scored
 from training.loop import fit
 from training.predictions import write_predictions
-from training.progress import is_first_process
 from training.protocols.rounds import Pooled, Round, pool
 from training.protocols.tasks import Task
-from training.runs import CONFIG, ENVIRONMENT, SPLITS, Run, record_splits, write_json, write_result
+from training.runs import CONFIG, ENVIRONMENT, Run, record_splits, write_json, write_result
 
 ROUNDS, TEST = "rounds", "test"
 
 
 def leave_out(
-    config: Config, task: Task, rounds: Iterable[Round], folder: str | Path, *, name: str, facts: Mapping[str, Any]
+    config: Config,
+    task: Task,
+    rounds: Iterable[Round],
+    folder: str | Path,
+    *,
+    name: str,
+    datasets: Mapping[str, str],
+    facts: Mapping[str, Any],
 ) -> Run:
     """Train and test every round, and pool them; rounds that have ended are not trained again.
 
     Under torchrun, every process calls this with equal arguments.
 
     Args:
-        name: of the pool's file of predictions. facts: put into `result.json` beside the scores.
+        name: of the pool's file of predictions.
+        datasets: SHA-256 of each folder's index, by name, for `splits.json`.
+        facts: put into `result.json` beside the scores.
 
     Raises:
         ValueError: the folder holds rounds of another configuration or of other clips, or a clip cannot be read, so
             that the pool is not whole. LeakageError: as `Round`. TrainingFault, LoaderFault: as `fit`.
     """
     whole = Run(Path(folder))
-    if is_first_process():
-        _prepare(whole, config, {name: described(task)})
     runs = [
         _run(config, each, whole.folder / ROUNDS / _folder_name(number, each)) for number, each in enumerate(rounds)
     ]
-    if is_first_process():
+    accelerator = make_accelerator()
+    if accelerator.is_main_process:
         tables = [run.predictions(TEST) for run in runs]
         pooled = pooled_tables(task, tables)
         table = pa.concat_tables(tables)
         place = {key: number for number, key in enumerate(table["key"].to_pylist())}
         table = table.take(pa.array([place[key] for key in task.keys]))
-        write_predictions(table, whole.predictions_path(name))
         by_corpus = {corpus: asdict(scores) for corpus, scores in pooled.by("corpus").items()}
         tested = {name: {**scored(table, task), "by_corpus": by_corpus}}
+        ran_with = environment(device=accelerator.device, processes=accelerator.num_processes)
+        write_config(config, whole.folder / CONFIG)
+        write_json(whole.folder / ENVIRONMENT, ran_with)
+        record_splits(whole.folder, datasets, {name: described(task)})
+        write_predictions(table, whole.predictions_path(name))
         write_result(whole.folder, {**_told(runs), **facts, "predictions": tested})
-    make_accelerator().wait_for_everyone()
+    accelerator.wait_for_everyone()
     return whole
 
 
@@ -79,20 +90,6 @@ def pooled_tables(task: Task, tables: Iterable[pa.Table]) -> Pooled:
     return pool(task, said)
 
 
-def _prepare(whole: Run, config: Config, splits: Mapping[str, Mapping[str, Any]]) -> None:
-    whole.folder.mkdir(parents=True, exist_ok=True)
-    if (whole.folder / CONFIG).is_file():
-        before = replace(whole.config, loader=config.loader, checkpoint_steps=config.checkpoint_steps)
-        if changed := changes(before, config):
-            raise ValueError(f"{whole.folder} holds rounds of another configuration ({'; '.join(changed)})")
-    else:
-        write_config(config, whole.folder / CONFIG)
-    accelerator = make_accelerator()
-    facts = environment(device=accelerator.device, processes=accelerator.num_processes)
-    write_json(whole.folder / ENVIRONMENT, facts)
-    record_splits(whole.folder, {}, splits)
-
-
 def _folder_name(number: int, each: Round) -> str:
     return f"{number:03d}_{re.sub('[^0-9A-Za-z_.-]', '_', each.held_out)[:80]}"
 
@@ -102,11 +99,6 @@ def _run(config: Config, each: Round, folder: Path) -> Run:
     train, validation = each.train, each.validation
     if config.data.labels == "shuffled":
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
-    if (folder / SPLITS).is_file():
-        before = Run(folder).splits["splits"]
-        for part, task in (("train", train), ("validation", validation)):
-            if before[part]["sha256"] != task.clips.sha256:
-                raise ValueError(f"{folder} holds a round of other clips ({part}); give another folder")
     run = fit(config, train, validation, folder)
     if TEST not in run.result["predictions"]:
         evaluate(run, each.test, TEST)

@@ -43,7 +43,8 @@ def run(arguments: Namespace) -> None:
         raise ValueError("data.train is empty; give folders, such as --data.train.casme2 FOLDER")
     if data.test:
         raise ValueError("data.test has no place here: each round is tested on what it leaves out")
-    clips = narrowed(joined({name: open_dataset(folder) for name, folder in data.train.items()}), data.where)
+    folders = {part: open_dataset(folder) for part, folder in data.train.items()}
+    clips = narrowed(joined(folders), data.where)
     facts: dict[str, Any] = {"held_out": arguments.held_out}
     name, found = f"each_{arguments.held_out}_left_out", None
     if arguments.key_list is not None:
@@ -56,9 +57,9 @@ def run(arguments: Namespace) -> None:
     task = make_task(clips, data.classes) if found is None else found.task
     share = data.sizes["validation"] / (data.sizes["train"] + data.sizes["validation"])
     divide = {"subject": leave_one_subject_out, "corpus": leave_one_dataset_out}[arguments.held_out]
-    done = leave_out(
-        config, task, divide(task, validation=share, seed=config.seed), arguments.out, name=name, facts=facts
-    )
+    rounds = divide(task, validation=share, seed=config.seed)
+    datasets = {part: opened.index.sha256 for part, opened in folders.items()}
+    done = leave_out(config, task, rounds, arguments.out, name=name, datasets=datasets, facts=facts)
     if is_first_process():
         if found is not None:
             said = read_as_numbers(done.predictions(name)).predicted

@@ -13,12 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+Command = Callable[[Path, int], list[str]]
 
-def command(root: Path, subjects: int, workers: int) -> list[str]:
-    program = [sys.executable, "-m", "equime_builder", "build", str(root), "--profile", "demo"]
-    return [*program, "--subjects", str(subjects), "--workers", str(workers), "--formats", "webdataset,parquet,arrow"]
+
+def equime(*arguments: str | Path | int) -> list[str]:
+    """A command of the builder, for a folder in all formats."""
+    return [sys.executable, "-m", "equime_builder", *map(str, arguments), "--formats", "webdataset,parquet,arrow"]
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -39,21 +42,22 @@ def run(arguments: list[str], seconds: float | None = None) -> bool:
     return False
 
 
-def main(rounds: int, subjects: int) -> None:
+def kill_and_compare(rounds: int, command: Command) -> None:
+    """Interrupt `rounds` runs of a command, which is asked for by folder and workers, and print how each ended."""
     draw = random.Random(20)
     with tempfile.TemporaryDirectory() as work:
         whole = Path(work) / "whole"
         start = time.monotonic()
-        run(command(whole, subjects, 1))
+        run(command(whole, 1))
         seconds, expected = time.monotonic() - start, tree(whole)
         print(f"uninterrupted: {seconds:.1f} s, {len(expected)} files")
         kills = equal = 0
         for attempt in range(rounds):
             root, workers = Path(work) / "killed", 1 + attempt % 2
             moment = draw.uniform(0.3, 0.95 * seconds / workers)
-            killed = run(command(root, subjects, workers), moment)
+            killed = run(command(root, workers), moment)
             left = len(tree(root)) if root.exists() else 0
-            run(command(root, subjects, workers))
+            run(command(root, workers))
             same = tree(root) == expected
             kills, equal = kills + killed, equal + same
             state = f"killed after {moment:.2f} s with {left} files there" if killed else "ended before the kill"
@@ -64,4 +68,8 @@ def main(rounds: int, subjects: int) -> None:
 
 if __name__ == "__main__":
     numbers = [int(argument) for argument in sys.argv[1:]]
-    main(*(numbers + [20, 12][len(numbers) :]))
+    rounds, subjects = numbers + [20, 12][len(numbers) :]
+    kill_and_compare(
+        rounds,
+        lambda root, workers: equime("build", root, "--profile", "demo", "--subjects", subjects, "--workers", workers),
+    )

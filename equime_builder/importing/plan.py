@@ -217,7 +217,8 @@ def lay_out(reading: Reading, request: Request) -> tuple[list[PlannedClip], list
         if frames >= request.shard_frames:
             shard, frames = shard + 1, 0
         frames += len(cut)
-        whole = isinstance(event.frames, VideoFile) and videos[event.frames.path] == 1
+        # No kind of its own: the metadata of a video that is named after a person may name them, too.
+        whole = type(event.frames) is VideoFile and videos[event.frames.path] == 1
         clips.append(PlannedClip(shard, _key(event, numbers), _subject(event), cut, whole, event))
     return clips, findings
 

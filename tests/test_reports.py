@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fake_runs import FIVE, THREE, table, write_run, write_study
 from sklearn.metrics import f1_score
@@ -168,6 +169,20 @@ def test_intervals_rest_on_the_same_resamples_for_the_same_clips(tmp_path: Path)
         write_run(tmp_path / name, model=name, tests={"test": table(skill=0.5)})
     one, other = results_of(read_runs([tmp_path]), resamples=100)
     assert one.interval == other.interval
+
+
+def test_a_composite_is_reported_by_corpus_too(tmp_path: Path) -> None:
+    parts = [table(skill=skill, corpus=corpus) for skill, corpus in ((0.9, "casme2"), (0.1, "samm"))]
+    write_run(tmp_path / "run", tests={"composite": pa.concat_tables(parts)})
+    evaluations = read_runs([tmp_path])
+    (result,) = results_of(evaluations, resamples=20)
+    of = {corpus: pairs[0][0] for corpus, pairs in result.by_corpus().items()}
+    assert set(of) == {"casme2", "samm"} and of["casme2"].uf1 > 0.8 > of["samm"].uf1
+    assert of["casme2"].clips + of["samm"].clips == len(evaluations[0].predictions)
+    document = make_report(evaluations, resamples=20)
+    assert "· casme2 160 clips" in markdown(document)
+    records = next(made for made in document.tables() if made.name == "scores-three").records
+    assert {record.get("corpus") for record in records} == {None, "casme2", "samm"}
 
 
 def test_runs_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:

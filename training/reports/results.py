@@ -147,6 +147,22 @@ class Result:
     def ece(self) -> float:
         return float(np.mean([one.ece for one in self.calibrations]))
 
+    def by_corpus(self) -> Mapping[str, tuple[tuple[Scores, Scores], ...]]:
+        """Of a test set of several corpora, by corpus and seed: scores, and those of its own constant predictor."""
+        found: dict[str, list[tuple[Scores, Scores]]] = {}
+        for one in self.evaluations:
+            said = one.predictions
+            codes = said.groups.get("corpus")
+            for code, word in enumerate(codes.words if codes is not None else ()):
+                clips = np.flatnonzero(codes.codes == code) if codes is not None else np.zeros(0, np.int64)
+                if not len(clips):
+                    continue
+                truth, called = said.truth[clips], said.predicted[clips]
+                matrix = formulas.confusion_matrix(truth, called, classes=len(self.classes))
+                always = formulas.constant(matrix, int(matrix.sum(axis=1).argmax()))
+                found.setdefault(word, []).append((scores_of(matrix), scores_of(always)))
+        return {word: tuple(scores) for word, scores in found.items()} if len(found) > 1 else {}
+
     @cached_property
     def typical(self) -> int:
         """Place of the evaluation whose UF1 is the median (the lower one of an even number): pictures show it."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
+import numpy as np
+
 from equime_loader.fairness.figures import counted, number
 from equime_loader.fairness.performance import FEW_SUBJECTS
 from equime_loader.tables import percent
@@ -130,7 +132,7 @@ def scores_table(kind: str, results: Sequence[Result]) -> Table:
     has_published = any(published_of(one) for one in results)
     for group in by_test(results):
         rows += [_test_row(group[0]), _constant_row(group, has_published)]
-        rows += [_score_row(one, has_published) for one in group]
+        rows += [row for one in group for row in (_score_row(one, has_published), *_corpus_rows(one, has_published))]
     columns = (
         *(Column("model", False), Column("trained on", False), Column("seeds")),
         *(Column(title, tip=_TIPS.get(name, "")) for name, title in SCORES.items()),
@@ -187,6 +189,16 @@ def _score_row(one: Result, has_published: bool) -> Row:
     return Row(cells(one.model, train, seeds, *figures, number(one.mean_confidence), number(one.ece), *last))
 
 
+def _corpus_rows(one: Result, has_published: bool) -> Iterator[Row]:
+    """The same predictions by corpus, where the test set has several."""
+    for corpus, pairs in one.by_corpus().items():
+        means = {score: [float(np.mean([getattr(of, score) for of in each])) for each in zip(*pairs, strict=True)]
+                 for score in SCORES}  # fmt: skip
+        figures = [Cell(number(found), f"const. {number(constant)}") for found, constant in means.values()]
+        size = f"{pairs[0][0].clips:,} clips"
+        yield Row(cells(Cell(f"· {corpus}", size, "muted"), "", "", *figures, "", "", *([""] if has_published else [])))
+
+
 def _dashed(ends: tuple[float, float]) -> str:
     return f"{number(ends[0], digits=2)}–{number(ends[1], digits=2)}"
 
@@ -230,6 +242,14 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
         for score, pair in one.interval.items()
         for end, value in zip(("low", "high"), pair, strict=True)
     }
+    for corpus, pairs in one.by_corpus().items():
+        for evaluation, (found, constant) in zip(one.evaluations, pairs, strict=True):
+            yield {
+                **{**base, "constant_class": None, "run": evaluation.run.name, "seed": evaluation.run.seed},
+                **{"corpus": corpus, "clips": found.clips},
+                **{score: getattr(found, score) for score in SCORES},
+                **{f"constant_{score}": getattr(constant, score) for score in SCORES},
+            }
     yield {
         **base,
         "run": "mean",

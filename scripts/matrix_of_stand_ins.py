@@ -1,0 +1,72 @@
+"""From stand-in corpora to the cross-dataset matrix, all tables and one page with pictures, by one command.
+
+Makes stand-ins of corpora (layout and headers of the real ones, no row or picture of them), imports each as `equime
+import` does, builds a small EquiME set, trains every model on each set and tests it on every one, attacks one run, and
+writes the page. What is there already stays, so the command goes on where it was stopped.
+
+usage: matrix_of_stand_ins.py WORK [EPOCHS] [MODEL ...]
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from corpora import make_casme2, make_casme3, make_samm, make_smic
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "training" / "configs"
+SUBJECTS, EQUIME_SUBJECTS = 14, 16
+COPIES: dict[str, Callable[..., Any]] = {
+    "casme2": make_casme2.make,
+    "samm": make_samm.make,
+    "smic_hs": make_smic.make,
+    "casme3_a": make_casme3.make_a,
+}
+MODELS = ("flow", "config_3class_original", "simple3dcnn", "resnet3d", "config_3class_mobilenet")
+
+
+def run(*words: str) -> None:
+    """Run a module of the checkout; its output is shown."""
+    subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
+
+
+def main(work: Path, epochs: str = "8", *models: str) -> None:
+    folders = {"equime": work / "sets" / "equime"}
+    if not (folders["equime"] / "index.parquet").is_file():
+        size = ("--profile", "demo", "--size", "128", "--sequences", "1", "--ablations", "0")
+        emotions = ("--emotions", "happiness,surprise,disgust,anger", "--subjects", str(EQUIME_SUBJECTS))
+        run("equime_builder", "build", str(folders["equime"]), *size, *emotions)
+    for seed, (name, make) in enumerate(COPIES.items()):
+        folders[name] = work / "sets" / name
+        if not (folders[name] / "index.parquet").is_file():
+            copy = work / "copies" / name
+            if not copy.is_dir():
+                make(copy, subjects=SUBJECTS, seed=seed)
+            run("equime_builder", "import", name, str(copy), str(folders[name]))
+    data = [word for name, folder in folders.items() for word in (f"--data.{name}", str(folder))]
+    files = [str(CONFIGS / f"{model}.yaml") for model in models or MODELS]
+    # Forty clips of faces 64 pixels wide: with the batches and sizes of the configurations an epoch would be a single
+    # step, and show nothing more.
+    small = {
+        "model": {"settings": {"size": 32}},
+        "optimization": {"epochs": int(epochs), "batch_size": 8, "learning_rate": 1e-3},
+        "loader": {"workers": 1},
+    }
+    change = ("--change", json.dumps(small))
+    study = work / "matrix"
+    run("training", "matrix", *data, "--models", *files, *change, "--out", str(study))
+    attacked = sorted((study / "runs").glob("three-flow-*"))[:1]
+    for folder in attacked:
+        run("training", "robustness", str(folder))
+    title = "Stand-in corpora: across data sets"
+    run("training", "report", str(study / "runs"), "--out", str(study / "page"), "--title", title)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])

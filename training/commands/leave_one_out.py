@@ -9,6 +9,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from training.config import Config, config_of
 
+FIGURES = ("uf1", "uar", "macro_f1", "accuracy")
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
@@ -80,6 +82,3 @@ def _table(result: dict[str, Any], name: str) -> str:
     ]
     head = f"{result['rounds']} rounds in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
     return "\n".join([head, text_table(("pooled", "clips", "UF1", "UAR", "macro F1", "accuracy"), rows)])
-
-
-FIGURES = ("uf1", "uar", "macro_f1", "accuracy")

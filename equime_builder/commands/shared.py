@@ -64,9 +64,7 @@ Shards = Annotated[
 ]
 Corrections = Annotated[
     Path | None,
-    typer.Option(
-        help="CSV of rows to put right: corpus,subject,clip,onset,field,value", show_default=False
-    ),
+    typer.Option(help="CSV of rows to put right: corpus,subject,clip,onset,field,value", show_default=False),
 ]
 SheetFile = Annotated[Path | None, typer.Option(help="annotation file", show_default="the one that is found")]
 FramesPart = Annotated[

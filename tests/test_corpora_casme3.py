@@ -54,7 +54,7 @@ def test_part_a_damaged_frames_are_not_read(tmp_path: Path) -> None:
     (event,) = [event for event in reading.events if (event.subject, event.clip) == (make_casme3.ODD, "d")]
     assert isinstance(event.frames, FrameFiles) and event.apex - 1 not in event.frames.paths
     said = [finding.reason for finding in reading.findings if finding.where.startswith("error_info_damaged")]
-    assert "1 damaged frames are not read" in " ".join(said)
+    assert "1 of its frames are damaged" in " ".join(said)
 
 
 def test_part_a_the_sheet_of_all_expressions_alone(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ from corpora.checking import check
 from corpora.make_mmme import BEGINS, DATE, NAMES, make, make_session
 from corpora.make_signals import value
 from corpora.stand_in import draw_face, write_csv
+from hypothesis import given
+from hypothesis import strategies as st
 
 from equime_loader.corpora import read_corpus
-from equime_loader.corpora.events import FrameFiles, SignalSource, VideoFile
+from equime_loader.corpora.events import Finding, FrameFiles, SignalSource, VideoFile
+from equime_loader.corpora.mmme import _without_names
 from equime_loader.corpora.mmme_trials import stamp_us
 from equime_loader.corpora.pseudonyms import VARIABLE, Pseudonyms, plain_name
 from equime_loader.corpora.sheets import SheetError
@@ -228,6 +231,26 @@ def _damage(root: Path) -> None:
 def _repair(root: Path) -> None:
     for path in list(root.rglob("*.kept")):
         path.rename(path.with_suffix(""))
+
+
+@given(
+    person=st.one_of(
+        st.text(st.characters(categories=("L", "Zs", "Pd")), min_size=2, max_size=12).filter(plain_name),
+        st.sampled_from(["bo", "Ana-Lucía de la Cruz", "张三", "O'Neil", "a+b", "Straße", "İpek"]),
+    ),
+    before=st.sampled_from(["", " ", "_", "'", "7"]),
+    after=st.sampled_from(["", " ", "_20230718", "'", ".avi"]),
+)
+def test_findings_lose_any_name(person: str, before: str, after: str) -> None:
+    names = Pseudonyms(bytes(32))
+    for spelling in (person, person.upper(), plain_name(person)):
+        if spelling.casefold() not in (person.casefold(), plain_name(person)):
+            continue  # a letter that no other case leads back to
+        text = f"label '{before}{spelling}{after}' is none of 1, 2"
+        finding = Finding("coding.xlsx, line 3", "p0123456789ab/angry_1_146_p0123456789ab", text)
+        (clean,) = _without_names([finding], {person, "somebodyelse"}, names)
+        told = clean.reason.casefold().replace(names.of(person), "")
+        assert not re.search(rf"(?<![a-z]){re.escape(person.casefold())}(?![a-z])", told), (text, clean.reason)
 
 
 def test_events_can_be_sent_to_a_process(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ class _Recordings:
         jpgs = (name for name in os.listdir(path) if name.casefold().endswith((".jpg", ".jpeg")))
         numbers = {number: name for name in jpgs if (number := frame_number(name)) is not None}
         if unreadable := sorted(self._damaged.get(key, set()) & numbers.keys()):
-            reason = f"{len(unreadable)} damaged frames are not read: {unreadable[0]}..{unreadable[-1]}"
+            reason = f"{len(unreadable)} of its frames are damaged, and not read: {unreadable[0]}..{unreadable[-1]}"
             self._copy.ledger.kept(DAMAGED, "/".join(key), reason)
         good = sorted(numbers.keys() - set(unreadable))
         return FrameFiles({number: path / numbers[number] for number in good}) if good else None

@@ -45,7 +45,12 @@ def read(copy: Copy) -> Reading:
         else:
             copy.ledger.left_out(where, f"{match['identity']}/{path.name}", f"class {number} is none of 0, 1, 2")
     corrected = copy.corrected([row for _, row in rows])
-    events = [copy.event(row, _pair(path), RULES, span=TIMING) for (path, _), row in zip(rows, corrected, strict=True)]
+    events = []
+    for (path, _), row in zip(rows, corrected, strict=True):
+        if pair := _pair(path):
+            events.append(copy.event(row, pair, RULES, span=TIMING))
+        else:
+            copy.ledger.left_out(row.where, row.name, "one of its two pictures is lacking")
     return copy.reading("names of folders", len(found), events, _known({match["source"] for _, match in found}))
 
 

@@ -17,7 +17,7 @@ what their times say (the camera's 150 per second are not always reached).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +55,7 @@ FORMS = (
 _FILE = re.compile(
     r"(?P<trial>[a-z]+_[0-9]+_(?P<marker>[0-9]+))_(?P<name>.+)_(?P<date>[0-9]{8})(\.\w+)?", re.IGNORECASE
 )
+_LONG = 4  # letters of a name, or a part of one, that is found within a word
 _SUBJECTS_OF_FINDINGS = ("unknown", "offset", "expression")
 _SAFE_NAME = re.compile(r"p[0-9a-f]{12}(/[a-z0-9_]*)?")
 # Yan et al., "How Fast are the Leaked Facial Expressions", 2013: in all, or from onset to apex.
@@ -268,18 +269,31 @@ def _report_offsets(copy: Copy, where: str, rows: Iterable[Annotation]) -> None:
         copy.ledger.kept(where, "offset", reason)
 
 
-def _without_names(findings: Iterable[Finding], people: set[str], names: Pseudonyms) -> Iterable[Finding]:
+def _without_names(findings: Iterable[Finding], people: set[str], names: Pseudonyms) -> Iterator[Finding]:
     """Findings whose texts have no name of a participant, wherever it came from."""
-    words = {word for person in people if plain_name(person) for word in (person, plain_name(person))}
-    by_length = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)) or "(?!)"
-    pattern = re.compile(rf"(?<![^\W_\d])({by_length})(?![^\W_\d])", re.IGNORECASE)
+    words = {word: person for person in people if plain_name(person) for word in _spellings(person)}
+    known = {plain_name(word): names.of(person) for word, person in words.items()}
+    by_length = sorted(words, key=len, reverse=True)
+    pattern = re.compile("|".join(map(_anywhere, by_length)) or "(?!)", re.IGNORECASE)
 
     def clean(text: str) -> str:
-        return pattern.sub(lambda match: names.of(match.group()), text)
+        return pattern.sub(lambda match: known.get(plain_name(match.group()), "somebody"), text)
 
     for finding in findings:
-        # A correction may name someone who is not in the sheet.
         safe = finding.name in _SUBJECTS_OF_FINDINGS or finding.where == "annotation"
         safe = safe or bool(_SAFE_NAME.fullmatch(finding.name))
+        # A correction may name someone who is not in the sheet.
         name = clean(finding.name) if safe else "a clip that is not named by its pseudonym"
         yield replace(finding, where=clean(finding.where), name=name, reason=clean(finding.reason))
+
+
+def _spellings(person: str) -> set[str]:
+    """How a name may stand in a text: as it is, without spaces and signs, and its longer parts."""
+    parts = {part for part in re.split(r"[\W_\d]+", person.casefold()) if len(part) >= _LONG}
+    return {person, person.casefold(), plain_name(person), *parts}
+
+
+def _anywhere(word: str) -> str:
+    """A pattern that finds a name: within words, too, unless it is so short that many a word has it."""
+    short = word.isascii() and len(word) < _LONG
+    return rf"(?<![a-z]){re.escape(word)}(?![a-z])" if short else re.escape(word)

@@ -39,5 +39,5 @@ def make(
         event = Planned(clip[:6], clip, "positive", 0, 0, 1, 1, 2)
         write_frames(folder / clip, name, event, numbers=pictures, size=size)
     events[event.key] = event  # a third picture does no harm
-    left_out = {"000900_mmew_0": "no folder of frames", "000901_mmew_3": "class 3 is none"}
+    left_out = {"000900_mmew_0": "one of its two pictures", "000901_mmew_3": "class 3 is none"}
     return Made(root, len(events) + 2, events, left_out)

@@ -191,6 +191,13 @@ def test_corrections_by_pseudonym(tmp_path: Path, names: Pseudonyms) -> None:
     assert not has_a_name(told) and "someoneelse" not in told and "not named by its pseudonym" in told
 
 
+def test_labels_are_spelled_as_in_other_corpora(tmp_path: Path, names: Pseudonyms) -> None:
+    made = make(tmp_path / "copy", subjects=2, clips=4, quirks=False, signals=False, size=16, pseudonym=names.of)
+    reading = read_corpus("mmme", tmp_path / "copy")
+    check(reading, made)
+    assert set(reading.labels()) == set(make_mmme.LABELS)
+
+
 @pytest.mark.parametrize("kinds", [True, False])
 def test_no_name_anywhere(
     tmp_path: Path, kinds: bool, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

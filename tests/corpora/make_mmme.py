@@ -6,7 +6,7 @@ The names are made up. A trial is of 0.8 s: its frames come every 1/140 s, not e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,13 @@ import numpy as np
 from corpora.make_signals import make_biopac, make_curry
 from corpora.stand_in import SIZE, Cell, Made, Planned, plan, write_frames, write_xlsx
 
-NAMES = ("nadiaquill", "ottofennimore", "IdaVanderzee", "bo", "quentinasthwaite", "zeldamorrow")
+_FIRST = ("nadiaquill", "ottofennimore", "IdaVanderzee", "bo", "quentinasthwaite", "zeldamorrow")
+_MORE = [
+    first + last
+    for last in ("winterbourne", "oakhollow", "thistledown")
+    for first in ("mira", "jonas", "petra", "silas")
+]
+NAMES = (*_FIRST, *_MORE)
 LABELS = ("disgust", "fear", "surprise", "happiness", "sadness", "anger", "tense")
 WORDS = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
 AUS = ("AU4", "AU4, AU7", "AU10, AU13", "AU1, AU2, AU10, AU20")
@@ -25,8 +31,8 @@ HEADER = (
 SHEET = "coding_file.xlsx"
 DATE, FPS = "20230718", 140
 # Samples of the signals at which the trials of a session began.
-BEGINS = {146: 1500, 107: 6000, 112: 10500, 119: 15000}
-SAMPLES = 20_000
+BEGINS = {146: 1500, 107: 6000, 112: 10_500, 119: 15_000, 102: 19_500, 131: 24_000}
+SAMPLES = 29_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def make(
 ) -> Made:
     """
     Args:
-        clips: trials of each participant, up to 4. kinds: with the column Macro/Micro. signals: with recordings.
+        clips: trials of each participant, up to 6. kinds: with the column Macro/Micro. signals: with recordings.
         pseudonym: gives the subject that a name must be read as.
     """
     people = NAMES[:subjects]
@@ -108,7 +114,8 @@ def _write_trial(root: Path, name: str, marker: int, event: Planned, seed: int, 
     trial = Trials(times)
     stamps = [trial.stamp(number, carried=number == event.apex) for number in range(len(times))]
     folder = root / "data" / f"{name}{DATE}" / "XIMEA"
-    write_frames(folder, lambda number: f"2023-07-18-{stamps[number]}-{marker}.tif", event, size=size, color=True)
+    drawn = replace(event, label="fear") if event.label == "tense" else event
+    write_frames(folder, lambda number: f"2023-07-18-{stamps[number]}-{marker}.tif", drawn, size=size, color=True)
     return trial
 
 

@@ -147,6 +147,12 @@ def test_other_videos_are_cut_and_encoded(tmp_path: Path, name: str, codec: str,
     assert np.abs(frames[0] - picture(1, grey=False)).mean() < 12
 
 
+def test_a_long_recording_is_not_carried_whole(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 260)
+    sample = sample_of(event(VideoFile(path), (100, 104, 108), fps=25.0), context_ms=200)
+    assert (sample.labels["onset_frame"], sample.labels["frames"]) == (5, 19)
+
+
 def test_of_a_video_with_two_events_each_gets_its_own_part(tmp_path: Path) -> None:
     video = VideoFile(write_video(tmp_path / "long.mp4", 40), first=0)
     one, two = (

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from equime_builder.importing.plan import Request
     from equime_loader.corpora.events import Reading
 
-LISTED = ("name", "title", "source", "citation")
+LISTED = ("name", "title", "source")
 SHOWN = 10  # findings on the screen; all of them stand in the folder, and in the JSON
 
 
@@ -73,11 +73,11 @@ def _list(as_json: bool) -> None:
     from equime_loader.corpora import CORPORA
 
     if as_json:
-        print_json([{name: getattr(corpus, name) for name in LISTED} for corpus in CORPORA.values()])
+        print_json([{name: getattr(corpus, name) for name in (*LISTED, "citation")} for corpus in CORPORA.values()])
         return
     table = Table()
     for column in LISTED:
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for corpus in CORPORA.values():
         table.add_row(*(getattr(corpus, column) for column in LISTED))
     screen.print(table)

@@ -31,6 +31,8 @@ from equime_loader.video.mp4 import NotPlain, parse
 Bytes = NDArray[np.uint8]
 # Of H.264, those that have nothing but 4:2:0 of 8 bits: baseline, main, high (ITU-T H.264, A.2).
 PROFILES = (66, 77, 100)
+# Longer videos are recordings, of which a clip is a part.
+LONGEST_CARRIED_S = 10.0
 MAX_FILE, MAX_VIDEO, MAX_PIXELS = 2**28, 2**31, 2**24
 GREY = ("1", "L", "LA", "La")
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L")
@@ -85,7 +87,9 @@ def frames_of_video(data: bytes, video: VideoFile, cut: Cut) -> Iterator[Bytes]:
 
 
 def carried(data: bytes) -> Video | None:
-    """What a video is that shards take as it is: MP4 with H.264, 4:2:0, decodable from every key frame; None of others.
+    """What a video is that shards take as it is; None of others.
+
+    It is an MP4 of at most 10 s with H.264, 4:2:0, sides even, decodable from every key frame.
 
     Raises:
         ClipRejected: it is one, and does not decode.
@@ -105,8 +109,10 @@ def carried(data: bytes) -> Video | None:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
             stream.thread_count = 1
-            shapes = [(frame.width, frame.height) for frame in container.decode(stream)]
             rate = stream.average_rate
+            if rate and len(track) / rate > LONGEST_CARRIED_S:
+                return None
+            shapes = [(frame.width, frame.height) for frame in container.decode(stream)]
     except av.FFmpegError as error:
         raise ClipRejected(f"the video does not decode ({error.strerror})") from error
     if len(shapes) != len(track) or set(shapes) != {(track.width, track.height)} or not rate:

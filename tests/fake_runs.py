@@ -94,6 +94,7 @@ def write_run(
     skill: float = 0.6,
     epochs: int = 14,
     arm: str = "",
+    against: str = "",
     cautions: Mapping[str, str] | None = None,
     labels: str = "given",
     robustness: Sequence[Mapping[str, object]] = (),
@@ -120,7 +121,7 @@ def write_run(
         },
     )
     if arm or cautions:
-        Study(arm, cautions or {}).write(folder)
+        Study(arm, against, cautions or {}).write(folder)
     if robustness:
         write_json(folder / "robustness.json", {"rows": list(robustness)})
     return folder
@@ -168,11 +169,12 @@ def write_study(
                 robustness=attacked(skill) if (model, train) == ("flow", "equime") else (),
             )
     best = max(models, key=lambda name: models[name])
-    for arm, gain in (("random subset", 0.0), ("balanced", 0.12), ("counterfactual", 0.05)):
+    for arm, gain in (("random clips", 0.0), ("balanced", 0.12), ("counterfactual", 0.05)):
         for seed in range(6):
             said = table(FIVE, skill=0.35 + gain, seed=seed, worse="female" if arm != "balanced" else None)
             name = f"{best}-five-{arm.replace(' ', '-')}-{seed}"
             options = {"model": best, "kind": "five", "seed": seed, "arm": arm, "skill": 0.35 + gain}
+            options["against"] = "" if arm == "random clips" else "random clips"
             write_run(folder / name, tests={"test": said}, **options)  # type: ignore[arg-type]
     shuffled = {"test": table(skill=0.0, corpus="equime")}
     write_run(folder / f"{best}-shuffled", model=best, tests=shuffled, labels="shuffled", skill=0.05)

@@ -222,23 +222,25 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
-    Study("balanced", {"samm": "the same people"}).write(tmp_path)
-    assert Study.read(tmp_path) == Study("balanced", {"samm": "the same people"})
+    study = Study("balanced", "random clips", {"samm": "the same people"})
+    study.write(tmp_path)
+    assert Study.read(tmp_path) == study
     (tmp_path / "study.json").write_text('{"arm": 3}')
-    with pytest.raises(ValueError, match="'arm' must be a word"):
+    with pytest.raises(ValueError, match="'arm' and 'against' must be words"):
         Study.read(tmp_path)
 
 
 def test_arms_are_compared_seed_by_seed(tmp_path: Path) -> None:
-    for arm, skill in (("random subset", 0.2), ("balanced", 0.6), ("", 0.6)):
+    for arm, skill in (("random clips", 0.2), ("balanced", 0.6), ("", 0.6)):
         for seed in range(7):
             said = table(skill=skill, seed=seed)
-            write_run(tmp_path / f"{arm or 'all'}-{seed}", seed=seed, arm=arm, tests={"test": said})
+            against = "" if arm == "random clips" else "random clips"
+            write_run(tmp_path / f"{arm or 'all'}-{seed}", seed=seed, arm=arm, against=against, tests={"test": said})
     document = make_report(read_runs([tmp_path]), resamples=20)
     rows = next(table for table in document.tables() if table.name == "comparison").records
     assert {(row["arm"], row["control"]) for row in rows} == {
-        ("balanced", "random subset"),
-        ("all", "random subset"),
+        ("balanced", "random clips"),
+        ("all", "random clips"),
     }
     better = next(row for row in rows if row["arm"] == "balanced" and row["measure"] == "UF1")
     assert better["p"] == better["least_p"] == 2 / 2**7 and float(str(better["p_holm"])) > float(str(better["p"]))
@@ -247,10 +249,11 @@ def test_arms_are_compared_seed_by_seed(tmp_path: Path) -> None:
 
 
 def test_overlapping_divisions_are_said(tmp_path: Path) -> None:
-    for arm in ("random subset", "balanced"):
+    for arm in ("random clips", "balanced"):
         for seed in range(2):
             said = table(skill=0.5, seed=seed, clips=100 + 20 * seed)
-            write_run(tmp_path / f"{arm}-{seed}", seed=seed, arm=arm, tests={"test": said})
+            against = {"balanced": "random clips"}.get(arm, "")
+            write_run(tmp_path / f"{arm}-{seed}", seed=seed, arm=arm, against=against, tests={"test": said})
     text = markdown(make_report(read_runs([tmp_path]), resamples=20))
     assert "divided anew for each seed" in text and "none of the tests can fall below .05" in text
 

@@ -22,11 +22,10 @@ from training.__main__ import main
 from training.config import Config, ModelConfig, OptimizationConfig, write_config
 from training.matrix import MatrixPlan, configurations
 from training.protocols.tasks import make_task
-from training.reports.comparison import CONTROL
 from training.robustness import AttackPlan
 from training.runs import Run, open_runs
 from training.studies import changed, trial_name
-from training.subsets import SubsetPlan, arms
+from training.subsets import BY_CLIP, BY_SUBJECT, SubsetPlan, arms
 
 FAST = OptimizationConfig(epochs=2, batch_size=8, learning_rate=3e-3)
 TINY = Config(model=ModelConfig(name="flow", settings={"size": 16, "width": 4}), optimization=FAST)
@@ -214,12 +213,13 @@ def test_arms_are_of_one_size_and_of_one_task(built: Path) -> None:
 
     task = make_task(open_dataset(built), "three")
     found = arms(task, SubsetPlan(model=TINY, balance=("apparent_gender",), across=()), seed=0)
-    whole, balanced, control = (found[name] for name in ("", "balanced by gender", CONTROL))
+    whole, balanced, control = (found[name].task for name in ("", "balanced by gender", BY_CLIP))
+    assert [arm.against for arm in found.values()] == [BY_CLIP, BY_CLIP, ""]
     assert len(whole) == len(task) and len(balanced) == len(control) <= len(whole)
     counts = balanced.clips.counts("apparent_gender")
     assert len(set(counts.values())) == 1
     again = arms(task, SubsetPlan(model=TINY, balance=("apparent_gender",), across=()), seed=0)
-    assert all(np.array_equal(one.clips.rows, again[name].clips.rows) for name, one in found.items())
+    assert all(np.array_equal(one.task.clips.rows, again[name].task.clips.rows) for name, one in found.items())
 
 
 def test_a_skewed_arm_is_as_asked(built: Path) -> None:
@@ -229,8 +229,19 @@ def test_a_skewed_arm_is_as_asked(built: Path) -> None:
     words = task.clips.counts("apparent_gender")
     skew = {"apparent_gender": dict(zip(words, (3.0, 1.0), strict=True))}
     found = arms(task, SubsetPlan(model=TINY, balance=(), across=(), skew=skew, whole=False), seed=0)
-    first, second = found["skewed by gender"].clips.counts("apparent_gender").values()
-    assert abs(first - 3 * second) <= 3 and set(found) == {"skewed by gender", CONTROL}
+    first, second = found["skewed by gender"].task.clips.counts("apparent_gender").values()
+    assert abs(first - 3 * second) <= 3 and set(found) == {"skewed by gender", BY_CLIP}
+
+
+def test_counterfactual_sets_are_compared_with_as_many_subjects(built: Path) -> None:
+    from equime_loader import open_dataset
+
+    task = make_task(open_dataset(built), "three")
+    across = SubsetPlan(model=TINY, balance=(), across=("apparent_gender",), whole=False)
+    sets, control = arms(task, across, seed=0).values()
+    assert sets.against == BY_SUBJECT and len(sets.task) == len(control.task)
+    sizes = [len(np.unique(arm.task.clips.codes("subject").codes)) for arm in (sets, control)]
+    assert sizes[0] == sizes[1]
 
 
 def test_too_few_clips_are_said(built: Path) -> None:
@@ -252,11 +263,11 @@ def test_a_study_of_subsets_ends_in_a_paired_test(config: Path, tmp_path: Path) 
     arguments = ["compare", "--data.equime", str(built), "--model", str(config), *options, "--change", change]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     assert {run.name for run in open_runs([tmp_path / "runs"])} == {
-        f"three-flow-{arm}-{seed}" for arm in ("balanced-by-gender", "random-subset") for seed in (0, 1)
+        f"three-flow-{arm}-{seed}" for arm in ("balanced-by-gender", "random-clips") for seed in (0, 1)
     }
     with open(tmp_path / "page" / "comparison.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {(row["arm"], row["control"], row["seeds"]) for row in rows} == {("balanced by gender", CONTROL, "2")}
+    assert {(row["arm"], row["control"], row["seeds"]) for row in rows} == {("balanced by gender", BY_CLIP, "2")}
     assert all(float(row["least_p"]) == 0.5 and float(row["p"]) >= 0.5 for row in rows)
 
 

@@ -100,7 +100,7 @@ def trials(plan: MatrixPlan) -> Iterator[Trial]:
         pairs = ((train, test) for test in config.data.test for train in config.data.train)
         cautions = {test: relations[train, test] for train, test in pairs if (train, test) in relations}
         name = trial_name(config.data.classes, config.model.name, "+".join(config.data.train), str(config.seed))
-        yield Trial(name, config, parts.train, parts.validation, parts.test, parts.trained, Study("", cautions))
+        yield Trial(name, config, parts.train, parts.validation, parts.test, parts.trained, Study(cautions=cautions))
 
 
 def relations_of(data: Mapping[str, str], kind: str) -> dict[tuple[str, str], str]:

@@ -1,7 +1,8 @@
 """What training on a subset changes: balanced or skewed groups, and counterfactual sets, against clips at random.
 
 All arms of a seed have the validation and test clips in common, and the weights they begin with. They are as large as
-the smallest of them, so that a difference is not one of having fewer clips.
+the smallest of them, so that a difference is not one of having fewer clips. Counterfactual sets hold few subjects, each
+with many clips: they are compared with clips of as many subjects by lot, the others with clips by lot.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Config
-from training.reports.comparison import CONTROL
 from training.reports.evidence import Study
 from training.studies import RUNS, Trial, run_trial, trial_name
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from training.protocols.tasks import Task
     from training.runs import Run
 
-WHOLE = ""
+WHOLE, BY_CLIP, BY_SUBJECT = "", "random clips", "random subjects"
 MIN_PER_CLASS = 2  # clips of a class that the training clips have; an arm with fewer could not learn it
 
 
@@ -56,7 +56,15 @@ class SubsetPlan:
             raise ValueError(f"seeds={list(self.seeds)} must be at least one, each once")
 
 
-def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Task]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """Clips to train on, and the name of the arm that they are compared with, empty for none."""
+
+    task: Task
+    against: str = ""
+
+
+def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Arm]:
     """Subsets of the training clips by name, all of one size (but the whole).
 
     Raises:
@@ -70,19 +78,41 @@ def arms(train: Task, plan: SubsetPlan, *, seed: int) -> dict[str, Task]:
     if plan.skew:
         skewed = balanced(train.clips, list(plan.skew), target=plan.skew, seed=seed)
         chosen[f"skewed by {_words(list(plan.skew))}"] = skewed.selection
-    if plan.across:
-        sets = counterfactuals(train.clips, plan.across).matched()
-        chosen[f"counterfactual across {_words(plan.across)}"] = sets.selection
-    size = min(map(len, chosen.values()))
+    found: dict[str, Arm] = {WHOLE: Arm(train, BY_CLIP if chosen else "")} if plan.whole else {}
+    sets = counterfactuals(train.clips, plan.across).matched().selection if plan.across else None
+    size = min(map(len, [*chosen.values(), *([sets] if sets is not None else [])]))
     rng = np.random.default_rng([seed, size])
-    found = {name: _drawn(train.of(clips), size, name, rng) for name, clips in chosen.items()}
-    found[CONTROL] = _drawn(train, size, CONTROL, rng)
-    for name, task in found.items():
-        left = task.counts()
-        if any(left[word] < MIN_PER_CLASS for word, count in train.counts().items() if count):
-            counts = ", ".join(f"{word} {count}" for word, count in left.items())
-            raise ValueError(f"{name}: {len(task)} clips are too few to learn from ({counts}); give more data")
-    return {**({WHOLE: train} if plan.whole else {}), **found}
+    found |= {name: Arm(_drawn(train.of(clips), size, name, rng), BY_CLIP) for name, clips in chosen.items()}
+    if chosen:
+        found[BY_CLIP] = Arm(_drawn(train, size, BY_CLIP, rng))
+    if sets is not None:
+        paired = _drawn(train.of(sets), size, "counterfactual", rng)
+        found[f"counterfactual across {_words(plan.across)}"] = Arm(paired, BY_SUBJECT)
+        found[BY_SUBJECT] = Arm(_drawn(_of_subjects(train, len(_subjects(paired)), size, rng), size, BY_SUBJECT, rng))
+    for name, arm in found.items():
+        _check(train, name, arm.task)
+    return found
+
+
+def _check(train: Task, name: str, task: Task) -> None:
+    """Raises ValueError where an arm has too few clips of a class that the training clips have."""
+    left = task.counts()
+    if any(left[word] < MIN_PER_CLASS for word, count in train.counts().items() if count):
+        counts = ", ".join(f"{word} {count}" for word, count in left.items())
+        raise ValueError(f"{name}: {len(task)} clips are too few to learn from ({counts}); give more data")
+
+
+def _subjects(task: Task) -> NDArray[np.int32]:
+    return np.unique(task.clips.codes("subject").codes)
+
+
+def _of_subjects(train: Task, subjects: int, size: int, rng: np.random.Generator) -> Task:
+    """All clips of so many subjects by lot; of more, where these have fewer than `size` clips."""
+    codes = train.clips.codes("subject").codes
+    order = rng.permutation(_subjects(train))
+    clips = np.cumsum([int((codes == subject).sum()) for subject in order])
+    enough = max(subjects, int(np.searchsorted(clips, size)) + 1)
+    return train.narrowed(np.isin(codes, order[:enough]), f"{BY_SUBJECT}: {enough} of {len(order)} by lot")
 
 
 def _words(attributes: Sequence[str]) -> str:
@@ -109,9 +139,9 @@ def trials(plan: SubsetPlan) -> Iterator[Trial]:
         config = replace(plan.model, seed=seed)
         parts = open_parts(config)
         trained: Mapping[str, str] = parts.trained
-        for arm, task in arms(parts.train, plan, seed=seed).items():
-            name = trial_name(config.data.classes, config.model.name, arm or "all", str(seed))
-            yield Trial(name, config, task, parts.validation, parts.test, trained, Study(arm))
+        for name, arm in arms(parts.train, plan, seed=seed).items():
+            folder = trial_name(config.data.classes, config.model.name, name or "all", str(seed))
+            yield Trial(folder, config, arm.task, parts.validation, parts.test, trained, Study(name, arm.against))
 
 
 def run_comparison(plan: SubsetPlan, out: Path) -> list[Run]:

@@ -20,7 +20,6 @@ from training.reports.paired import CONFIDENCE, Paired, holm, paired
 from training.reports.results import Result
 from training.reports.tables import Cell, Column, Row, Table, Value, cells
 
-CONTROL = "random subset"  # of as many clips as the other arms: what is left is not due to having fewer clips
 SHUFFLED = "shuffled labels"
 
 Measure = Callable[[Evaluation], float]
@@ -55,8 +54,8 @@ def comparison_section(results: Sequence[Result]) -> Section | None:
         tests * least > 1 - CONFIDENCE
     )
     text = Text(
-        "Arms train on different clips of the same training subjects and are tested, by seed, on the same clips. Each "
-        f"is compared, seed by seed, with {CONTROL!r}, which is as large: a difference is not one of fewer clips. "
+        "Arms train on different clips of the training subjects and are tested, by seed, on the same clips. Each is "
+        "compared, seed by seed, with one by lot that is as large, so that a difference is not one of fewer clips. "
         f"p is of the exact test that changes signs of differences, two-sided; with {counted(seeds, 'seed')} it cannot "
         f"be below {_p(least)}. The last column is adjusted for all {counted(tests, 'test')} (Holm).{hopeless}"
     )
@@ -70,14 +69,14 @@ def comparison_section(results: Sequence[Result]) -> Section | None:
 
 
 def _compared(group: Sequence[Result]) -> list[Compared]:
-    """Each arm of a group against its control, by every measure that is defined for both."""
-    control = next((one for one in group if one.arm == CONTROL), None) or next(
-        (one for one in group if not one.arm), group[0]
-    )
+    """Each arm of a group that is compared with one, by every measure that is defined for both."""
+    arms = {one.arm: one for one in group}
     found = []
     for arm in group:
-        seeds = [seed for seed in arm.seeds if seed in control.seeds]
-        if arm is control or not seeds:
+        against = arm.evaluations[0].run.against
+        control = arms.get(against) if against else None
+        seeds = [seed for seed in arm.seeds if control is not None and seed in control.seeds]
+        if control is None or control is arm or not seeds:
             continue
         for name, measure in _measures(control.evaluations[0]).items():
             values = [[measure(_of(one, seed)) for seed in seeds] for one in (arm, control)]
@@ -133,14 +132,19 @@ def _table(found: Sequence[Sequence[Compared]]) -> Table:
     for group in found:
         first = group[0]
         where = f"{first.arm.model}, {first.arm.train} → {first.arm.test}{', unseen subjects' * first.arm.unseen}"
-        rows.append(Row(cells(Cell(where, f"against {first.control.arm or 'all clips'}")), "head"))
+        rows.append(Row(cells(where), "head"))
         for one in group:
             test = one.test
             sure = test.adjusted_p < 1 - CONFIDENCE
             rows.append(
                 Row(
                     cells(
-                        *(one.arm.arm or "all clips", one.measure, str(len(test.differences))),
+                        *(
+                            one.arm.arm or "all clips",
+                            one.control.arm or "all clips",
+                            one.measure,
+                            str(len(test.differences)),
+                        ),
                         Cell(_signed(test.mean), tone="strong" if sure else ""),
                         f"{_signed(test.low)} to {_signed(test.high)}" if np.isfinite(test.low) else "–",
                         *(_p(test.p), _p(test.adjusted_p)),
@@ -157,10 +161,11 @@ def _table(found: Sequence[Sequence[Compared]]) -> Table:
             )
     interval = f"{percent(CONFIDENCE, 1, 0)} interval"
     columns = (
-        *(Column("arm", False), Column("measure", False), Column("seeds"), Column("difference")),
+        *(Column("arm", False), Column("against", False), Column("measure", False), Column("seeds")),
+        Column("difference"),
         *(Column(interval), Column("p"), Column("p, Holm")),
     )
-    return Table("comparison", "Differences to the control", "", columns, tuple(rows), tuple(records))
+    return Table("comparison", "Differences between arms", "", columns, tuple(rows), tuple(records))
 
 
 def _picture(group: Sequence[Compared]) -> Picture:

@@ -28,10 +28,12 @@ class Study:
 
     Attributes:
         arm: what of the data was trained on, where runs differ in it; empty for all of it.
+        against: the arm that it is compared with; empty where it is with none.
         cautions: by test set, why people of it may have been trained on.
     """
 
     arm: str = ""
+    against: str = ""
     cautions: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -45,13 +47,13 @@ class Study:
         if not path.is_file():
             return cls()
         values = read_json(path)
-        arm, cautions = values.get("arm", ""), values.get("cautions", {})
-        if not isinstance(arm, str) or not isinstance(cautions, dict):
-            raise ValueError(f"{path}: 'arm' must be a word, and 'cautions' words by test set")
-        return cls(arm, {str(name): str(words) for name, words in cautions.items()})
+        arm, against, cautions = values.get("arm", ""), values.get("against", ""), values.get("cautions", {})
+        if not (isinstance(arm, str) and isinstance(against, str) and isinstance(cautions, dict)):
+            raise ValueError(f"{path}: 'arm' and 'against' must be words, and 'cautions' words by test set")
+        return cls(arm, against, {str(name): str(words) for name, words in cautions.items()})
 
     def write(self, folder: Path) -> None:
-        write_json(folder / STUDY, {"arm": self.arm, "cautions": self.cautions})
+        write_json(folder / STUDY, {"arm": self.arm, "against": self.against, "cautions": self.cautions})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class RunFacts:
 
     Attributes:
         name: of its folder. train: names of the data sets, joined by `+`. kind: of the task.
-        arm: what of the data was trained on, where runs differ in it; empty for all.
+        arm: what of the data was trained on, where runs differ in it; empty for all. against: see `Study`.
         splits: by name, clips and subjects. versions: what it ran with.
         robustness: rows of `training.robustness`, empty where it was not asked for.
     """
@@ -71,6 +73,7 @@ class RunFacts:
     kind: str
     seed: int
     arm: str
+    against: str
     cautions: Mapping[str, str]
     history: tuple[Epoch, ...]
     result: Mapping[str, Any]
@@ -148,6 +151,7 @@ def read_facts(run: Run) -> RunFacts:
         kind=config.data.classes,
         seed=config.seed,
         arm=study.arm or shuffled,
+        against=study.against,
         cautions=study.cautions,
         history=run.history,
         result=run.result,

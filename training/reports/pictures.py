@@ -179,7 +179,7 @@ def said(result: Result) -> Figure:
     one = result.evaluations[result.typical]
     seeds = f", seed {one.run.seed} (median UF1 of {len(result.seeds)})" if len(result.seeds) > 1 else ""
     size = f"{counted(len(one.predictions), 'clip')}{seeds}"
-    heading(figure, clipped(result.title, int(9.5 * (side + 2.6))), size)
+    heading(figure, clipped(result.title, int(8.6 * (side + 2.4))), size)
     panel = axes(figure, left, 1.35, cell_width * classes, cell_height * classes)
     _confusion(panel, result)
     _reliability(figure, side, 1.1, result.calibrations[result.typical])

@@ -111,6 +111,10 @@ def _far_too_large(path: Path) -> None:
         (_far_too_large, "frame 9 has 5000x5000 pixels, at most 16777216 are read"),
         (lambda path: path.write_text("not a picture"), "frame 9 is no picture"),
         (lambda path: path.write_bytes(b""), "frame 9 is no picture"),
+        (
+            lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 36\n"),
+            "frame 9 is no picture",
+        ),
         (lambda path: path.unlink(), r"frame 9 cannot be read \(No such file or directory\)"),
         (lambda path: (path.unlink(), path.mkdir()), r"frame 9 cannot be read \(Is a directory\)"),
     ],

@@ -34,6 +34,7 @@ PROFILES = (66, 77, 100)
 # Longer videos are recordings, of which a clip is a part.
 LONGEST_CARRIED_S = 10.0
 MAX_FILE, MAX_VIDEO, MAX_PIXELS = 2**28, 2**31, 2**24
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF")  # what corpora have; others run programs, or unpack to anything
 GREY = ("1", "L", "LA", "La")
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L")
 NEUTRAL = 128
@@ -163,7 +164,7 @@ def _picture(path: Path, number: int) -> Bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ClipRejected(f"{what} has {image.width}x{image.height} pixels, at most {MAX_PIXELS} are read")
                 image.load()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import pickle
 import re
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +271,21 @@ def test_events_can_be_sent_to_a_process(tmp_path: Path) -> None:
     assert dict(again.frames.paths) == dict(event.frames.paths)
     for name, mine in zip(event.signals, again.signals, strict=True):
         np.testing.assert_array_equal(name.read(0, 5).values, mine.read(0, 5).values)
+
+
+def test_a_folder_that_cannot_be_read_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "copy", subjects=1, clips=1, quirks=False, signals=False, size=16)
+    real = os.scandir
+
+    def scandir(path: str | Path) -> Iterator[os.DirEntry[str]]:
+        if has_a_name(str(path)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError) as caught:
+        read_corpus("mmme", tmp_path / "copy")
+    assert not has_a_name("".join(traceback.format_exception(caught.value)))
 
 
 def test_a_sheet_of_another_form_is_refused_without_its_cells(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,14 @@ def test_a_batch_gets_signals_at_the_time_of_its_window(imported: Path) -> None:
     for row in (1, 2):
         np.testing.assert_allclose(given["ppg"][row, 1], 10_000 + 100 + np.arange(400), rtol=1e-6)
         np.testing.assert_allclose(given["eda"][row, 0], 100 + 5 * np.arange(80), rtol=1e-6)
+
+
+def test_a_sample_gets_signals_without_a_batch(imported: Path) -> None:
+    signals = Signals.open(imported)
+    one = signals.attach({"key": "fear_u_p1_001"}, Window.spread(8))
+    many = signals.attach({"key": ["fear_u_p1_001"]}, Window.spread(8))
+    for name in ("ppg", "ppg_mask", "eda", "eda_mask"):
+        assert torch.equal(one[name], many[name][0])
 
 
 def test_signals_reach_beyond_the_clip(imported: Path) -> None:

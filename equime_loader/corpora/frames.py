@@ -125,8 +125,12 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
     waiting, seen = [(root, 0)], {os.path.realpath(root)}
     while waiting:
         folder, depth = waiting.pop()
-        with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted((entry.name, entry.is_dir()) for entry in entries)
+        except OSError as error:
+            # The folder is not named: in one corpus folders have names of people.
+            raise OSError(error.errno, f"a folder in {root} cannot be read ({error.strerror})") from None
         for name, is_folder in found:
             path, (stem, ending) = folder / name, os.path.splitext(name)
             if is_folder:

@@ -223,7 +223,7 @@ class Signals:
         self, batch: dict[str, Any], window: Window, *, names: Sequence[str] | None = None, samples: int | None = None
     ) -> dict[str, Any]:
         """Add signals to a batch of a `Loader`: under each name (B, channels, T) float32, and under `NAME_mask` (B, T)
-        bool, False where nothing was recorded.
+        bool, False where nothing was recorded. A sample of a `ClipDataset` gets the same without B.
 
         The window is that of the signals. It may be that of the frames, or longer, as the body answers later than
         the face.
@@ -242,10 +242,13 @@ class Signals:
         for name in names or ():
             if name not in self.channels:
                 raise ValueError(f"no signal {name!r}; there are {', '.join(self.names)}")
-        given = [self._cut(key, window, names or self.names, samples) for key in batch["key"]]
+        single = isinstance(batch["key"], str)
+        keys = [batch["key"]] if single else batch["key"]
+        given = [self._cut(key, window, names or self.names, samples) for key in keys]
         attached = dict(batch)
         for name in names or self.names:
             values, mask = _padded([clip.get(name) for clip in given], len(self.channels[name]), samples)
+            values, mask = (values[0], mask[0]) if single else (values, mask)
             attached[name], attached[f"{name}_mask"] = torch.from_numpy(values), torch.from_numpy(mask)
         return attached
 

@@ -120,7 +120,7 @@ def write_run(
             **{"waiting_share": 0.05, "processes": 1, "predictions": {}},
         },
     )
-    if arm or cautions:
+    if arm or against or cautions:
         Study(arm, against, cautions or {}).write(folder)
     if robustness:
         write_json(folder / "robustness.json", {"rows": list(robustness)})

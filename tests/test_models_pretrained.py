@@ -9,9 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="baselines need the extra `train`")
 pytest.importorskip("torchvision", reason="baselines need the extra `train`")
+pytest.importorskip("accelerate", reason="training needs the extra `train`")
 
+from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
+from training.config import Config, DataConfig, LoaderConfig, ModelConfig, OptimizationConfig  # noqa: E402
+from training.data import open_parts  # noqa: E402
+from training.loop import fit, predict  # noqa: E402
 from training.models import MODELS  # noqa: E402
 
 MOBILENET, R3D = MODELS["mobilenet"], MODELS["r3d_18"]
@@ -107,6 +112,31 @@ def test_the_first_hundred_layers_stay_where_they_were_trained() -> None:
     assert not any(name.startswith("features.12.conv.0.") for name in changed)
     assert any(name.startswith("features.12.conv.1.") for name in changed)
     assert all(layer.training is False for layer in network.features[11].modules())
+
+
+def test_training_begins_with_the_weights_and_says_where_they_are_not(
+    imagenet: dict[str, Any], tmp_path: Path, built: Path
+) -> None:
+    path = tmp_path / "imagenet.pth"
+    config = Config(
+        model=ModelConfig(name="mobilenet", settings={"size": 32, "pretrained": str(path)}),
+        data=DataConfig(train={"equime": str(built)}, sizes={"train": 0.6, "validation": 0.4}),
+        optimization=OptimizationConfig(epochs=1, batch_size=4),
+        loader=LoaderConfig(workers=0),
+    )
+    parts = open_parts(config)
+    with pytest.raises(ValueError, match=r"no file .*imagenet\.pth"):
+        fit(config, parts.train, parts.validation, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    torch.save(imagenet, path)
+    run = fit(config, parts.train, parts.validation, tmp_path / "run")
+    path.unlink()
+    trained = load_file(run.checkpoint("best") / "model.safetensors")
+    for layer in ("features.0.0.weight", "features.11.conv.3.running_mean"):
+        assert torch.equal(trained[layer], imagenet[layer])
+    assert not torch.equal(trained["features.18.0.weight"], imagenet["features.18.0.weight"])
+    # Whoever tests a run needs no more than its folder.
+    assert predict(run, parts.validation).num_rows == len(parts.validation)
 
 
 def test_nothing_is_frozen_where_weights_begin_at_random() -> None:

@@ -207,6 +207,8 @@ class _Training:
         self.config, self.validation, self.run, self.accelerator = config, validation, run, accelerator
         self.network = Network.of(config, len(train.classes), accelerator)
         self.model = self.network.model
+        if not run.checkpoint("last").is_dir():
+            self.network.baseline.begin(self.model, self.network.settings)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(trained, config.optimization)
         self.schedule = make_schedule(self.optimizer, config.stopping)

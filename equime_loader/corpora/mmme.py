@@ -17,7 +17,7 @@ what their times say (the camera's 150 per second are not always reached).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,9 +52,12 @@ FORMS = (
     Form("with Macro/Micro", {**_COLUMNS, "expression": ("Macro/Micro",)}, fits=lambda cells: bool(cells["file"])),
     Form("without Macro/Micro", _COLUMNS, fits=lambda cells: bool(cells["file"])),
 )
+# What trials were to bring about. Only these words, as another one may be a name.
+_AIMS = "angry|anger|contempt|disgust|fear|happy|happiness|neutral|sad|sadness|surprise|tense"
 _FILE = re.compile(
-    r"(?P<trial>[a-z]+_[0-9]+_(?P<marker>[0-9]+))_(?P<name>.+)_(?P<date>[0-9]{8})(\.\w+)?", re.IGNORECASE
+    rf"(?P<trial>(?:{_AIMS})_[0-9]+_(?P<marker>[0-9]+))_(?P<name>.+)_(?P<date>[0-9]{{8}})(\.\w+)?", re.IGNORECASE
 )
+_PLAIN_AUS = re.compile(r"\??|((AU|AD|M)?[LRATB]{0,2}[0-9]{1,2}[A-E]?\??([,+;]\s?|$))+", re.IGNORECASE)
 _LONG = 4  # letters of a name, or a part of one, that is found within a word
 _SUBJECTS_OF_FINDINGS = ("unknown", "offset", "expression")
 _SAFE_NAME = re.compile(r"p[0-9a-f]{12}(/[a-z0-9_]*)?")
@@ -104,8 +107,9 @@ def read(copy: Copy) -> Reading:
         events.append(_event(copy, annotation, row, trial, shelves))
     _report_offsets(copy, table.sheet.file, annotations)
     reading = copy.reading(table.version, len(table.records), events, KNOWN if known_expression else KNOWN_SAMPLE)
-    people = {record["subject"] for record in table.records} | {row.person for row in rows}
-    return replace(reading, findings=tuple(_without_names(reading.findings, people, names)))
+    clean = _cleaner({record["subject"] for record in table.records} | {row.person for row in rows}, names)
+    findings = tuple(_cleaned(finding, clean) for finding in reading.findings)
+    return replace(reading, sheet=clean(reading.sheet), findings=findings)
 
 
 def _parsed(record: Record, names: Pseudonyms, copy: Copy) -> _Row | None:
@@ -184,9 +188,9 @@ def _event(copy: Copy, row: Annotation, source: _Row, trial: Trial, shelves: tup
         return None
     signals = _signals(source.marker, trial, fps, shelves)
     event = copy.event(row, candidates, replace(RULES, fps=fps), span=span, signals=signals)
-    if event is None or event.aus is None or not event.aus.notes:
+    if event is None or event.aus is None or _PLAIN_AUS.fullmatch(row.aus):
         return event
-    coding = replace(event.aus, notes=(), raw="")  # words in a coding may be anybody's name
+    coding = replace(event.aus, notes=())  # words in a coding may be anybody's name
     return replace(event, aus=replace(coding, raw=str(coding)), au_text=str(coding))
 
 
@@ -269,22 +273,21 @@ def _report_offsets(copy: Copy, where: str, rows: Iterable[Annotation]) -> None:
         copy.ledger.kept(where, "offset", reason)
 
 
-def _without_names(findings: Iterable[Finding], people: set[str], names: Pseudonyms) -> Iterator[Finding]:
-    """Findings whose texts have no name of a participant, wherever it came from."""
+def _cleaner(people: Iterable[str], names: Pseudonyms) -> Callable[[str], str]:
+    """What puts pseudonyms for the names of participants into a text, wherever they stand in it."""
     words = {word: person for person in people if plain_name(person) for word in _spellings(person)}
     known = {plain_name(word): names.of(person) for word, person in words.items()}
     by_length = sorted(words, key=len, reverse=True)
     pattern = re.compile("|".join(map(_anywhere, by_length)) or "(?!)", re.IGNORECASE)
+    return lambda text: pattern.sub(lambda match: known.get(plain_name(match.group()), "somebody"), text)
 
-    def clean(text: str) -> str:
-        return pattern.sub(lambda match: known.get(plain_name(match.group()), "somebody"), text)
 
-    for finding in findings:
-        safe = finding.name in _SUBJECTS_OF_FINDINGS or finding.where == "annotation"
-        safe = safe or bool(_SAFE_NAME.fullmatch(finding.name))
-        # A correction may name someone who is not in the sheet.
-        name = clean(finding.name) if safe else "a clip that is not named by its pseudonym"
-        yield replace(finding, where=clean(finding.where), name=name, reason=clean(finding.reason))
+def _cleaned(finding: Finding, clean: Callable[[str], str]) -> Finding:
+    safe = finding.name in _SUBJECTS_OF_FINDINGS or finding.where == "annotation"
+    safe = safe or bool(_SAFE_NAME.fullmatch(finding.name))
+    # A correction may name someone who is not in the sheet.
+    name = clean(finding.name) if safe else "a clip that is not named by its pseudonym"
+    return replace(finding, where=clean(finding.where), name=name, reason=clean(finding.reason))
 
 
 def _spellings(person: str) -> set[str]:

@@ -61,9 +61,8 @@ def main(work: Path, epochs: str = "8", *models: str) -> None:
     change = ("--change", json.dumps(small))
     study = work / "matrix"
     run("training", "matrix", *data, "--models", *files, *change, "--out", str(study))
-    attacked = sorted((study / "runs").glob("three-flow-*"))[:1]
-    for folder in attacked:
-        run("training", "robustness", str(folder))
+    for folder in sorted((study / "runs").glob("three-*-equime-0")):
+        run("training", "robustness", str(folder), "--on", "casme2", "--strengths", "0.03", "0.1", "0.3")
     title = "Stand-in corpora: across data sets"
     run("training", "report", str(study / "runs"), "--out", str(study / "page"), "--title", title)
 

@@ -161,7 +161,8 @@ def test_a_constant_model_is_not_above_it(tmp_path: Path) -> None:
     (result,) = results_of(read_runs([tmp_path]), resamples=50)
     assert not result.above_constant and result.mean("uf1") == pytest.approx(result.constant("uf1"))
     text = markdown(make_report(read_runs([tmp_path]), resamples=20))
-    assert "0 of 1 result lie above" in text or "0 of 1 result" in text
+    assert "0 of 1 result" in text and "| flow always negative |" in text
+    assert result.only_class == "negative"
 
 
 def test_intervals_rest_on_the_same_resamples_for_the_same_clips(tmp_path: Path) -> None:

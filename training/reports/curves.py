@@ -30,20 +30,24 @@ from training.reports.drawing import (
 )
 from training.reports.evidence import RunFacts
 
-WIDTH, HEIGHT, GAP = 2.55, 1.35, 0.55  # inches of a panel
-LOSSES: Mapping[str, tuple[str, str]] = {"train_loss": ("training", MUTED), "validation_loss": ("validation", BLUE)}
-FIGURES: Mapping[str, tuple[str, str]] = {
-    **{"validation_uf1": ("UF1", BLUE), "validation_uar": ("UAR", GREEN), "validation_accuracy": ("accuracy", MUTED)}
+WIDTH, HEIGHT, GAP, HEAD = 2.55, 1.35, 0.6, 1.25  # inches: of a panel, between panels, above the first
+# By column of the history: words, color, width.
+LOSSES: Mapping[str, tuple[str, str, float]] = {
+    **{"train_loss": ("training", MUTED, 1.4), "validation_loss": ("validation", BLUE, 1.8)},
+}
+FIGURES: Mapping[str, tuple[str, str, float]] = {
+    **{"validation_accuracy": ("accuracy", MUTED, 1.1), "validation_uar": ("UAR", GREEN, 1.4)},
+    **{"validation_uf1": ("UF1", BLUE, 1.8)},
 }
 
 
 def curves(runs: Sequence[RunFacts]) -> Figure:
     """Loss and validation figures by epoch of runs that differ in their seed alone; a row for each."""
-    figure = sheet(MARGIN + 0.35 + 2 * (WIDTH + GAP), 1.0 + len(runs) * (HEIGHT + GAP) + 0.05)
+    figure = sheet(MARGIN + 0.35 + 2 * (WIDTH + GAP), HEAD + len(runs) * (HEIGHT + GAP) + 0.05)
     heading(figure, runs[0].title, "by epoch; the vertical line is the epoch whose weights were kept")
     left = MARGIN + 0.35
     for row, run in enumerate(runs):
-        y = 1.0 + row * (HEIGHT + GAP)
+        y = HEAD + row * (HEIGHT + GAP)
         ended = run.result.get("stopped_by")
         words = f"seed {run.seed}: {len(run.history)} epochs{f', ended by {ended}' if ended else ''}"
         write(figure, left, y - 0.08, words, size=SMALL, color=MUTED)
@@ -52,17 +56,17 @@ def curves(runs: Sequence[RunFacts]) -> Figure:
             _lines(panel, run, lines)
             panel.set_ylabel(title)
     for place, lines in enumerate((LOSSES, FIGURES)):
-        items = [key(words, color, linewidth=1.6) for words, color in lines.values()]
-        legend(figure, left + place * (WIDTH + GAP), 0.66, items)
+        items = [key(words, color, linewidth=width) for words, color, width in lines.values()]
+        legend(figure, left + place * (WIDTH + GAP), 0.74, items)
     return figure
 
 
-def _lines(panel: Axes, run: RunFacts, lines: Mapping[str, tuple[str, str]]) -> None:
+def _lines(panel: Axes, run: RunFacts, lines: Mapping[str, tuple[str, str, float]]) -> None:
     epochs = [epoch.epoch for epoch in run.history]
     marker = "o" if len(epochs) < 3 else ""
-    for name, (_, color) in lines.items():
+    for name, (_, color, width) in lines.items():
         values = [getattr(epoch, name) for epoch in run.history]
-        panel.plot(epochs, values, color=color, linewidth=1.6, marker=marker, markersize=4)
+        panel.plot(epochs, values, color=color, linewidth=width, marker=marker, markersize=4)
     best = run.result.get("best_epoch")
     if isinstance(best, int):
         panel.axvline(best, color=VERMILION, linewidth=1)
@@ -71,7 +75,7 @@ def _lines(panel: Axes, run: RunFacts, lines: Mapping[str, tuple[str, str]]) -> 
     panel.grid(axis="y", color=RULE, linewidth=0.5)
     panel.set_axisbelow(True)
     if lines is FIGURES:
-        panel.set_ylim(0, 1)
+        panel.set_ylim(0, 1.03)
 
 
 def robustness(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
@@ -92,7 +96,9 @@ def robustness(title: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
             values = [value for _, value in line]
             panel.plot(at, values, color=color, marker=marker, markersize=5, markeredgecolor=CARD, linewidth=1.6)
         panel.axhline(rows[0][f"constant_{score}"], color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        panel.set(ylim=(0, 1), xticks=range(len(strengths)), xlabel="strength", ylabel={"uf1": "UF1"}.get(score, score))
+        panel.set(
+            ylim=(0, 1.03), xticks=range(len(strengths)), xlabel="strength", ylabel={"uf1": "UF1"}.get(score, score)
+        )
         panel.set_xticklabels([f"{strength:g}" for strength in strengths])
         panel.grid(axis="y", color=RULE, linewidth=0.5)
         panel.set_axisbelow(True)

@@ -135,6 +135,12 @@ class Result:
         """Whether the whole interval of UF1 lies above the UF1 of the constant predictor."""
         return self.interval["uf1"][0] > self.constant("uf1")
 
+    @property
+    def only_class(self) -> str:
+        """The class that every clip of every seed was called; empty where there is none such."""
+        called = np.flatnonzero(np.sum(self.confusions, axis=0).sum(axis=0))
+        return self.classes[called[0]] if len(called) == 1 else ""
+
     @cached_property
     def calibrations(self) -> tuple[Calibration, ...]:
         return tuple(calibration(one.confidence, one.right) for one in self.evaluations)

@@ -54,6 +54,10 @@ def at_a_glance(results: Sequence[Result]) -> Section:
         f"{len(above)} of {counted(len(results), 'result')} lie above the constant predictor: the whole "
         f"{percent(CONFIDENCE, 1, 0)} interval of their UF1 exceeds what always saying the most frequent class has."
     ]
+    if only := [one for one in results if one.only_class]:
+        said.append(
+            f"{counted(len(only), 'result')} of these {len(results)}: the model calls every clip the same class."
+        )
     for group in by_test([one for one in results if "shuffled" not in one.arm]):
         best = max(group, key=lambda one: one.mean("uf1"))
         verdict = "" if best.above_constant else ", which is not above it"
@@ -163,7 +167,10 @@ def _test_row(one: Result) -> Row:
     people = " to ".join(f"{count:,}" for count in dict.fromkeys(one.subjects))
     shares = ", ".join(f"{word} {count:,}" for word, count in zip(one.classes, one.counts, strict=True))
     few = "; few subjects: intervals too narrow" if one.subjects[0] < FEW_SUBJECTS else ""
-    return Row(cells(Cell(f"Tested on {test_title(one)}", f"{size} clips of {people} subjects: {shares}{few}")), "head")
+    absent = [word for word, count in zip(one.classes, one.counts, strict=True) if not count]
+    without = f"; no clip is of {', '.join(absent)}: left out of UF1 and UAR" if absent else ""
+    note = f"{size} clips of {people} subjects: {shares}{without}{few}"
+    return Row(cells(Cell(f"Tested on {test_title(one)}", note)), "head")
 
 
 def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
@@ -186,7 +193,8 @@ def _score_row(one: Result, has_published: bool) -> Row:
     deviation = f"±{number(one.deviation('uf1'))}" if len(one.seeds) > 1 else ""
     seeds = Cell(str(len(one.seeds)), deviation, tip="standard deviation of UF1 over seeds" if deviation else "")
     last = [_published_cell(one)] if has_published else []
-    return Row(cells(one.model, train, seeds, *figures, number(one.mean_confidence), number(one.ece), *last))
+    model = Cell(one.model, f"always {one.only_class}" if one.only_class else "")
+    return Row(cells(model, train, seeds, *figures, number(one.mean_confidence), number(one.ece), *last))
 
 
 def _corpus_rows(one: Result, has_published: bool) -> Iterator[Row]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from corpora.make_mmme import BEGINS, DATE, NAMES, make
 from corpora.make_signals import EEG, value
 from corpora.stand_in import write_csv
@@ -129,3 +130,32 @@ def test_a_batch_has_frames_and_signals_of_one_time(folder: Path) -> None:
         assert 0 <= sample - BEGINS[marker] < 800
         both = np.diff(batch["eda"][row, 0].numpy()[batch["eda_mask"][row].numpy()]) * 1024
         np.testing.assert_allclose(both, 1, atol=0.1)
+
+
+def test_a_model_of_frames_and_signals_trains(folder: Path) -> None:
+    torch.manual_seed(0)
+    clips, signals = open_dataset(folder / "dataset"), Signals.open(folder / "dataset")
+    window = Window.around_ms("onset", 1000, before=250)
+    loader = Loader(
+        clips,
+        View(window=Window.spread(6), size=(16, 16)),
+        batch_size=5,
+        workers=0,
+        labels=("corpus_label",),
+        transform=lambda batch: signals.attach(batch, window, names=("eda", "eeg"), samples=64),
+    )
+    frames, body = torch.nn.Linear(3 * 6 * 16 * 16, 8), torch.nn.Linear((1 + len(EEG)) * 64, 8)
+    parts = [*frames.parameters(), *body.parameters()]
+    optimizer = torch.optim.Adam(parts, 1e-3)
+    losses = []
+    for _ in range(30):
+        for batch in loader:
+            recorded = torch.cat([batch[name] * batch[f"{name}_mask"][:, None] for name in ("eda", "eeg")], 1)
+            seen = frames(batch["video"].float().flatten(1) / 255) + body((recorded / 500).flatten(1))
+            loss = torch.nn.functional.cross_entropy(seen, batch["corpus_label"])
+            optimizer.zero_grad()
+            loss.backward()
+            assert all(part.grad is not None and part.grad.abs().sum() > 0 for part in parts)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2

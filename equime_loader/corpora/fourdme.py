@@ -12,9 +12,12 @@ the event.
 
 from __future__ import annotations
 
-from equime_loader.corpora.annotations import Annotation, Conventions, Ledger
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from equime_loader.corpora.annotations import Annotation, Conventions, Ledger, RowFault, Span, read_span
 from equime_loader.corpora.copies import Copy
-from equime_loader.corpora.events import Known, Reading
+from equime_loader.corpora.events import FrameFiles, Frames, Known, Reading
 from equime_loader.corpora.sheets import Form, Record
 
 KNOWN = Known(rows=267, events=267)
@@ -49,12 +52,39 @@ def read(copy: Copy) -> Reading:
     table = copy.table(SHEETS, FORMS)
     for record in table.records:
         _compare_columns(record, copy.ledger)
-    events = []
-    for row in copy.rows(table.records, _annotation):
-        subject = (row.subject, row.subject.zfill(2), row.subject.zfill(3))  # Excel drops the zeros of a number
-        events.append(copy.event(row, copy.frames(copy.tree.ending(subject, row.clip), ORDER), RULES))
+    rows = copy.rows(table.records, _annotation)
+    frames = [copy.frames(_places(copy, row), ORDER) for row in rows]
+    by_clip = {row.name: own for row, own in zip(rows, frames, strict=True)}
+    for row in rows:
+        _look_elsewhere(copy.ledger, row, by_clip)
+    events = [copy.event(row, own, RULES) for row, own in zip(rows, frames, strict=True)]
     known = KNOWN if table.form is FORMS[1] else Known()
     return copy.reading(table.version, len(table.records), events, known)
+
+
+def _places(copy: Copy, row: Annotation) -> list[Path]:
+    # Excel drops the zeros of a number.
+    return copy.tree.ending((row.subject, row.subject.zfill(2), row.subject.zfill(3)), row.clip)
+
+
+def _look_elsewhere(ledger: Ledger, row: Annotation, by_clip: Mapping[str, Sequence[Frames]]) -> None:
+    """A finding where the frames of a row are those of another clip: two of the sheet's rows are swapped."""
+    try:
+        span = read_span(row, RULES)
+    except RowFault:
+        return
+    own = by_clip[row.name]
+    if not own or any(_has(frames, span) for frames in own):
+        return
+    for name, found in by_clip.items():
+        if name.split("/")[0] == row.subject and any(_has(frames, span) for frames in found):
+            ledger.kept(
+                row.where, row.name, f"frames {span.onset}..{span.offset} are those of {name}; are rows swapped?"
+            )
+
+
+def _has(frames: Frames, span: Span) -> bool:
+    return not isinstance(frames, FrameFiles) or {span.onset, span.offset} <= frames.paths.keys()
 
 
 def _annotation(record: Record) -> Annotation:

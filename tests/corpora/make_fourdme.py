@@ -112,6 +112,6 @@ def _spoil(root: Path, rows: list[list[Cell]], made: Made, seed: int, long: bool
         "sub90/apex": "apex",
         "sub90/label": "label 'delight'",
     }
-    noticed = {"sub90/columns": "columns of emotions say"}
+    noticed = {"sub90/columns": "columns of emotions say", "sub90/swapped1": "are those of sub90/swapped2"}
     kept = _read(planned["columns"])
     return Made(root, len(rows), {**made.events, kept.key: kept}, left_out, noticed)

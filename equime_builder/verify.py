@@ -242,7 +242,7 @@ def _check_curves(data: bytes, labels: dict[str, Any]) -> None:
 
 def _check_video(data: bytes, labels: dict[str, Any]) -> None:
     """Decode the whole clip: every frame is there, in the size that the labels say."""
-    with av.open(io.BytesIO(data), mode="r") as container:
+    with av.open(io.BytesIO(data), mode="r", metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
         frames = 0

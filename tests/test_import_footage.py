@@ -190,6 +190,12 @@ def test_a_video_that_ends_too_early_is_refused(tmp_path: Path) -> None:
         sample_of(event(VideoFile(avi), (40, 41, 42), fps=100.0))
 
 
+def test_more_than_an_index_may_say_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 20, rate=2000)
+    with pytest.raises(ClipRejected, match="48x36 pixels at 2000 fps is more than readers take"):
+        sample_of(event(VideoFile(path), SPAN, fps=25.0))
+
+
 def test_a_rate_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
     sample = sample_of(event(write_frames(tmp_path, range(1, 21)), SPAN, fps=30000 / 1001))
     found = carried(sample.video)
@@ -238,3 +244,42 @@ def test_signals_are_cut_with_the_clip(tmp_path: Path) -> None:
     }
     repair_import(tmp_path / "out", given)
     assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
+def test_damage_of_a_picture_costs_the_clip_and_nothing_else(tmp_path: Path, ending: str) -> None:
+    files = write_frames(tmp_path / "Ada Lovelace", range(1, 6), ending=ending, grey=False)
+    whole, path = files.paths[3].read_bytes(), files.paths[3]
+    rng, outcomes = np.random.default_rng(7), set()
+    for _ in range(60):
+        data = bytearray(whole[: int(rng.integers(1, len(whole) + 1))] if rng.random() < 0.5 else whole)
+        for place in rng.integers(0, len(data), int(rng.integers(1, 9))):
+            data[place] = int(rng.integers(256))
+        path.write_bytes(bytes(data))
+        try:
+            taken = list(frames_of(files, Cut(1, 5)))
+            assert {planes.shape for planes in taken} == {(54, 48)}
+            outcomes.add("read")
+        except ClipRejected as rejected:
+            assert str(rejected).startswith("frame ") and "Lovelace" not in str(rejected)
+            outcomes.add("refused")
+    assert "refused" in outcomes
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4")])
+def test_damage_of_a_video_costs_the_clip_and_nothing_else(tmp_path: Path, name: str, codec: str) -> None:
+    path = write_video(tmp_path / "Ada Lovelace" / name, 20, codec=codec)
+    whole, rng, outcomes = path.read_bytes(), np.random.default_rng(7), set()
+    for _ in range(120):
+        data = bytearray(whole[: int(rng.integers(1, len(whole) + 1))] if rng.random() < 0.3 else whole)
+        for place in rng.integers(0, len(data), int(rng.integers(1, 9))):
+            data[place] = int(rng.integers(256))
+        path.write_bytes(bytes(data))
+        try:
+            sample = sample_of(event(VideoFile(path, first=1), SPAN, fps=25.0))
+            assert len(shown(sample, tmp_path)) == sample.labels["frames"]
+            outcomes.add("read")
+        except ClipRejected as rejected:
+            assert "Lovelace" not in str(rejected)
+            outcomes.add("refused")
+    assert "refused" in outcomes

@@ -107,15 +107,16 @@ def carried(data: bytes) -> Video | None:
     ):
         return None
     try:
-        with av.open(io.BytesIO(data), "r") as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            rate = stream.average_rate
-            if rate and len(track) / rate > LONGEST_CARRIED_S:
-                return None
-            shapes = [(frame.width, frame.height) for frame in container.decode(stream)]
+        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
+            rate = container.streams.video[0].average_rate
+        if rate and len(track) / rate > LONGEST_CARRIED_S:
+            return None
+        # As strictly as readers do: FFmpeg paints over damage otherwise.
+        shapes = [(frame.width, frame.height) for frame in ffmpeg.frames(data)]
     except av.FFmpegError as error:
         raise ClipRejected(f"the video does not decode ({error.strerror})") from error
+    except VideoFault as fault:
+        raise ClipRejected(str(fault)) from fault
     if len(shapes) != len(track) or set(shapes) != {(track.width, track.height)} or not rate:
         raise ClipRejected(f"the video has {len(track)} frames, of which {len(shapes)} decode in one size")
     return Video(len(shapes), track.width, track.height, float(rate))

@@ -35,6 +35,9 @@ from equime_loader.schema import AUS, check_labels
 from equime_loader.windows import MAX_FRAMES
 
 
+MAX_SIDE, MAX_FPS = 16_384, 1_000  # of what an index may say
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """A shard to write, and its clips in order. It can be sent to any process that sees the folder and the corpus."""
@@ -104,6 +107,8 @@ def make_sample(clip: PlannedClip, video: Video, *, licence: str) -> Sample:
     if not footage.first <= event.onset <= event.offset < footage.first + footage.frames <= footage.first + MAX_FRAMES:
         last = footage.first + footage.frames - 1
         raise ClipRejected(f"frames {event.onset}..{event.offset} are annotated, the video has {footage.first}..{last}")
+    if max(footage.width, footage.height) > MAX_SIDE or not 0 < footage.fps <= MAX_FPS:
+        raise ClipRejected(f"{footage.width}x{footage.height} pixels at {footage.fps:g} fps is more than readers take")
     labels = labels_of(clip, footage, licence=licence)
     check_labels(labels)
     return Sample(labels, footage.data, np.full((footage.frames, len(AUS)), np.nan, np.float16))

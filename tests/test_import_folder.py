@@ -223,6 +223,26 @@ def test_a_fault_is_found_and_repaired(
     assert tree(root) == tree(imported)
 
 
+@pytest.mark.parametrize("formats", [("webdataset",), ("parquet",)])
+def test_one_format_is_enough(corpus: Path, tmp_path: Path, formats: tuple[str, ...]) -> None:
+    root = tmp_path / "casme2"
+    import_corpus(root, small_reading(corpus), Request(formats=formats))
+    assert verify(root) == []
+    assert [path.name for path in (root / "wds").glob("*")] == (["train-00000.tar"] if "webdataset" in formats else [])
+    assert len(open_dataset(root)) == 5
+
+
+def test_a_second_import_at_the_same_time_is_refused(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "casme2"
+    monkeypatch.setattr(manifest, "LOCK_PATIENCE_S", 0.1)
+    import_corpus(root, small_reading(corpus), ALL)
+    next(root.glob("wds/*.tar")).unlink()
+    with manifest.lock(root, "build"), pytest.raises(FolderError, match="another build is writing this folder"):
+        import_corpus(root, small_reading(corpus), ALL)
+
+
 def test_another_plan_or_corpus_is_refused(corpus: Path, imported: Path) -> None:
     with pytest.raises(FolderError, match=r"context_ms: 250\.0 asked, 50\.0 planned"):
         import_corpus(imported, small_reading(corpus), Request(formats=ALL.formats, shard_frames=40))

@@ -34,7 +34,6 @@ from equime_loader.corpora.signals import signal_bytes
 from equime_loader.schema import AUS, check_labels
 from equime_loader.windows import MAX_FRAMES
 
-
 MAX_SIDE, MAX_FPS = 16_384, 1_000  # of what an index may say
 
 

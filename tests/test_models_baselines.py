@@ -22,7 +22,7 @@ from training.models.inputs import Variation, draws, varied_flow, varied_picture
 # Settings small enough to train in a second, and with as little left to chance as may be.
 SMALL: dict[str, dict[str, Any]] = {
     "flow": {"size": 32, "width": 8, "dropout": 0.0},
-    "st_cnn": {"frames": 6, "size": 24, "kernels": 8, "units": 64, "dropout": 0.0},
+    "st_cnn": {"motion": False, "frames": 6, "size": 24, "kernels": 8, "units": 64, "dropout": 0.0},
     "simple3dcnn": {"frames": 6, "size": 24, "dropout": 0.0},
     "resnet3d": {"frames": 8, "size": 32, "width": 8, "dropout": 0.0},
     "r3d_18": {"frames": 4, "size": 16, "dropout": 0.0},
@@ -249,6 +249,7 @@ def test_frames_of_a_clip_move_alike() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
+        ("resnet3d", {"motion": 1}, "motion=1 must be true or false"),
         ("flow", {"depth": 3}, "no setting 'depth'; there are method, size"),
         ("flow", {"size": 8}, "size=8 must be a whole number within 16..512"),
         ("flow", {"method": "horn"}, "method='horn' must be one of dis"),

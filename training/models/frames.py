@@ -17,7 +17,8 @@ class FrameSettings:
 
     Attributes:
         frames: how many, spread evenly from onset to offset. size: pixels of the square. grey: one channel, else RGB.
-        motion: show what moved since the onset, each frame less the first; else frames as they are, as published.
+        motion: show what moved since the onset, each frame less the first; else frames as they are, as published, in
+            which who a clip shows outweighs what moves in it.
         dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`; none was published.
 
     Raises:
@@ -27,7 +28,7 @@ class FrameSettings:
     frames: int = 16
     size: int = 64
     grey: bool = True
-    motion: bool = False
+    motion: bool = True
     dropout: float = 0.5
     mirror: bool = False
     shift: float = 0.0

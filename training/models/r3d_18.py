@@ -26,6 +26,7 @@ class R3DSettings(FrameSettings):
     frames: int = 16
     size: int = 112
     grey: bool = False
+    motion: bool = False
     pretrained: str | None = None
 
 

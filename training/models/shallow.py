@@ -2,7 +2,9 @@
 
 Published sizes: 32 kernels and 128 units (ST-CNN), 16 and 64 (Simple3DCNN). The published code gave the convolution
 its frames as channels, so that kernels did not move over time; here time is their first axis. The flattened volume
-then makes the first dense layer large: 64 x 64 pixels and 96 frames are 201 million weights in ST-CNN.
+then makes the first dense layer large: 64 x 64 pixels and 96 frames are 201 million weights in ST-CNN. On frames as
+they are, whose convolved values have one sign, all these weights pull a unit the same way: at the published learning
+rate its units leave the range of their rectifier within an epoch, and what is left is a constant predictor.
 """
 
 from __future__ import annotations

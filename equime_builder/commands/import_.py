@@ -58,15 +58,16 @@ def import_(
         raise ValueError(f"name the folder of your copy{'' if check else ', and the dataset folder to write'}")
     chosen = words(formats)
     request = Request(context) if chosen is None else Request(context, chosen)
-    reading = read_corpus(name, root, corrections=corrections, sheet=sheet, frames=frames)
-    if check or out is None:
-        _check(reading, request, as_json)
-        return
     with progress_bar(as_json) as bar:
         task = bar.add_task("reading", total=None, rate="")
-        shown = clips_shown(bar, task, as_json)
-        import_corpus(out, reading, request, workers=cores(workers), progress=shown)
-    _report(out, as_json)
+        reading = read_corpus(name, root, corrections=corrections, sheet=sheet, frames=frames)
+        if out is not None and not check:
+            shown = clips_shown(bar, task, as_json)
+            import_corpus(out, reading, request, workers=cores(workers), progress=shown)
+    if out is None or check:
+        _check(reading, request, as_json)
+    else:
+        _report(out, as_json)
 
 
 def _list(as_json: bool) -> None:

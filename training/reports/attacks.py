@@ -19,8 +19,8 @@ def attacks_section(runs: Sequence[RunFacts]) -> Section | None:
     text = Text(
         "Each input may change by at most the strength, in deviations of the clip's own inputs. FGSM takes one step, "
         "PGD several, both with full knowledge of the weights; noise changes as much in random directions: what it "
-        "costs is not due to an adversary. A model below its constant predictor has been led to the wrong class on "
-        "purpose."
+        "costs is not due to an adversary. A model that always says one class cannot be led astray: read scores under "
+        "attack beside the constant predictor's."
     )
     table = _table(attacked)
     shown = tuple(

@@ -21,6 +21,7 @@ from training.reports.results import Result
 from training.reports.tables import Cell, Column, Row, Table, Value, cells
 
 SHUFFLED = "shuffled labels"
+WORST, MAX_SHOWN = "worst UF1", 4  # MAX_SHOWN: measures of a picture
 
 Measure = Callable[[Evaluation], float]
 
@@ -98,7 +99,7 @@ def _measures(one: Evaluation) -> dict[str, Measure]:
     for name, codes in one.predictions.groups.items():
         if len(np.unique(codes.codes[codes.codes >= 0])) > 1:
             words = name.replace("apparent_", "").replace("_", " ")
-            measures[f"worst UF1 by {words}"] = _by_group(name, np.min)
+            measures[f"{WORST} by {words}"] = _by_group(name, np.min)
             measures[f"UF1 gap by {words}"] = _by_group(name, np.ptp)
     return measures
 
@@ -172,9 +173,11 @@ def _picture(group: Sequence[Compared]) -> Picture:
     first = group[0]
     values: dict[str, dict[str, Sequence[float]]] = {}
     for one in group:
-        values.setdefault(one.measure, {})[one.arm.arm or "all clips"] = one.test.differences
+        if one.measure == "UF1" or one.measure.startswith(WORST):
+            values.setdefault(one.measure, {})[one.arm.arm or "all clips"] = one.test.differences
     arms = set.intersection(*(set(of) for of in values.values()))
-    shown = {measure: {arm: of[arm] for arm in of if arm in arms} for measure, of in list(values.items())[:4]}
+    chosen = list(values.items())[:MAX_SHOWN]
+    shown = {measure: {arm: of[arm] for arm in of if arm in arms} for measure, of in chosen}
     title = f"{first.arm.model}: {first.arm.train} → {first.arm.test}"
     note = f"differences to {first.control.arm or 'all clips'}; a point is a seed, the bar their mean"
     return Picture(

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from equime_loader import Selection
-from equime_loader.split_checks import LeakageError
+from equime_loader.split_checks import LeakageError, check_leakage
 from tests.indices import clips_of
 from training import checkpoints
 from training.checkpoints import (
@@ -296,6 +296,19 @@ def test_given_splits_that_leak_are_refused() -> None:
     lacking = labeled(clips_of(**columns, split=["train", "train", "test", "train"]))
     with pytest.raises(ValueError, match="'validation'"):
         divided(lacking, DataConfig(split="given"))
+
+
+def test_subjects_that_share_programs_stay_together() -> None:
+    people = [f"p{n // 3}" for n in range(72)]
+    clips = clips_of(
+        emotion=["sadness", "happiness", "surprise"] * 24,
+        subject=people,
+        portrait=people,
+        counterfactual_group=[f"g{int(person[1:]) // 4}" if person != "p23" else None for person in people],
+    )
+    parts = divided(labeled(clips), DataConfig(sizes={"train": 0.5, "validation": 0.25, "test": 0.25}))
+    assert sum(map(len, parts.values())) == 72
+    check_leakage({name: part.clips for name, part in parts.items()}, by=("subject", "counterfactual_group"))
 
 
 def test_shuffled_labels_follow_the_seed() -> None:

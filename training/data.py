@@ -21,6 +21,8 @@ from training.runs import check_name
 Where = Mapping[str, Any]
 # Fields whose words are spread evenly over splits; a corpus has classes where EquiME has emotions.
 FIELDS = (*STRATIFY, "three_class", "corpus")
+# A program tells its emotion: clips of several subjects that share one stay together, as those of a person do.
+APART = ("subject", "portrait", "counterfactual_group")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +96,9 @@ def narrowed(clips: Selection, where: Where) -> Selection:
 
 
 def divided(task: Task, data: DataConfig) -> dict[str, Task]:
-    """Train, validation and, where wanted, test: no subject and no portrait in two of them.
+    """Train, validation and, where wanted, test: no subject, no portrait and no shared program in two of them.
+
+    Splits that are `given` by the index may share programs.
 
     Raises:
         LeakageError, ValueError: as `open_parts`.
@@ -103,7 +107,7 @@ def divided(task: Task, data: DataConfig) -> dict[str, Task]:
         parts = {name: task.clips.where(split=name) for name in SPLITS}
     else:
         sizes = {name: data.sizes[name] for name in SPLITS if name in data.sizes}
-        parts = holdout(task.clips, sizes, by=("subject", "portrait"), stratify=FIELDS, seed=data.split_seed)
+        parts = holdout(task.clips, sizes, by=APART, stratify=FIELDS, seed=data.split_seed)
     parts = {name: part for name, part in parts.items() if len(part)}
     if missing := [name for name in ("train", "validation") if name not in parts]:
         raise ValueError(f"data.split={data.split}: no clip of {len(task):,} is in the split {missing[0]!r}")

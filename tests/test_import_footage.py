@@ -250,7 +250,7 @@ def test_signals_are_cut_with_the_clip(tmp_path: Path) -> None:
 def test_damage_of_a_picture_costs_the_clip_and_nothing_else(tmp_path: Path, ending: str) -> None:
     files = write_frames(tmp_path / "Ada Lovelace", range(1, 6), ending=ending, grey=False)
     whole, path = files.paths[3].read_bytes(), files.paths[3]
-    rng, outcomes = np.random.default_rng(7), set()
+    rng, outcomes = np.random.default_rng(7), set[str]()
     for _ in range(60):
         data = bytearray(whole[: int(rng.integers(1, len(whole) + 1))] if rng.random() < 0.5 else whole)
         for place in rng.integers(0, len(data), int(rng.integers(1, 9))):
@@ -259,17 +259,15 @@ def test_damage_of_a_picture_costs_the_clip_and_nothing_else(tmp_path: Path, end
         try:
             taken = list(frames_of(files, Cut(1, 5)))
             assert {planes.shape for planes in taken} == {(54, 48)}
-            outcomes.add("read")
         except ClipRejected as rejected:
-            assert str(rejected).startswith("frame ") and "Lovelace" not in str(rejected)
-            outcomes.add("refused")
-    assert "refused" in outcomes
+            outcomes.add(str(rejected))
+    assert outcomes and all(reason.startswith("frame ") and "Lovelace" not in reason for reason in outcomes)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4")])
 def test_damage_of_a_video_costs_the_clip_and_nothing_else(tmp_path: Path, name: str, codec: str) -> None:
     path = write_video(tmp_path / "Ada Lovelace" / name, 20, codec=codec)
-    whole, rng, outcomes = path.read_bytes(), np.random.default_rng(7), set()
+    whole, rng, outcomes = path.read_bytes(), np.random.default_rng(7), set[str]()
     for _ in range(120):
         data = bytearray(whole[: int(rng.integers(1, len(whole) + 1))] if rng.random() < 0.3 else whole)
         for place in rng.integers(0, len(data), int(rng.integers(1, 9))):
@@ -278,8 +276,6 @@ def test_damage_of_a_video_costs_the_clip_and_nothing_else(tmp_path: Path, name:
         try:
             sample = sample_of(event(VideoFile(path, first=1), SPAN, fps=25.0))
             assert len(shown(sample, tmp_path)) == sample.labels["frames"]
-            outcomes.add("read")
         except ClipRejected as rejected:
-            assert "Lovelace" not in str(rejected)
-            outcomes.add("refused")
-    assert "refused" in outcomes
+            outcomes.add(str(rejected))
+    assert outcomes and not any("Lovelace" in reason for reason in outcomes)

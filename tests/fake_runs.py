@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from training.config import Config, DataConfig, ModelConfig, write_config
 from training.predictions import write_predictions
+from training.reports import write_report
 from training.reports.evidence import Study
 from training.runs import Epoch, record_splits, write_history, write_json, write_result
 
@@ -179,3 +181,11 @@ def write_study(
     shuffled = {"test": table(skill=0.0, corpus="equime")}
     write_run(folder / f"{best}-shuffled", model=best, tests=shuffled, labels="shuffled", skill=0.05)
     return folder
+
+
+@cache
+def reported(base: Path) -> tuple[Path, Path]:
+    """A study and its report, written once for all tests of a session; both are only read."""
+    study = write_study(base / "reported" / "runs", models={"flow": 0.75, "simple3dcnn": 0.0}, names=("equime", "samm"))
+    write_report([study], base / "reported" / "page", resamples=60)
+    return study, base / "reported" / "page"

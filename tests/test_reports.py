@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from fake_runs import FIVE, THREE, table, write_run, write_study
+from fake_runs import FIVE, THREE, reported, table, write_run
 from sklearn.metrics import f1_score
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -27,16 +27,12 @@ from training.reports.tables import markdown as table_markdown
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_study(
-        tmp_path_factory.mktemp("study"), models={"flow": 0.75, "simple3dcnn": 0.0}, names=("equime", "samm")
-    )
+    return reported(tmp_path_factory.getbasetemp())[0]
 
 
 @pytest.fixture(scope="module")
-def page(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("page")
-    write_report([study], out, resamples=60)
-    return out
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reported(tmp_path_factory.getbasetemp())[1]
 
 
 def records(path: Path) -> list[dict[str, str]]:

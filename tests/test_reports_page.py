@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_runs import write_study
+from fake_runs import reported
 from PIL import Image
-
-from training.reports import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the report's page need playwright")
 
@@ -42,10 +40,7 @@ CONTRAST = """() => {
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    write_study(folder / "runs", models={"flow": 0.75, "simple3dcnn": 0.0}, names=("equime", "samm"))
-    write_report([folder / "runs"], folder / "page", resamples=40)
-    return folder / "page" / "index.html"
+    return reported(tmp_path_factory.getbasetemp())[1] / "index.html"
 
 
 @pytest.fixture(scope="module")

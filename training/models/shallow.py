@@ -20,12 +20,13 @@ from training.models.inputs import check_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShallowSettings(FrameSettings):
-    """`FrameSettings`, and the width of the layers.
+    """`FrameSettings`, of fewer frames, and the width of the layers.
 
     Attributes:
         kernels: of the convolution. units: of the dense layer.
     """
 
+    frames: int = 8
     kernels: int = 32
     units: int = 128
 

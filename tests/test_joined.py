@@ -79,6 +79,16 @@ def test_a_part_that_names_no_corpus_gets_the_name_that_it_was_given(tmp_path: P
     assert joined.counts("emotion") == {"anger": 1, "fear": 2, None: 1}
 
 
+def test_people_whom_several_corpora_show_stay_one(tmp_path: Path) -> None:
+    cameras = {
+        name: write_index(tmp_path / name, {"subject": ["smic-s01", "smic-s02"], "corpus": [name, name]})
+        for name in ("smic_hs", "smic_nir")
+    }
+    drawn = write_index(tmp_path / "drawn", {"subject": ["p00000"], "corpus": ["equime"]})
+    joined = equime.join({name: equime.open_dataset(folder) for name, folder in {**cameras, "drawn": drawn}.items()})
+    assert [row["subject"] for row in joined.labels(["subject"])] == [*["smic-s01", "smic-s02"] * 2, "drawn-p00000"]
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "a-b", "x" * 41])
 def test_names_that_could_not_stand_in_keys_are_refused(built: Path, name: str) -> None:
     with pytest.raises(ValueError, match="must be 1 to 40 letters, digits and underscores"):

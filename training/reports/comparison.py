@@ -186,7 +186,7 @@ def _picture(group: Sequence[Compared]) -> Picture:
 
 
 def _signed(value: float) -> str:
-    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
+    return f"{'−' if round(value, 3) < 0 else '+'}{number(abs(value))}"
 
 
 def _p(value: float) -> str:

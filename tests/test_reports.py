@@ -13,13 +13,11 @@ import pyarrow as pa
 import pytest
 from fake_runs import FIVE, THREE, reported, table, write_run
 from sklearn.metrics import f1_score
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from training.reports import make_report, write_report
 from training.reports.calibration import calibration
 from training.reports.document import markdown
 from training.reports.evidence import Study, read_runs
-from training.reports.published import Published, constant, find, mark, published
 from training.reports.results import results_of
 from training.reports.tables import Cell, Column, Row, Table, as_csv, as_html, cells
 from training.reports.tables import markdown as table_markdown
@@ -44,7 +42,9 @@ def records(path: Path) -> list[dict[str, str]]:
 
 
 def test_calibration_is_that_of_torchmetrics() -> None:
-    import torch
+    torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+    pytest.importorskip("torchmetrics", reason="training needs the extra `train`")
+    from torchmetrics.functional.classification import multiclass_calibration_error
 
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), 500)
@@ -77,49 +77,6 @@ def test_calibration_at_the_ends() -> None:
 def test_calibration_refuses(confidence: list[float], bins: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         calibration(np.array(confidence), np.ones(len(confidence), bool), bins=bins)
-
-
-# --- published figures
-
-
-def test_published_rows_of_constant_predictors_are_marked() -> None:
-    simple, *_ = [row for row in find("simple3dcnn", "equime", "samm", 3) if row.table == "2"]
-    found = mark(simple)
-    assert found is not None and found.sign == "=" and "always negative" in found.words
-    for model in ("simple3dcnn", "mobilenet", "resnet3d"):
-        miex = next(row for row in find(model, "miex", "samm", 3) if row.table == "2")
-        found = mark(miex)
-        assert found is not None and found.sign == "=" and "always positive" in found.words
-
-
-def test_other_published_rows_are_not() -> None:
-    best = next(row for row in find("mobilenet", "equime", "samm", 3) if row.table == "2")
-    assert mark(best) is None
-    assert mark(find("st_cnn", "samm", "casme2", 3)[0]) is None
-    assert all(mark(row) is None for row in published() if row.table == "site")
-
-
-def test_of_unknown_test_sets_the_mark_says_possibly() -> None:
-    row = find("simple3dcnn", "equime", "casme2", 3)[0]
-    found = mark(row)
-    assert found is not None and found.sign == "≈"
-
-
-def test_constants_are_those_of_the_reference() -> None:
-    half = constant((36, 13, 8), 0)
-    assert [round(value, 3) for value in (half.accuracy, half.weighted_f1, half.macro_f1)] == [0.632, 0.489, 0.258]
-    positive = constant((72, 26, 15), 1)
-    assert [round(value, 3) for value in (positive.accuracy, positive.weighted_f1, positive.macro_f1)] == [
-        *(0.230, 0.086, 0.125)
-    ]
-
-
-def test_every_published_row_is_whole() -> None:
-    rows = published()
-    assert len(rows) == 35
-    for row in rows:
-        assert isinstance(row, Published) and row.source
-        assert all(0 <= float(figure) <= 1 for figure in row.figures.values()) and "accuracy" in row.figures
 
 
 # --- results
@@ -216,6 +173,16 @@ def test_damaged_folders_are_named(tmp_path: Path) -> None:
     (run / "result.json").write_text("{")
     with pytest.raises(ValueError, match=re.escape("result.json")):
         read_runs([run])
+
+
+@pytest.mark.parametrize("confidence", [float("nan"), 1.5, -0.1])
+def test_confidence_must_be_a_probability(tmp_path: Path, confidence: float) -> None:
+    said = table(skill=0.5)
+    place = said.column_names.index("confidence")
+    wrong = said.set_column(place, "confidence", pa.array([confidence] * len(said), pa.float32()))
+    write_run(tmp_path / "run", tests={"test": wrong})
+    with pytest.raises(ValueError, match="run, predictions test: confidence must be a number from 0 to 1"):
+        read_runs([tmp_path])
 
 
 def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from training.runs import Epoch, Run, open_runs, read_json, write_json
 
 OWN = "test"  # predictions of subjects of the training data set that training did not see
 NOT_REPORTED = ("train", "validation")  # what weights were fitted or chosen on says nothing of new subjects
+ROUNDING = 1e-6  # of probabilities in single precision
 STUDY, ROBUSTNESS = "study.json", "robustness.json"
 
 
@@ -170,5 +171,7 @@ def _predictions(table: pa.Table) -> tuple[Predictions, NDArray[np.float64], int
         groups={name: table[name] for name in ATTRIBUTES if name in table.column_names},
         classes=classes_of(table),
     )
-    confidence = np.clip(table["confidence"].to_numpy().astype(np.float64), 0.0, 1.0)
-    return predictions, confidence, zlib.crc32("\n".join(table["key"].to_pylist()).encode())
+    confidence = table["confidence"].to_numpy().astype(np.float64)
+    if not ((confidence >= 0) & (confidence <= 1 + ROUNDING)).all():
+        raise ValueError("confidence must be a number from 0 to 1 in every row")
+    return predictions, np.minimum(confidence, 1.0), zlib.crc32("\n".join(table["key"].to_pylist()).encode())

@@ -23,7 +23,7 @@ def groups_section(results: Sequence[Result], *, resamples: int) -> Section:
         "The median run of each result, by the attributes that its clips have. A gap is never negative and noise only "
         f"adds to it: compare it with the gap by chance, which people dealt to groups at random exceed in "
         f"{percent(1 - CONFIDENCE, 1, 0)} of the cases. Groups of fewer than 20 clips or 5 subjects have no scores. "
-        "Attributes are apparent ones, estimated from portraits; real corpora mostly have none."
+        "Attributes are apparent ones; real corpora mostly have none."
     )
     compared = [(one, report) for one, report in reports if report.gaps]
     if not compared:

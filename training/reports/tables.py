@@ -6,9 +6,8 @@ import csv
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 Value = str | int | float | None
 
@@ -87,7 +86,7 @@ def _plain(cell: Cell) -> str:
     return f"{cell.text} {cell.note}".strip().replace("|", "\\|").replace("\n", " ")
 
 
-def _line(texts: Any) -> str:
+def _line(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
@@ -140,8 +139,3 @@ def _written(value: Value) -> Value:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
         return f"'{value}"  # a spreadsheet would take it for a formula
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def join(rows: Sequence[Sequence[Row]]) -> tuple[Row, ...]:
-    """Rows of several groups."""
-    return tuple(row for group in rows for row in group)

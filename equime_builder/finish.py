@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path, folded, read_annotations
 from equime_builder.files import file_sha256, replacing, write_atomic
+from equime_builder.folder_kinds import origin_of
 from equime_builder.manifest import Commit, FolderError
-from equime_builder.origins import Origin, origin_of
+from equime_builder.origins import Origin
 from equime_builder.plan import Shard
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest

@@ -12,11 +12,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from equime_builder import manifest
-from equime_builder.card import card, licence_text
 from equime_builder.manifest import Commit
 from equime_builder.plan import Shard
-from equime_builder.portrait_table import rejected_portraits
 
 IMPORTED = "imported"  # the field `generator` of clips from a corpus
 
@@ -55,39 +52,6 @@ class Origin(Protocol):
         """The tables of `table_files`, from plan and index, by path."""
 
 
-class Built:
-    """Drawn by the builder."""
-
-    table_files: tuple[str, ...] = ()
-
-    def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
-        return manifest.plan_files(header)
-
-    def check_plan(self, root: Path) -> None:
-        manifest.read_plan(root)
-
-    def planned_keys(self, root: Path, shard: Shard) -> list[str]:
-        return [clip.key for clip in manifest.read_shard_plan(root, shard)[0]]
-
-    def texts(self, root: Path, index: pa.Table, commits: Sequence[Commit]) -> Texts:
-        plan = manifest.read_plan(root)
-        rejects = [("portrait", each.name, each.reason) for each in rejected_portraits(plan.portraits)]
-        rejects += [("clip", each.name, each.reason) for commit in commits for each in commit.rejected]
-        return Texts(card(plan, index, rejected=len(rejects)), licence_text(plan), rejects)
-
-    def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
-        return {}
-
-
 def headline(profile: str, generator: str) -> str:
     """What pages about a dataset are headed with, by these fields of its clips."""
     return f"{profile}, {IMPORTED}" if generator == IMPORTED else f"EquiME, profile {profile}"
-
-
-def origin_of(header: Mapping[str, Any]) -> Origin:
-    """The kind of folder that has this header."""
-    if "corpus" not in header:
-        return Built()
-    from equime_builder.importing.origin import Imported
-
-    return Imported()

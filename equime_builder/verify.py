@@ -36,8 +36,9 @@ from equime_builder.finish import (
     recorded_hashes,
     texts,
 )
+from equime_builder.folder_kinds import origin_of
 from equime_builder.manifest import FolderError
-from equime_builder.origins import Origin, origin_of
+from equime_builder.origins import Origin
 from equime_builder.plan import Shard
 from equime_builder.readers import READ_ERRORS, READERS, Members
 from equime_builder.top_up import cell_of, fill, lacking_before

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_runs import FIVE, THREE, reported, table, write_run
 from sklearn.metrics import f1_score
@@ -161,6 +162,23 @@ def test_train_and_validation_are_not_reported(tmp_path: Path) -> None:
     write_run(tmp_path / "other", tests={"validation": table(skill=0.9)})
     with pytest.raises(ValueError, match="other: holds no predictions of a test set"):
         read_runs([tmp_path / "other"])
+
+
+def test_predictions_of_any_model_are_reported(tmp_path: Path) -> None:
+    whole = table(skill=0.6, corpus="samm")
+    pq.write_table(whole, tmp_path / "theirs.parquet")
+    bare = whole.select(["key", "subject", "label", "prediction"])
+    pq.write_table(bare, tmp_path / "bare.parquet")
+    one, other = read_runs([tmp_path / "theirs.parquet", tmp_path / "bare.parquet"])
+    assert (one.run.model, one.run.kind, one.test) == ("theirs", "three", "samm")
+    assert (other.run.model, other.test) == ("bare", "predictions") and np.isnan(other.confidence).all()
+    write_report([tmp_path / "theirs.parquet", tmp_path / "bare.parquet"], tmp_path / "page", resamples=20)
+    rows = {row["model"]: row for row in records(tmp_path / "page" / "scores-three.csv") if row["run"] == "mean"}
+    assert rows["theirs"]["uf1"] == rows["bare"]["uf1"] and rows["theirs"]["ece"] and not rows["bare"]["ece"]
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 none")
+    for name, words in (("none", "no such file"), ("broken", "broken")):
+        with pytest.raises(ValueError, match=words):
+            read_runs([tmp_path / f"{name}.parquet"])
 
 
 def test_damaged_folders_are_named(tmp_path: Path) -> None:

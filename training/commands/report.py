@@ -9,7 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("runs", type=Path, nargs="+", help="run folders, or folders of them")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders, folders of them, or files of predictions")
     parser.add_argument("--out", type=Path, required=True, help="folder for the page, tables and pictures")
     parser.add_argument("--title", type=str, default="Micro-expression recognition: results", help="of the page")
     parser.add_argument("--resamples", type=int, default=2_000, help="of whole test subjects, for intervals")

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equime_loader.fairness import Predictions
-from training.predictions import ATTRIBUTES, classes_of, load_predictions
+from equime_loader.corpora.classes import CLASSES
+from equime_loader.fairness import Predictions, read_predictions
+from training.predictions import ATTRIBUTES, PROBABILITY, classes_of, load_predictions
 from training.runs import Epoch, Run, open_runs, read_json, write_json
 
 OWN = "test"  # predictions of subjects of the training data set that training did not see
+ELSEWHERE = "elsewhere"  # what a model of a bare file of predictions was trained on
 NOT_REPORTED = ("train", "validation")  # what weights were fitted or chosen on says nothing of new subjects
 ROUNDING = 1e-6  # of probabilities in single precision
 STUDY, ROBUSTNESS = "study.json", "robustness.json"
@@ -112,14 +115,41 @@ class Evaluation:
         return right
 
 
-def read_runs(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
+def read_runs(paths: Sequence[Path]) -> tuple[Evaluation, ...]:
     """All evaluations of run folders; a folder that holds run folders stands for all of them.
+
+    A Parquet file stands for itself: what any model said, in the columns of `equime_loader.fairness.read_predictions`,
+    better with `confidence` and `probability_{class}`, too.
 
     Raises:
         ValueError: a folder is neither, a run has not ended or has no predictions of a test set, or a file is damaged.
     """
-    runs = {run.folder.resolve(): run for run in open_runs(folders)}
-    return tuple(evaluation for run in runs.values() for evaluation in _evaluations(run))
+    files = [path for path in paths if path.suffix == ".parquet"]
+    runs = {run.folder.resolve(): run for run in open_runs([path for path in paths if path not in files])}
+    evaluations = tuple(evaluation for run in runs.values() for evaluation in _evaluations(run))
+    return evaluations + tuple(_evaluation(file) for file in dict.fromkeys(files))
+
+
+def _evaluation(file: Path) -> Evaluation:
+    """What a file of predictions says, of a model that was trained elsewhere; the file is named after the model.
+
+    Raises:
+        ValueError: the file is damaged or lacks a column.
+    """
+    try:
+        names = pq.read_schema(file).names
+    except (pa.ArrowException, OSError):
+        names = []  # what is wrong with the file is said by what reads it
+    classes = tuple(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
+    groups = [name for name in ATTRIBUTES if name in names]
+    predictions = read_predictions(file, groups=groups, classes=classes or None)
+    table = pq.read_table(file, columns=[name for name in ("key", "confidence") if name in names])
+    corpora = predictions.groups["corpus"].words if "corpus" in groups else ()
+    kinds = {words: kind for kind, words in CLASSES.items()}
+    kind = kinds.get(predictions.classes, f"{len(predictions.classes)} classes")
+    facts = RunFacts(file.stem, file.stem, ELSEWHERE, kind, 0, "", "", {}, (), {}, {}, {}, ())
+    test = "+".join(corpora) or "predictions"
+    return Evaluation(facts, test, False, predictions, _confidence(table), _hash(table))
 
 
 def _evaluations(run: Run) -> Iterator[Evaluation]:
@@ -171,7 +201,19 @@ def _predictions(table: pa.Table) -> tuple[Predictions, NDArray[np.float64], int
         groups={name: table[name] for name in ATTRIBUTES if name in table.column_names},
         classes=classes_of(table),
     )
+    return predictions, _confidence(table), _hash(table)
+
+
+def _confidence(table: pa.Table) -> NDArray[np.float64]:
+    """(n,) of each row, NaN where the table has none."""
+    if "confidence" not in table.column_names:
+        return np.full(len(table), np.nan)
     confidence = table["confidence"].to_numpy().astype(np.float64)
     if not ((confidence >= 0) & (confidence <= 1 + ROUNDING)).all():
         raise ValueError("confidence must be a number from 0 to 1 in every row")
-    return predictions, np.minimum(confidence, 1.0), zlib.crc32("\n".join(table["key"].to_pylist()).encode())
+    bounded: NDArray[np.float64] = np.minimum(confidence, 1.0)
+    return bounded
+
+
+def _hash(table: pa.Table) -> int:
+    return zlib.crc32("\n".join(table["key"].to_pylist()).encode())

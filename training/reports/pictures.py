@@ -182,7 +182,11 @@ def said(result: Result) -> Figure:
     heading(figure, clipped(result.title, int(8.6 * (side + 2.4))), size)
     panel = axes(figure, left, 1.35, cell_width * classes, cell_height * classes)
     _confusion(panel, result)
-    _reliability(figure, side, 1.1, result.calibrations[result.typical])
+    found = result.calibrations[result.typical]
+    if found is None:
+        write(figure, side, 1.35, "no confidence is known", size=SMALL, color=MUTED)
+    else:
+        _reliability(figure, side, 1.1, found)
     return figure
 
 

@@ -33,7 +33,7 @@ def write_report(
     """Report run folders: `index.html`, `report.md`, a CSV file for each table and a PNG file for each picture.
 
     Args:
-        runs: run folders, or folders of them.
+        runs: run folders, folders of them, or files of predictions.
         target: folder, made where it is missing; files of an earlier report are replaced.
         resamples: of whole subjects, for intervals.
 
@@ -65,7 +65,7 @@ def make_report(evaluations: Sequence[Evaluation], *, title: str = TITLE, resamp
         groups_section(results, resamples=resamples),
         comparison_section(results),
         attacks_section(facts),
-        training_section(facts),
+        training_section([run for run in facts if run.result]),
         _reading(resamples),
     )
     tests = {(one.kind, one.test, one.unseen) for one in results}

@@ -142,16 +142,20 @@ class Result:
         return self.classes[called[0]] if len(called) == 1 else ""
 
     @cached_property
-    def calibrations(self) -> tuple[Calibration, ...]:
-        return tuple(calibration(one.confidence, one.right) for one in self.evaluations)
+    def calibrations(self) -> tuple[Calibration | None, ...]:
+        """Of each evaluation; None where the model gave no confidence."""
+        return tuple(
+            calibration(one.confidence, one.right) if np.isfinite(one.confidence).all() else None
+            for one in self.evaluations
+        )
 
     @property
     def mean_confidence(self) -> float:
-        return float(np.mean([one.mean_confidence for one in self.calibrations]))
+        return float(np.mean([one.mean_confidence if one else np.nan for one in self.calibrations]))
 
     @property
     def ece(self) -> float:
-        return float(np.mean([one.ece for one in self.calibrations]))
+        return float(np.mean([one.ece if one else np.nan for one in self.calibrations]))
 
     def by_corpus(self) -> Mapping[str, tuple[tuple[Scores, Scores], ...]]:
         """Of a test set of several corpora, by corpus and seed: scores, and those of its own constant predictor."""

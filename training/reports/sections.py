@@ -242,8 +242,8 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
             "subjects": len(set(said.subjects.tolist())),
             **{score: getattr(found, score) for score in SCORES},
             **{f"constant_{score}": getattr(constant, score) for score in SCORES},
-            "mean_confidence": calibrated.mean_confidence,
-            "ece": calibrated.ece,
+            "mean_confidence": calibrated.mean_confidence if calibrated else None,
+            "ece": calibrated.ece if calibrated else None,
         }
     ends = {
         f"{score}_{end}": value

@@ -13,8 +13,10 @@ from training.reports.evidence import RunFacts
 from training.reports.tables import Column, Row, Table, Value, cells
 
 
-def training_section(runs: Sequence[RunFacts]) -> Section:
-    """How runs went: a table, and their curves."""
+def training_section(runs: Sequence[RunFacts]) -> Section | None:
+    """How runs went: a table, and their curves; None where there is no run."""
+    if not runs:
+        return None
     blocks: list[Block] = [
         Text(
             "Weights are those of the best epoch on validation subjects, who are in neither training nor test; "

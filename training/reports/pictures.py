@@ -221,7 +221,7 @@ def _reliability(figure: Figure, x: float, y: float, found: Calibration) -> None
     width = np.diff(found.edges)
     upper.bar(middle[filled], found.accuracy[filled], 0.86 * width[filled], color=SKY, zorder=2)
     upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
-    upper.plot(found.confidence[filled], found.accuracy[filled], "o", color=BLUE, markersize=4, zorder=4)
+    upper.plot(found.confidence[filled], found.accuracy[filled], "o", color=BLUE, markersize=4, zorder=4, clip_on=False)
     upper.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[0, 0.5, 1], ylabel="accuracy")
     upper.set_yticklabels(["0", ".5", "1"])
     lower.bar(middle, found.clips, 0.86 * width, color=MUTED, zorder=2)

@@ -14,6 +14,7 @@ from equime_builder.commands.curate import curate
 from equime_builder.commands.look import export, preview
 from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
+from equime_builder.commands.publish import publish
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.verify import verify
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models):
+for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish):
     app.command()(command)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

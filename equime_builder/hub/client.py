@@ -96,6 +96,7 @@ class Hub:
     def _failure(self, error: BaseException) -> Failure:
         cause: BaseException | None = error
         while cause is not None:  # the client wraps what went wrong with a file
+            error = cause
             response = getattr(cause, "response", None)
             if response is not None and hasattr(response, "status_code"):
                 return self._refusal(response.status_code, response.headers, getattr(cause, "server_message", None))

@@ -322,6 +322,7 @@ class Answers:
                     "Private repository storage limit reached, please upgrade your plan to increase your private "
                     "storage limit",
                 )
+            used += size
             base = f"{self.storage}/storage/{name}/{oid}"
             upload: dict[str, Any] = {"href": f"{base}?signature={size}", "header": {}}
             if size > PART:

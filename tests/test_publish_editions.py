@@ -1,0 +1,290 @@
+"""Editions of a folder: without a subject, without rejected clips, without file names; and what stands against one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import small_request
+from hub_server import LocalHub
+from publishing import NAME, client, contents, on_main, people, release
+
+from equime_builder import manifest
+from equime_builder.annotations import write_annotation
+from equime_builder.build import build
+from equime_builder.finish import INDEX
+from equime_builder.hub.checks import EMAIL, is_neutral, objections, picture_names
+from equime_builder.hub.editing import (
+    Edit,
+    before_of,
+    changes_of,
+    edit,
+    edit_plan,
+    numbering,
+    refusal,
+    replace_by_edition,
+    withdrawal,
+)
+from equime_builder.hub.release import plan_release
+from equime_builder.manifest import FolderError
+from equime_builder.plan import Plan
+from equime_builder.portraits import Attributes, Subject, Survey
+from equime_builder.verify import verify
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+Copy = Callable[[Path], Path]
+
+
+def subjects(root: Path) -> list[str]:
+    return sorted(set(pq.read_table(root / INDEX)["subject"].to_pylist()))
+
+
+def withdraw(root: Path, subject: str) -> None:
+    change = withdrawal(root, subject)
+    assert change is not None
+    replace_by_edition(root, change)
+
+
+def test_a_subject_leaves_and_every_promise_holds(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    gone, *rest = subjects(root)
+    before = contents(root)
+    clips = pq.read_table(root / INDEX)["subject"].to_pylist().count(gone)
+    withdraw(root, gone)
+    assert verify(root) == []
+    assert subjects(root) == rest
+    assert contents(before_of(root)) == before
+    assert changes_of(manifest.read_header(root)) == [{"what": "withdrawn", "subjects": [gone], "clips": clips}]
+    after = contents(root)
+    told = {path for path, data in after.items() if gone.encode() in data}
+    assert told == {manifest.HEADER}, "only the note names who left"
+    shards = {path for path in after if path.startswith(("wds/", "data/", "arrow/"))}
+    changed = {path for path in shards if after[path] != before[path]}
+    assert shards == {path for path in before if path.startswith(("wds/", "data/", "arrow/"))}
+    assert len(changed) == 3, "one shard in three formats"
+
+
+def test_samples_of_others_keep_their_bytes(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    gone = subjects(root)[0]
+    columns = ["key", "mp4_sha256", "caption", "au_text"]
+    rows = {row["key"]: row for row in pq.read_table(root / INDEX, columns=columns).to_pylist()}
+    withdraw(root, gone)
+    for row in pq.read_table(root / INDEX, columns=columns).to_pylist():
+        assert row == rows.pop(row["key"])
+    assert rows and all(f"_{gone}_" in key for key in rows)
+
+
+def test_who_has_left_leaves_once(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    gone = subjects(root)[0]
+    withdraw(root, gone)
+    assert withdrawal(root, gone) is None
+    with pytest.raises(FolderError, match=r"subject 'nobody' is not in this dataset"):
+        withdrawal(root, "nobody")
+    with pytest.raises(FolderError, match=r"-before is what an earlier edition replaced"):
+        withdraw(root, subjects(root)[0])
+
+
+def test_all_subjects_of_a_person_leave(built: Path) -> None:
+    plan = manifest.read_plan(built)
+    first, second = subjects(built)[:2]
+    people_of = ["one" if name in (first, second) else name for name in plan.portraits["subject"].to_pylist()]
+    place = plan.portraits.schema.get_field_index("person")
+    portraits = plan.portraits.set_column(place, plan.portraits.schema.field(place), pa.array(people_of))
+    from equime_builder.hub.editing import same_person
+
+    assert same_person(Plan(plan.header, plan.clips, portraits), first) == {first, second}
+
+
+def test_the_last_subject_cannot_leave(built: Path) -> None:
+    plan = manifest.read_plan(built)
+    with pytest.raises(FolderError, match="no clip would be left"):
+        edit_plan(plan, Edit({"what": "all"}, subjects=frozenset(subjects(built))))
+
+
+def test_a_second_version_sends_only_what_changed(built: Path, copy_of: Copy, local_hub: LocalHub) -> None:
+    people(local_hub)
+    root = copy_of(built)
+    release(local_hub, root)
+    gone = subjects(root)[0]
+    withdraw(root, gone)
+    local_hub.requests.clear()
+    plan = plan_release(client(local_hub), root)
+    kept = {file.path for file in plan.changes.keep if file.path.startswith(("wds/", "data/", "arrow/"))}
+    done = release(local_hub, root)
+    assert done.version == "v1.1.0" and kept
+    repository = local_hub.repository(NAME)
+    assert on_main(local_hub) == contents(root)
+    assert set(repository.uploads.values()) == {1}, "no byte twice"
+    sent = [seen for seen in local_hub.asked("/storage/", "PUT")]
+    assert len(sent) == len([file for file in plan.changes.send if file.path.endswith((".tar", ".parquet", ".arrow"))])
+    assert gone in repository.pulls[2].description and "Delete these clips" in repository.pulls[2].description
+    assert repository.files("v1.0.0") != repository.files("v1.1.0")
+
+
+def test_history_can_be_erased(built: Path, copy_of: Copy, local_hub: LocalHub) -> None:
+    from equime_builder.hub.release import erase_history
+
+    people(local_hub)
+    root = copy_of(built)
+    release(local_hub, root)
+    gone = subjects(root)[0]
+    keys = [key for key in pq.read_table(root / INDEX)["key"].to_pylist() if f"_{gone}_" in key]
+    withdraw(root, gone)
+    done = release(local_hub, root)
+    assert erase_history(client(local_hub), done) > 0
+    repository = local_hub.repository(NAME)
+    assert on_main(local_hub) == on_main(local_hub, "v1.1.0") == contents(root)
+    assert [name for name in repository.references if "tags" in name] == ["refs/tags/v1.1.0"]
+    assert len(repository.history()) == 1
+    # What large files of any commit hold, in old pull requests, too. Lines of the manifest name keys, and show nobody.
+    held = [blob.data for commit in repository.commits.values() for blob in commit.files.values() if blob.large]
+    held += repository.stored.values()
+    assert held and not any(key.encode() in data for key in keys for data in held)
+
+
+def test_reserves_stay_right_without_their_subjects(tmp_path: Path) -> None:
+    """A clip that is refused is stood in for; when who was refused or who stood in leaves, the folder still verifies."""
+    root = tmp_path / "equime"
+    request = small_request(subjects=4, **{"acceptance.reserve": 4})
+    assert build(root, request)
+    plan = manifest.read_plan(root)
+    standing = set(plan.clips["subject"].to_pylist()) - set(subjects(root))
+    assert standing, "a reserve that nobody needed"
+    target = tmp_path / "edition"
+    edit(root, target, Edit({"what": "withdrawn"}, subjects=frozenset({min(standing)})))
+    assert verify(target) == []
+    edit(root, tmp_path / "other", Edit({"what": "withdrawn"}, subjects=frozenset({subjects(root)[0]})))
+    assert verify(tmp_path / "other") == []
+
+
+def test_rejected_clips_are_refused_and_can_leave(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    key = pq.read_table(root / INDEX)["key"][0].as_py()
+    write_annotation(root, "review", pa.table({"key": [key], "review_verdict": ["rejected"]}))
+    assert [each.what for each in objections(root)] == [f"1 clips that the review rejected, e.g. {key}"]
+    change = refusal(root)
+    assert change is not None
+    replace_by_edition(root, change)
+    assert verify(root) == [] and objections(root) == []
+    assert key not in pq.read_table(root / INDEX)["key"].to_pylist()
+    assert refusal(root) is None
+
+
+def test_a_folder_with_faults_is_refused(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    (root / "equime.py").write_text("print()")
+    found = objections(root)
+    assert [each.next_step for each in found] == ["mend them with `equime verify --repair`"]
+    assert "equime.py" in found[0].what
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["00001.jpg", "img_0012.png", "CelebA-HQ-img/77.jpg", "synthetic_04.png", "a/b/c/0.webp", "3f2a9c4d5e6f7a8b.jpg", "DSC01234.JPG", "seed-12 (2).png"],
+)  # fmt: skip
+def test_names_that_name_nobody(name: str) -> None:
+    assert is_neutral(name) or name.startswith("seed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["anna_smith.jpg", "AnnaSmith01.png", "smith/0001.jpg", "müller.jpg", "王伟.jpg", "portrait-bob.jpg", "j.doe.png", "0001 Иван.jpg", "deadbeefabe.jpg"],
+)  # fmt: skip
+def test_names_that_may_name_somebody(name: str) -> None:
+    assert not is_neutral(name)
+
+
+@pytest.mark.parametrize("text", ["a@b.de", "x first.last+tag@uni-köln.de y", "mail:Ann@cs.example.ac.uk."])
+def test_addresses(text: str) -> None:
+    assert EMAIL.search(text)
+
+
+@pytest.mark.parametrize("text", ["hf://datasets/a/b@v1", "@name", "a@b", "12:30@noon"])
+def test_what_is_no_address(text: str) -> None:
+    assert not EMAIL.search(text)
+
+
+def photographed(root: Path) -> Path:
+    """Make a drawn folder look like one of photographs with telling names: only what a plan says of them matters."""
+    from equime_builder.plan import plan_hash
+
+    plan = manifest.read_plan(root)
+    names = [f"anna_smith_{number}.jpg" for number in range(len(plan.portraits))]
+    place = plan.portraits.schema.get_field_index("reference")
+    portraits = plan.portraits.set_column(place, plan.portraits.schema.field(place), pa.array(names))
+    header = {**plan.header, "source": "folder", "source_options": {"limit": None}}
+    header.pop("plan_sha256")
+    header["plan_sha256"] = plan_hash(header, plan.clips, portraits)
+    manifest.write_plan(root, Plan(header, plan.clips, portraits))
+    for shard in manifest.shards_in(header, None):
+        line = manifest.commit_path(root, shard)
+        commit = manifest.read_commit(root, shard)
+        assert commit is not None
+        from dataclasses import replace
+
+        line.write_bytes(replace(commit, plan_sha256=header["plan_sha256"]).line())
+    from equime_builder.finish import finish
+
+    finish(root)
+    assert verify(root) == []
+    return root
+
+
+def test_names_of_photographs_are_refused_or_numbered(built: Path, copy_of: Copy) -> None:
+    root = photographed(copy_of(built))
+    found = objections(root)
+    assert len(found) == 1 and "may name people ('anna_smith_0.jpg'" in found[0].what
+    assert "--strip-names" in found[0].next_step
+    change = numbering(root)
+    assert change is not None
+    replace_by_edition(root, change)
+    assert verify(root) == [] and objections(root) == []
+    assert picture_names(root)[0] == "portrait-000001.jpg"
+    assert not [path for path, data in contents(root).items() if b"anna" in data]
+    assert numbering(root) is None
+
+
+def test_an_address_is_found_wherever_it_stands(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    plan = manifest.read_plan(root)
+    place = plan.portraits.schema.get_field_index("licence")
+    words = pa.array(["ask owner@example.org"] * len(plan.portraits))
+    from equime_builder.hub.checks import _addresses
+
+    pq.write_table(plan.portraits.set_column(place, "licence", words), root / manifest.PORTRAITS)
+    assert [each.what for each in _addresses(root)] == [f"{manifest.PORTRAITS} holds 1 e-mail addresses"]
+
+
+def test_a_corpus_is_not_ours_to_publish(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    header = json.loads((root / manifest.HEADER).read_text())
+    (root / manifest.HEADER).write_text(json.dumps({**header, "corpus": "CASME II"}))
+    with pytest.raises(FolderError, match="was imported from CASME II; this is for datasets that were built"):
+        objections(root)
+
+
+def test_an_edition_that_is_cut_leaves_the_folder(built: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = copy_of(built)
+    before = contents(root)
+    change = withdrawal(root, subjects(root)[0])
+    assert change is not None
+
+    def fail(_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("equime_builder.hub.editing.finish", fail)
+    with pytest.raises(OSError, match="disk full"):
+        replace_by_edition(root, change)
+    monkeypatch.undo()
+    assert {path: data for path, data in contents(root).items() if "locks" not in path} == before
+    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    replace_by_edition(root, change)
+    assert verify(root) == []
+    assert Subject and Survey and Attributes

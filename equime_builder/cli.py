@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from equime_builder.commands import access
 from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.audit import audit
 from equime_builder.commands.bench import bench_loader
@@ -30,6 +31,7 @@ for command in (curate, build, plan, verify, preview, export, metrics, audit, ac
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)
 app.add_typer(bench, name="bench")
+app.add_typer(access.app, name="access")
 
 
 def main() -> None:

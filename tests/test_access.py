@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hub_server import LocalHub
 from hub_server.state import Asked, Repository
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from publishing import NAME, READER, client, people
 
@@ -49,18 +48,21 @@ def request(email: str | None = "rita@university.edu", **answers: str) -> Reques
 
 
 @pytest.fixture
-def hub(local_hub: LocalHub) -> Iterator[LocalHub]:
+def hub(local_hub: LocalHub) -> LocalHub:
     people(local_hub)
     repository = Repository(NAME, False, "manual")
     for name, answers in (("reader", COMPLETE), ("stranger", {"Full name": "S"})):
-        repository.requests[name] = Asked(name, "pending", answers, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z")
+        repository.requests[name] = Asked(
+            name, "pending", answers, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z"
+        )
     local_hub.answers.repositories[NAME] = repository
-    yield local_hub
+    return local_hub
 
 
 def test_the_form_is_what_the_hub_takes() -> None:
     metadata = gate_metadata()
-    assert set(metadata) == {f"extra_gated_{name}" for name in ("heading", "prompt", "description", "button_content", "fields")}  # fmt: skip
+    keys = ("heading", "prompt", "description", "button_content", "fields")
+    assert set(metadata) == {f"extra_gated_{key}" for key in keys}
     for kind in metadata["extra_gated_fields"].values():
         assert kind in ("text", "checkbox") or (kind["type"] == "select" and len(kind["options"]) > 1)
     labels = " ".join(gate_fields()).lower()
@@ -184,6 +186,7 @@ def test_the_register_is_not_published(built: Path) -> None:
         write_register(built / "__manifest__" / "register.csv", [])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_a_register_is_inert_in_a_spreadsheet(name: str, answer: str) -> None:
     text = register([Request(name, answer, None, "pending", WHEN, {"Full name": answer, f"={name}": name})])

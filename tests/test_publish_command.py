@@ -1,4 +1,4 @@
-"""`equime publish` and `equime access` as commands: real processes that know the Hub by `HF_ENDPOINT` and `HF_TOKEN`."""
+"""`equime publish` and `equime access` as commands: processes that know the Hub by `HF_ENDPOINT`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ def hub(local_hub: LocalHub) -> LocalHub:
 
 
 def equime(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> subprocess.CompletedProcess[str]:
-    own = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "1", "HF_HOME": "/nonexistent", "COLUMNS": "200"}
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_DEBUG": "1",
+        "HF_HOME": "/nonexistent",
+        "COLUMNS": "200",
+    }
     own |= {"no_proxy": "127.0.0.1,localhost"} | ({"HF_TOKEN": token} if token else {})
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     command = [sys.executable, "-c", LOUD, *map(str, arguments)]
@@ -83,9 +89,7 @@ def test_a_dry_run_needs_no_login(built: Path, hub: LocalHub) -> None:
     assert "not compared with the Hub (not logged in to the Hub: run `hf auth login`" in done.stdout
 
 
-def test_a_subject_is_withdrawn_by_one_command(
-    built: Path, copy_of: Callable[[Path], Path], hub: LocalHub
-) -> None:
+def test_a_subject_is_withdrawn_by_one_command(built: Path, copy_of: Callable[[Path], Path], hub: LocalHub) -> None:
     root = copy_of(built)
     assert equime(hub, "publish", root, NAME).returncode == 0
     gone = min(pq.read_table(root / INDEX)["subject"].to_pylist())
@@ -131,7 +135,9 @@ def test_access_from_the_command_line(built: Path, hub: LocalHub, tmp_path: Path
     assert equime(hub, "publish", built, NAME).returncode == 0
     requests = hub.repository(NAME).requests
     for name in ("reader", "stranger"):
-        requests[name] = Asked(name, "pending", {"Full name": name}, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z")
+        requests[name] = Asked(
+            name, "pending", {"Full name": name}, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z"
+        )
     listed = equime(hub, "access", "list", NAME)
     assert "reader (Rita Reader), 2026-01-02: no answer to 'Institution'" in listed.stdout
     shown = equime(hub, "access", "show", NAME, "reader")

@@ -92,7 +92,7 @@ def test_a_second_user_is_refused_asks_and_loads_the_same_bytes(hub: LocalHub, b
         f"{NAME}: your login is not accepted: the token is wrong, expired or revoked; run `hf auth login` again",
     ]
     assert [row["error"] for row in before] == ["AccessError"] * 4 + ["MissingError", "AccessError"]
-    assert not [seen for seen in hub.asked("/storage/", "GET")]
+    assert hub.asked("/storage/", "GET") == []
 
     owner = client(hub)
     assert [each.user for each in list_requests(owner, "pending")] == ["reader"]
@@ -144,7 +144,9 @@ def test_a_hub_in_trouble(hub: LocalHub) -> None:
         commit_to_read(NAME, token=READER, endpoint=hub.url, retries=QUICK)
     hub.mend()
     hub.cut(0)
-    with pytest.raises(StorageError, match=r"the Hub cannot be reached; name a folder with data_dir= \(attempt 3 of 3\)$"):
+    with pytest.raises(
+        StorageError, match=r"the Hub cannot be reached; name a folder with data_dir= \(attempt 3 of 3\)$"
+    ):
         commit_to_read(NAME, token=READER, endpoint=hub.url, retries=QUICK)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,9 +49,7 @@ def publish(
     from equime_builder.hub.checks import lines, objections
     from equime_builder.hub.editing import numbering, refusal, withdrawal
 
-    edits: list[Callable[[Path], Edit | None]] = [
-        lambda root, subject=subject: withdrawal(root, subject) for subject in remove_subject or ()  # type: ignore[misc]
-    ]
+    edits: list[Callable[[Path], Edit | None]] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
     edits += [make for make, wanted in ((refusal, without_rejected), (numbering, strip_names)) if wanted]
     with _edition(folder, edits, dry_run) as root:
         with progress_bar(as_json) as bar:
@@ -116,7 +115,7 @@ def _planned(root: Path, repository: str, version: str | None) -> tuple[Release,
 def _publish(
     root: Path, repository: str, version: str | None, approved: str | None, as_json: bool, *, public: bool, erase: bool
 ) -> None:
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     from equime_builder.hub.client import Hub
     from equime_builder.hub.files import digest
@@ -152,7 +151,9 @@ def _publish(
     if erase:
         tell(f"earlier versions erased, {erased} files of theirs deleted")
     where = "private" if done.private else "public"
-    say(f"{hub.page}: {done.version}, {done.sent} of {len(release.files)} files sent, {where}, every request is decided")
+    say(
+        f"{hub.page}: {done.version}, {done.sent} of {len(release.files)} files sent, {where}, every request is decided"
+    )
     if done.private:
         say("only its owners see it; `--public` opens the page, and `equime access` decides who may read")
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from equime_builder.hub.checks import EMAIL
 from equime_builder.hub.client import Hub
 from equime_builder.hub.gate import CHECKBOX, gate_fields
+from equime_builder.hub.words import word_list
 from equime_loader.storage.errors import MissingError, StorageError, one_line
 
 if TYPE_CHECKING:
@@ -26,12 +27,7 @@ STATUSES = ("pending", "accepted", "rejected")
 LONGEST_REASON = 200  # letters that the Hub takes
 SHORTEST_DESCRIPTION = 40
 # Providers that give an address to everybody. An address of another kind may still be private; a person looks.
-FREE_MAIL = frozenset(
-    "gmail.com googlemail.com outlook.com hotmail.com live.com msn.com yahoo.com ymail.com icloud.com me.com mac.com "
-    "aol.com proton.me protonmail.com gmx.de gmx.net gmx.com web.de t-online.de mail.ru yandex.ru yandex.com inbox.ru "
-    "qq.com foxmail.com 163.com 126.com sina.com sohu.com naver.com daum.net hanmail.net rediffmail.com free.fr "
-    "orange.fr laposte.net libero.it seznam.cz wp.pl o2.pl zoho.com tutanota.com fastmail.com hey.com mail.com".split()
-)
+FREE_MAIL = word_list("free_mail.txt")
 EMAIL_FIELD, POSITION_FIELD, DESCRIPTION_FIELD = "Institutional e-mail", "Position", "Research description"
 SUPERVISOR_FIELD = 'Supervisor (students; others write "none")'
 STUDENTS = ("Doctoral student", "Student")

@@ -16,16 +16,13 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path
 from equime_builder.finish import CARD, INDEX, LICENCE, committed
+from equime_builder.hub.words import word_list
 from equime_builder.verify import verify
 from equime_loader.schema import LABELS
 
 EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 # Words in the name of a picture that name nobody. A word of another kind may be somebody's name.
-NEUTRAL = frozenset(
-    "id img image images picture pictures photo photos photograph photographs portrait portraits face faces subject "
-    "subjects person people man woman synthetic generated sample samples crop cropped aligned frame neutral celeba hq "
-    "celebahq ffhq stylegan sfhq dsc pxl jpg jpeg png webp bmp tif tiff the of and set part data train test val".split()
-)
+NEUTRAL = word_list("neutral_words.txt")
 HEX = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]{2,}")
 SHOWN = 3

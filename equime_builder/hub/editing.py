@@ -174,14 +174,14 @@ def _without_names(text: str | None, names: Mapping[str, str]) -> str | None:
     return text
 
 
-def _edit_shard(
-    root: Path, target: Path, shard: Shard, commit: Commit, plan: Plan, names: Mapping[str, str]
-) -> None:
+def _edit_shard(root: Path, target: Path, shard: Shard, commit: Commit, plan: Plan, names: Mapping[str, str]) -> None:
     """Write one shard of an edition and its line."""
     clips, subjects = manifest.read_shard_plan(target, shard)
     planned = [clip.key for clip in clips]
     rejected = tuple(
-        Rejection(each.name, _without_names(each.reason, names) or "") for each in commit.rejected if each.name in planned
+        Rejection(each.name, _without_names(each.reason, names) or "")
+        for each in commit.rejected
+        if each.name in planned
     )
     left_out = {each.name for each in rejected}
     unused: tuple[str, ...] = ()
@@ -202,12 +202,12 @@ def _edit_shard(
             _link(root / path, target / path)
     else:
         _filter_shard(root, target, files, frozenset(keys))
-    ends = (keys[0], keys[-1]) if keys else (None, None)
     line = Commit(
         shard.name,
         plan.header["plan_sha256"],
         len(keys),
-        *ends,
+        keys[0] if keys else None,
+        keys[-1] if keys else None,
         manifest.describe_files(target, files),
         rejected,
         unused,

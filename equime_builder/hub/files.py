@@ -79,14 +79,16 @@ def _described(root: Path, path: str) -> Planned:
 
 
 def digest(files: Iterable[Planned]) -> str:
-    """A number for a list of files that a curator has approved: 16 hex digits of a hash over paths, sizes and hashes."""
+    """A number for a list of files that a curator approves: 16 hex digits, from paths, sizes and hashes."""
     lines = "".join(f"{file.path}\t{file.size}\t{file.sha256}\n" for file in sorted(files, key=lambda file: file.path))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def compare(root: Path, files: Sequence[Planned], remote: Mapping[str, Remote]) -> Changes:
     """What is to be sent, what lies there already, and what lies there and should not."""
-    add, replace, keep = [], [], []
+    add: list[Planned] = []
+    replace: list[Planned] = []
+    keep: list[Planned] = []
     for file in files:
         there = remote.get(file.path)
         if there is None:

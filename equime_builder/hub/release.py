@@ -77,11 +77,9 @@ def plan_release(hub: Hub, root: Path, *, version: str | None = None) -> Release
         raise ValueError(f"version={version!r} must read like v1.0.0")
     state = read_state(hub)
     files = planned_files(root)
-    if strangers := state.files.keys() - {file.path for file in files} - OWN_OF_THE_HUB:
-        if manifest.HEADER not in state.files:
-            raise StorageError(
-                f"{hub.name}: holds {min(strangers)} and is no EquiME dataset; name another repository"
-            )
+    strangers = state.files.keys() - {file.path for file in files} - OWN_OF_THE_HUB
+    if strangers and manifest.HEADER not in state.files:
+        raise StorageError(f"{hub.name}: holds {min(strangers)} and is no EquiME dataset; name another repository")
     changes = compare(root, files, state.files)
     version = version or _next_version(state, changes)
     if version in state.tags and (changes or state.tags[version] != state.head):
@@ -101,9 +99,9 @@ def read_state(hub: Hub) -> State:
         hub.ask("checking the login", lambda api: api.whoami())
         return State(None, True, False, {}, {})
     refs = hub.ask("reading tags", lambda api: api.list_repo_refs(hub.name, repo_type="dataset"))
-    files = hub.persist("reading what is there", lambda: hub.tree(info.sha))
-    tags = {tag.name: tag.target_commit for tag in refs.tags}
-    return State(info.sha, bool(info.private), info.gated or False, tags, files)
+    head, tags = str(info.sha), {tag.name: tag.target_commit for tag in refs.tags}
+    files = hub.persist("reading what is there", lambda: hub.tree(head))
+    return State(head, bool(info.private), info.gated or False, tags, files)
 
 
 def _next_version(state: State, changes: Changes) -> str:
@@ -198,8 +196,8 @@ def _close(hub: Hub, state: State, say: Callable[[str], None]) -> None:
     info = hub.ask("reading the settings", lambda api: api.dataset_info(hub.name))
     if info.gated != "manual" or (state.head is None and not info.private):
         raise StorageError(
-            f"{hub.name}: private={info.private}, gated={info.gated!r} after setting both; nothing was sent. Set them on "
-            f"{hub.page}/settings and run the same command again"
+            f"{hub.name}: private={info.private}, gated={info.gated!r} after setting both; nothing was sent. Set "
+            f"them on {hub.page}/settings and run the same command again"
         )
 
 
@@ -231,9 +229,7 @@ def _pull_request(hub: Hub, version: str, head: str, note: str) -> int:
 def _open_pulls(name: str, api: HfApi) -> dict[int, str]:
     """Titles of the releases that are under way, by number."""
     found = api.get_repo_discussions(name, repo_type="dataset", discussion_type="pull_request")
-    return {
-        pull.num: pull.title for pull in found if pull.status in ("draft", "open") and pull.title.startswith(TITLE)
-    }
+    return {pull.num: pull.title for pull in found if pull.status in ("draft", "open") and pull.title.startswith(TITLE)}
 
 
 def _check_without_card(hub: Hub, root: Path, files: Sequence[Planned], revision: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether a user may read a dataset on the Hub, asked before anything is loaded; if not, one line with the next step."""
+"""Whether a user may read a dataset on the Hub, asked before anything is loaded; if not, what to do, in one line."""
 
 from __future__ import annotations
 
@@ -103,4 +103,6 @@ def _refusal(
             "folder with data_dir="
         )
         return Failure(reason, again=False, error=MissingError)
-    return Failure(f"refused (HTTP {status}{f'; the Hub says: {said}' if said else ''})", again=False, error=AccessError)
+    return Failure(
+        f"refused (HTTP {status}{f'; the Hub says: {said}' if said else ''})", again=False, error=AccessError
+    )

@@ -236,9 +236,7 @@ class Answers:
                 rows.append({"type": "directory", "oid": "0" * 40, "size": 0, "path": path})
         return said(rows)
 
-    def _entry(
-        self, asked: Question, repository: Repository, commit: Commit, path: str, blob: Blob
-    ) -> dict[str, Any]:
+    def _entry(self, asked: Question, repository: Repository, commit: Commit, path: str, blob: Blob) -> dict[str, Any]:
         entry: dict[str, Any] = {"type": "file", "oid": blob.oid, "size": len(blob.data), "path": path}
         if blob.large:
             try:

@@ -80,7 +80,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do  # noqa: N815 - names of http.server
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
 
     def read_body(self, headers: dict[str, str], length: int) -> bytes:
         if headers.get("transfer-encoding", "") != "chunked":

@@ -1,12 +1,14 @@
-"""What a second user does, in a process and a home of its own. usage: second_user.py TOKEN|- STREAMING REVISION|- ...
+"""What a second user does, in a process and a home of its own. usage: second_user.py TOKEN|- WAY REVISION|- ...
 
-Prints a JSON line for each three arguments: what was loaded, or the error.
+Prints a JSON line for each three arguments: what was loaded, or the error. WAY is `streaming`, `whole`, or `plain`: the
+repository by its own name, as somebody loads it who has not our package.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from typing import Any
 
@@ -15,11 +17,11 @@ from datasets import Video, load_dataset
 import equime_loader  # noqa: F401 - registers the name
 
 
-def load(token: str, streaming: str, revision: str) -> dict[str, Any]:
+def load(token: str, way: str, revision: str) -> dict[str, Any]:
     try:
         loaded = load_dataset(
-            "equime",
-            streaming=streaming == "streaming",
+            os.environ["EQUIME_REPO"] if way == "plain" else "equime",
+            streaming=way != "whole",
             token=False if token == "-" else token,
             revision=None if revision == "-" else revision,
         )

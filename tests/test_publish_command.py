@@ -60,6 +60,8 @@ def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: Loc
     assert listed == set(contents(built))
     assert any(line.startswith("words in gender_judged_by: requested of the face generator") for line in lines)
     assert any(line.startswith("visible to everybody else: nothing") for line in lines)
+    assert {"subjects: 6", "clips: 12"} <= set(lines)
+    assert any(line.startswith("checked: every promise of the folder holds; no rejected clip") for line in lines)
     number = lines[1].split()[1].rstrip(":")
 
     refused = equime(hub, "publish", built, NAME, "--approved", "0" * 16)

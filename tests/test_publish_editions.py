@@ -25,9 +25,11 @@ from equime_builder.hub.editing import (
     changes_of,
     edit,
     edit_plan,
+    edition_of,
     numbering,
     refusal,
     replace_by_edition,
+    resume_replacing,
     withdrawal,
 )
 from equime_builder.hub.release import plan_release
@@ -276,6 +278,17 @@ def test_a_corpus_is_not_ours_to_publish(built: Path, copy_of: Copy) -> None:
     (root / manifest.HEADER).write_text(json.dumps({**header, "corpus": "CASME II"}))
     with pytest.raises(FolderError, match="was imported from CASME II; this is for datasets that were built"):
         objections(root)
+
+
+def test_a_run_that_is_killed_between_the_renames_goes_on(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    withdraw(root, subjects(root)[0])
+    after = contents(root)
+    root.rename(edition_of(root))
+    resume_replacing(root)
+    assert contents(root) == after
+    resume_replacing(root)
+    assert contents(root) == after
 
 
 def test_an_edition_that_is_cut_leaves_the_folder(built: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

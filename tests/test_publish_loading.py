@@ -99,9 +99,9 @@ def test_a_second_user_is_refused_asks_and_loads_the_same_bytes(hub: LocalHub, b
     accept(owner, "reader")
     after = second_user(
         hub, tmp_path / "home",
-        *(READER, "streaming", "-"), *(READER, "whole", "-"), *(READER, "whole", "v1.0.0"),
+        *(READER, "streaming", "-"), *(READER, "whole", "-"), *(READER, "whole", "v1.0.0"), *(READER, "plain", "-"),
     )  # fmt: skip
-    assert [row.get("rows") for row in after] == [expected(built)] * 3, after
+    assert [row.get("rows") for row in after] == [expected(built)] * 4, after
     assert not [seen.token for seen in hub.asked("/storage/") if seen.token], "the token stays with the Hub"
 
 

@@ -66,9 +66,10 @@ def publish(
 @contextmanager
 def _edition(folder: Path, edits: Sequence[Callable[[Path], Edit | None]], dry_run: bool) -> Iterator[Path]:
     """The folder with its edits; those of a dry run are made aside and thrown away."""
-    from equime_builder.hub.editing import before_of, edit, replace_by_edition
+    from equime_builder.hub.editing import before_of, edit, replace_by_edition, resume_replacing
 
     if not dry_run:
+        resume_replacing(folder)
         for make in edits:
             if change := make(folder):
                 replace_by_edition(folder, change)
@@ -159,7 +160,7 @@ def _publish(
 
 
 def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool) -> None:
-    from equime_builder.hub.checks import free_words
+    from equime_builder.hub.checks import about, free_words
     from equime_builder.hub.files import digest
     from equime_builder.hub.release import what_is_visible
 
@@ -174,6 +175,7 @@ def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool
         "list": digest(release.files),
         "compared_with_the_hub": not why,
         "visible": what_is_visible(release, public),
+        "about": about(root),
         "words": free_words(root),
         "notes": _notes(root),
     }
@@ -187,6 +189,8 @@ def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool
         say(f"not compared with the Hub ({why}): every file counts as new")
     for who, what in what_is_visible(release, public):
         say(f"visible to {who}: {what}")
+    for name, words in about(root).items():
+        say(f"{name}: {words}")
     for note in _notes(root):
         say(f"changed: {note}")
     for name, words in free_words(root).items():

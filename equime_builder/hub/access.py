@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("pending", "accepted", "rejected")
 LONGEST_REASON = 200  # letters that the Hub takes
+LONGEST_ANSWER = 4000  # letters that are shown of an answer
 SHORTEST_DESCRIPTION = 40
 # Providers that give an address to everybody. An address of another kind may still be private; a person looks.
 FREE_MAIL = word_list("free_mail.txt")
@@ -34,7 +35,7 @@ STUDENTS = ("Doctoral student", "Student")
 NOBODY = frozenset({"", "none", "no", "n/a", "na", "-", "--", "."})
 TICKED = frozenset({"true", "on", "yes", "1", "checked"})
 # A spreadsheet takes a cell that begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@")
 COLUMNS = ("user", "full name of the account", "e-mail of the account", "status", "asked at", "look at")
 
 
@@ -68,7 +69,9 @@ def list_requests(hub: Hub, status: str) -> list[Request]:
 
 
 def _request(found: Any) -> Request:
-    answers = {str(label): one_line(str(value), 4000) for label, value in (found.fields or {}).items()}
+    answers = {
+        one_line(str(label)): one_line(str(value), LONGEST_ANSWER) for label, value in (found.fields or {}).items()
+    }
     name = one_line(found.fullname or "")
     return Request(str(found.username or ""), name, found.email, found.status, found.timestamp, answers)
 
@@ -192,6 +195,7 @@ def register(requests: Sequence[Request]) -> str:
 
 
 def _inert(cell: str) -> str:
+    cell = one_line(cell, LONGEST_ANSWER)
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ NEUTRAL = word_list("neutral_words.txt")
 HEX = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]{2,}")
 SHOWN = 3
+GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,29 @@ def is_neutral(name: str) -> bool:
 def _is_neutral_part(part: str) -> bool:
     words = WORD.findall(HEX.sub(lambda found: "" if any(map(str.isdigit, found[0])) else found[0], part))
     return all(word.lower() in NEUTRAL for word in words)
+
+
+def about(root: Path) -> dict[str, str]:
+    """What a folder holds, for a curator's eyes: counts by split and group, what was left out, what was checked."""
+    index = pq.read_table(root / INDEX, columns=["subject", "split", *GROUPS])
+    header = manifest.read_header(root)
+    facts = {"subjects": f"{pc.count_distinct(index['subject']).as_py():,}", "clips": f"{len(index):,}"}
+    for name in ("split", *GROUPS):
+        counts = {str(row["values"]): row["counts"] for row in pc.value_counts(index[name]).to_pylist()}
+        facts[f"clips by {name.replace('_', ' ')}"] = ", ".join(
+            f"{word} {count:,}" for word, count in sorted(counts.items())
+        )
+    with open(root / manifest.REJECTED, newline="", encoding="utf-8") as file:
+        facts["left out"] = (
+            f"{sum(1 for _ in csv.DictReader(file)):,} portraits or clips, with reasons in {manifest.REJECTED}"
+        )
+    facts["made from"] = (
+        f"source {header['source']}, generator {header['generator']}, plan {header['plan_sha256'][:12]}"
+    )
+    if names := picture_names(root):
+        facts["file names of photographs"] = f"{len(names):,}, e.g. {', '.join(names[:SHOWN])}"
+    facts["checked"] = "every promise of the folder holds; no rejected clip; no e-mail address; no telling file name"
+    return facts
 
 
 def free_words(root: Path) -> dict[str, list[str]]:

@@ -272,6 +272,18 @@ def before_of(root: Path) -> Path:
     return root.with_name(f"{root.name}-before")
 
 
+def edition_of(root: Path) -> Path:
+    """Where an edition lies that is complete and has not yet taken the folder's place."""
+    return root.with_name(f"{root.name}-edition")
+
+
+def resume_replacing(root: Path) -> None:
+    """Put an edition in its place where a run was killed between the two renames."""
+    root = root.resolve()
+    if not root.exists() and before_of(root).exists() and edition_of(root).exists():
+        os.replace(edition_of(root), root)
+
+
 def replace_by_edition(root: Path, change: Edit) -> None:
     """Put an edition in the place of a folder, and the folder beside it.
 
@@ -282,7 +294,7 @@ def replace_by_edition(root: Path, change: Edit) -> None:
     before = before_of(root)
     if before.exists():
         raise FolderError(f"{before} is what an earlier edition replaced; delete it first, or move it away")
-    edition = root.with_name(f"{root.name}-edition")
+    edition = edition_of(root)
     shutil.rmtree(edition, ignore_errors=True)
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         edit(root, edition, change)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -19,7 +22,9 @@ def gate_metadata() -> dict[str, Any]:
     return content
 
 
-def gate_fields() -> dict[str, str]:
+@cache
+def gate_fields() -> Mapping[str, str]:
     """Kind of each field of the form by its label, in the form's order: `text`, `select` or `checkbox`."""
     fields = gate_metadata()[FIELDS]
-    return {label: kind if isinstance(kind, str) else str(kind["type"]) for label, kind in fields.items()}
+    kinds = {label: kind if isinstance(kind, str) else str(kind["type"]) for label, kind in fields.items()}
+    return MappingProxyType(kinds)

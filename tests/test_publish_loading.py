@@ -18,6 +18,7 @@ from publishing import NAME, READER, STRANGER, client, people, release
 
 from equime_builder.hub.access import accept, list_requests, reject
 from equime_builder.hub.gate import gate_fields
+from equime_loader.storage import open_store
 from equime_loader.storage.errors import AccessError, MissingError, StorageError
 from equime_loader.storage.retry import Retries
 from equime_loader.storage.standing import commit_to_read
@@ -103,6 +104,21 @@ def test_a_second_user_is_refused_asks_and_loads_the_same_bytes(hub: LocalHub, b
     )  # fmt: skip
     assert [row.get("rows") for row in after] == [expected(built)] * 4, after
     assert not [seen.token for seen in hub.asked("/storage/") if seen.token], "the token stays with the Hub"
+
+
+def test_the_loader_reads_by_range_what_was_published(hub: LocalHub, built: Path) -> None:
+    ask_for_access(hub, READER)
+    accept(client(hub), "reader")
+    row = pq.read_table(built / "index.parquet").slice(0, 1).to_pylist()[0]
+    place = row["shard"], row["mp4_offset"], row["mp4_length"]
+    with open_store(f"hf://datasets/{NAME}@v1.0.0", token=READER, endpoint=hub.url, retries=QUICK) as store:
+        assert hashlib.sha256(store.read(*place)).hexdigest() == row["mp4_sha256"]
+        assert store.file("index.parquet").read_bytes() == (built / "index.parquet").read_bytes()
+    with (
+        open_store(f"hf://datasets/{NAME}@v1.0.0", token=STRANGER, endpoint=hub.url, retries=QUICK) as store,
+        pytest.raises(AccessError, match="you are not in the authorized list"),
+    ):
+        store.read(*place)
 
 
 def test_the_steps_of_a_standing(hub: LocalHub) -> None:

@@ -131,9 +131,8 @@ def _publish(
             "(equime publish --dry-run)"
         )
     tell = (lambda _: None) if as_json else say
-    if public:
-        for who, what in what_is_visible(release, True):
-            tell(f"will be visible to {who}: {what}")
+    for who, what in what_is_visible(release, public):
+        tell(f"will be visible to {who}: {what}")
     with progress_bar(as_json) as bar:
         task = bar.add_task("sending", total=len(release.files), rate="")
         done = publish(

@@ -156,10 +156,10 @@ def publish(
 
 
 def what_is_visible(release: Release, public: bool) -> list[tuple[str, str]]:
-    """Who will see what: (who, what)."""
+    """Who will see what: (who, what). A page that is public already stays so."""
     count, size = len(release.files), sum(file.size for file in release.files)
     names = f"paths, sizes and dates of all {count:,} files ({size / 1e6:,.1f} MB)"
-    if not public:
+    if not public and release.state.private:
         return [("owners and members", "everything; the repository is private"), ("everybody else", "nothing")]
     return [
         ("everybody", f"{', '.join(OPEN)}: their text; {names}; the form that asks for access"),

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, unquote
 
 import yaml
 
 from hub_server.state import LARGE, Asked, Blob, Commit, Pull, Refused, Repository, User, now
 
 OPEN_FILES = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")
-PAGE = 50
+PAGE = 10  # few, so that clients must turn pages
 PART = 4 * 2**20
 
 
@@ -218,7 +218,7 @@ class Answers:
         headers = {}
         if start + PAGE < len(rows):
             query = f"recursive={recursive}&cursor={start + PAGE}"
-            headers["Link"] = f'<{self.url}{quote(asked.path)}?{query}>; rel="next"'
+            headers["Link"] = f'<{self.url}{asked.path}?{query}>; rel="next"'
         return said(rows[start : start + PAGE], **headers)
 
     def paths(self, asked: Question, name: str, revision: str) -> Answer:

@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,25 +29,24 @@ LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from equime_bu
 
 
 class Runs:
-    """Commands against a Hub, and all that they wrote."""
+    """Commands against a Hub, and all that they wrote: into a file, since a full pipe would hold them up."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.words, self.processes = folder, 0, 0
-        self.leaks: list[str] = []
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder, self.log, self.letters, self.processes, self.leaks = folder, log, 0, 0, 0
 
-    def start(self, hub: LocalHub, token: str = TOKEN) -> subprocess.Popen[str]:
+    def start(self, hub: LocalHub, token: str = TOKEN) -> subprocess.Popen[bytes]:
         own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_DEBUG": "1"}
         environment = {**os.environ, **own, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1,localhost"}
         command = [sys.executable, "-c", LOUD, "publish", str(self.folder), NAME]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(command, env=environment, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+        with open(self.log, "wb") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
-    def end(self, process: subprocess.Popen[str], token: str = TOKEN) -> tuple[int, str]:
+    def end(self, process: subprocess.Popen[bytes], token: str = TOKEN) -> tuple[int, str]:
         """Exit code and last error of a process."""
-        words, _ = process.communicate()
-        self.words, self.processes = self.words + len(words), self.processes + 1
-        if token in words or token.removeprefix("hf_") in words:
-            self.leaks.append(words)
+        process.wait()
+        words = self.log.read_text(encoding="utf-8", errors="replace")
+        self.letters, self.processes = self.letters + len(words), self.processes + 1
+        self.leaks += token.removeprefix("hf_") in words
         errors = [line for line in words.splitlines() if line.startswith("error: ")]
         return process.returncode, errors[-1] if errors else ""
 
@@ -76,7 +76,7 @@ def fresh(hub: LocalHub) -> None:
     hub.user("curator", TOKEN, "lab")
 
 
-def wait_for(hub: LocalHub, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for(hub: LocalHub, count: int, process: subprocess.Popen[bytes]) -> None:
     while len(hub.requests) < count and process.poll() is None:
         time.sleep(0.001)
 
@@ -169,10 +169,10 @@ def troubles(runs: Runs, hub: LocalHub) -> list[str]:
 
 
 def main(folder: Path, rounds: int) -> None:
-    runs = Runs(folder.resolve())
-    with serving_hub() as hub:
+    with tempfile.TemporaryDirectory() as work, serving_hub() as hub:
+        runs = Runs(folder.resolve(), Path(work) / "log")
         print("\n".join([*cut(runs, hub, rounds), "", *troubles(runs, hub)]))
-    print(f"\n{runs.processes} processes wrote {runs.words:,} letters at debug level; token found: {len(runs.leaks)}")
+    print(f"\n{runs.processes} processes wrote {runs.letters:,} letters at debug level; with the token: {runs.leaks}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_a_second_run_sends_nothing(built: Path, hub: LocalHub) -> None:
     hub.requests.clear()
     done = release(hub, built)
     assert (done.version, done.sent) == ("v1.0.0", 0)
-    assert not hub.asked("/commit/") and not hub.asked("/storage/") and not hub.asked("discussions")
+    assert not hub.asked("/commit/") and not hub.asked("/storage/") and not hub.asked("discussions", "POST")
 
 
 @pytest.mark.parametrize("seed", range(CUTS))
@@ -131,6 +131,18 @@ def test_troubles_that_stay_are_one_line(built: Path, hub: LocalHub) -> None:
     with pytest.raises(StorageError, match=r"^lab/equime: sending .* and 22 more: HTTP 503.*\(attempt 4 of 4\)$"):
         release(hub, built)
     assert on_main(hub) == {}
+
+
+def test_what_a_cut_run_left_is_closed_by_the_next_release(built: Path, hub: LocalHub) -> None:
+    hub.fail("503", where="/merge", times=1000)
+    with pytest.raises(StorageError, match="merging: HTTP 503"):
+        release(hub, built)
+    hub.mend()
+    repository = hub.repository(NAME)
+    repository.commit("refs/heads/main", repository.files(), "by hand")
+    release(hub, built)
+    assert {pull.number: pull.status for pull in repository.pulls.values()} == {1: "closed", 2: "merged"}
+    assert on_main(hub) == contents(built)
 
 
 def _wrong(hub: LocalHub) -> str:

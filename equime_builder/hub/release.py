@@ -148,6 +148,7 @@ def publish(
     head = _head(hub)
     _tag(hub, release.version, head, _note(root))
     say(f"{MAIN} is {release.version} ({head[:8]})")
+    _close_leftovers(hub, release.version)
     private = _is_private(hub)
     if public and private:
         hub.ask("opening the page", lambda api: api.update_repo_settings(hub.name, private=False, repo_type="dataset"))
@@ -230,6 +231,18 @@ def _open_pulls(name: str, api: HfApi) -> dict[int, str]:
     """Titles of the releases that are under way, by number."""
     found = api.get_repo_discussions(name, repo_type="dataset", discussion_type="pull_request")
     return {pull.num: pull.title for pull in found if pull.status in ("draft", "open") and pull.title.startswith(TITLE)}
+
+
+def _close_leftovers(hub: Hub, version: str) -> None:
+    """Close pull requests of runs that were cut and can no longer be merged."""
+    for number in hub.ask("looking for leftovers", lambda api: _open_pulls(hub.name, api)):
+
+        def close(api: HfApi, number: int = number) -> None:
+            api.change_discussion_status(
+                hub.name, number, new_status="closed", comment=f"{version} is out", repo_type="dataset"
+            )
+
+        hub.ask(f"closing pull request {number}", close)
 
 
 def _check_without_card(hub: Hub, root: Path, files: Sequence[Planned], revision: str) -> None:

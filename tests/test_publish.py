@@ -224,7 +224,8 @@ def test_bytes_that_arrive_otherwise_are_not_merged(
 
 def test_a_gate_that_stays_open_stops_it(built: Path, hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     from hub_server import answers
-    from hub_server.answers import Answers, said
+    from hub_server.answers import Answers
+    from hub_server.gate import said
 
     routes = tuple(
         (method, pattern, (lambda *_, **__: said({})) if route is Answers.settings else route)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,10 +46,9 @@ def subjects(root: Path) -> list[str]:
     return sorted(set(pq.read_table(root / INDEX)["subject"].to_pylist()))
 
 
-def withdraw(root: Path, subject: str) -> None:
-    change = withdrawal(root, subject)
-    assert change is not None
-    replace_by_edition(root, change)
+def withdraw(root: Path, *names: str) -> None:
+    made = replace_by_edition(root, [partial(withdrawal, subject=name) for name in names])
+    assert len(made) == len(names)
 
 
 def test_a_subject_leaves_and_every_promise_holds(built: Path, copy_of: Copy) -> None:
@@ -90,6 +90,17 @@ def test_who_has_left_leaves_once(built: Path, copy_of: Copy) -> None:
         withdrawal(root, "nobody")
     with pytest.raises(FolderError, match=r"-before is what an earlier edition replaced"):
         withdraw(root, subjects(root)[0])
+
+
+def test_several_edits_are_one_edition(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    first, second, *rest = subjects(root)
+    before = contents(root)
+    withdraw(root, first, second)
+    assert verify(root) == [] and subjects(root) == rest
+    assert contents(before_of(root)) == before
+    assert [change["subjects"] for change in changes_of(manifest.read_header(root))] == [[first], [second]]
+    assert sorted(path.name for path in root.parent.iterdir()) == [root.name, f"{root.name}-before"]
 
 
 def test_all_subjects_of_a_person_leave(built: Path) -> None:
@@ -179,7 +190,7 @@ def test_rejected_clips_are_refused_and_can_leave(built: Path, copy_of: Copy) ->
     assert [each.what for each in objections(root)] == [f"1 clips that the review rejected, e.g. {key}"]
     change = refusal(root)
     assert change is not None
-    replace_by_edition(root, change)
+    replace_by_edition(root, [lambda _: change])
     assert verify(root) == [] and objections(root) == []
     assert key not in pq.read_table(root / INDEX)["key"].to_pylist()
     assert refusal(root) is None
@@ -254,7 +265,7 @@ def test_names_of_photographs_are_refused_or_numbered(built: Path, copy_of: Copy
     assert "--strip-names" in found[0].next_step
     change = numbering(root)
     assert change is not None
-    replace_by_edition(root, change)
+    replace_by_edition(root, [lambda _: change])
     assert verify(root) == [] and objections(root) == []
     assert picture_names(root)[0] == "portrait-000001.jpg"
     assert not [path for path, data in contents(root).items() if b"anna" in data]
@@ -302,9 +313,9 @@ def test_an_edition_that_is_cut_leaves_the_folder(built: Path, copy_of: Copy, mo
 
     monkeypatch.setattr("equime_builder.hub.editing.finish", fail)
     with pytest.raises(OSError, match="disk full"):
-        replace_by_edition(root, change)
+        replace_by_edition(root, [lambda _: change])
     monkeypatch.undo()
     assert {path: data for path, data in contents(root).items() if "locks" not in path} == before
     shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    replace_by_edition(root, change)
+    replace_by_edition(root, [lambda _: change])
     assert verify(root) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from equime_builder.commands.shared import Folder, Json, print_json, progress_bar, say
+from equime_builder.commands.shared import Folder, Json, notes, print_json, progress_bar, say
 
 if TYPE_CHECKING:
-    from equime_builder.hub.editing import Edit
+    from equime_builder.hub.editing import MakeEdit
     from equime_builder.hub.release import Release
 
 Repository = Annotated[str, typer.Argument(help="dataset on the Hub: ORG/NAME", show_default=False)]
@@ -49,7 +49,7 @@ def publish(
     from equime_builder.hub.checks import lines, objections
     from equime_builder.hub.editing import numbering, refusal, withdrawal
 
-    edits: list[Callable[[Path], Edit | None]] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
+    edits: list[MakeEdit] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
     edits += [make for make, wanted in ((refusal, without_rejected), (numbering, strip_names)) if wanted]
     with _edition(folder, edits, dry_run) as root:
         with progress_bar(as_json) as bar:
@@ -64,26 +64,21 @@ def publish(
 
 
 @contextmanager
-def _edition(folder: Path, edits: Sequence[Callable[[Path], Edit | None]], dry_run: bool) -> Iterator[Path]:
+def _edition(folder: Path, edits: Sequence[MakeEdit], dry_run: bool) -> Iterator[Path]:
     """The folder with its edits; those of a dry run are made aside and thrown away."""
-    from equime_builder.hub.editing import before_of, edit, replace_by_edition, resume_replacing
+    from equime_builder.hub.editing import before_of, edit_aside, replace_by_edition, resume_replacing
 
-    if not dry_run:
-        resume_replacing(folder)
-        for make in edits:
-            if change := make(folder):
-                replace_by_edition(folder, change)
-                say(f"{folder}: {_note(change.note)}; what it was before lies in {before_of(folder)}: delete it")
-        yield folder
+    if dry_run:
+        with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=f".{folder.name}-") as aside:
+            yield edit_aside(folder, edits, Path(aside))[0]
         return
-    with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=f".{folder.name}-") as aside:
-        root = folder
-        for number, make in enumerate(edits):
-            if change := make(root):
-                target = Path(aside) / str(number)
-                edit(root, target, change)
-                root = target
-        yield root
+    resume_replacing(folder)
+    made = replace_by_edition(folder, edits) if edits else []
+    for change in made:
+        notes.print(f"{folder}: {_note(change.note)}", markup=False, highlight=False)
+    if made:
+        notes.print(f"what it was before lies in {before_of(folder)}: delete it", markup=False, highlight=False)
+    yield folder
 
 
 def _note(note: Any) -> str:
@@ -188,8 +183,8 @@ def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool
         say(f"not compared with the Hub ({why}): every file counts as new")
     for who, what in what_is_visible(release, public):
         say(f"visible to {who}: {what}")
-    for name, words in about(root).items():
-        say(f"{name}: {words}")
+    for name, fact in about(root).items():
+        say(f"{name}: {fact}")
     for note in _notes(root):
         say(f"changed: {note}")
     for name, words in free_words(root).items():

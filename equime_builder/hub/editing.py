@@ -10,7 +10,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -34,6 +35,8 @@ from equime_builder.samples import Sample
 from equime_builder.shards import shard_writers
 from equime_builder.top_up import cell_of, fill, lacking_before
 
+# Looks at a folder and says what is to change, None where nothing is.
+MakeEdit = Callable[[Path], "Edit | None"]
 CHANGES = "changes"
 VERDICTS = ("audit_verdict", "review_verdict")
 
@@ -284,20 +287,38 @@ def resume_replacing(root: Path) -> None:
         os.replace(edition_of(root), root)
 
 
-def replace_by_edition(root: Path, change: Edit) -> None:
-    """Put an edition in the place of a folder, and the folder beside it.
+def edit_aside(root: Path, edits: Sequence[MakeEdit], aside: Path) -> tuple[Path, list[Edit]]:
+    """One edition after another in a folder aside: the last one, or the folder where nothing changes; and the edits."""
+    latest, made = root, []
+    for number, make in enumerate(edits):
+        if change := make(latest):
+            edit(latest, aside / str(number), change)
+            latest = aside / str(number)
+            made.append(change)
+    return latest, made
+
+
+def replace_by_edition(root: Path, edits: Sequence[MakeEdit]) -> list[Edit]:
+    """Put an edition with all these edits in the place of a folder, and the folder beside it; the edits that were made.
 
     Raises:
-        FolderError: something lies there already, or the folder is in use.
+        FolderError: something lies beside it already, or the folder is in use.
     """
     root = root.resolve()
-    before = before_of(root)
-    if before.exists():
-        raise FolderError(f"{before} is what an earlier edition replaced; delete it first, or move it away")
-    edition = edition_of(root)
-    shutil.rmtree(edition, ignore_errors=True)
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
-        edit(root, edition, change)
+    with (
+        tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as aside,
+        manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S),
+    ):
+        before, edition = before_of(root), edition_of(root)
+        wanted = [make for make in edits if make(root) is not None]
+        if wanted and before.exists():
+            raise FolderError(f"{before} is what an earlier edition replaced; delete it first, or move it away")
+        latest, made = edit_aside(root, wanted, Path(aside))
+        shutil.rmtree(edition, ignore_errors=True)
+        if made:
+            os.replace(latest, edition)
     shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    os.replace(root, before)
-    os.replace(edition, root)
+    if made:
+        os.replace(root, before)
+        os.replace(edition, root)
+    return made

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from hub_server.answers import Answer, Answers, Question
+from hub_server.answers import Answers
+from hub_server.gate import Answer, Question
 from hub_server.state import Refused, Repository, User
 
 MESSAGES = {

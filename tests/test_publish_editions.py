@@ -11,15 +11,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import FACES, small_profile
 from hub_server import LocalHub
 from publishing import NAME, client, contents, on_main, people, release
 from test_acceptance import faint
 
 from equime_builder import manifest
 from equime_builder.annotations import write_annotation
-from equime_builder.build import build
+from equime_builder.build import Request, build
 from equime_builder.finish import INDEX
-from equime_builder.hub.checks import EMAIL, is_neutral, objections, picture_names
+from equime_builder.hub.checks import EMAIL, about, is_neutral, objections, picture_names, published_text
 from equime_builder.hub.editing import (
     Edit,
     before_of,
@@ -36,6 +37,7 @@ from equime_builder.hub.editing import (
 from equime_builder.hub.release import plan_release
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan
+from equime_builder.sources.folder import FolderSource
 from equime_builder.verify import verify
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -270,6 +272,29 @@ def test_names_of_photographs_are_refused_or_numbered(built: Path, copy_of: Copy
     assert picture_names(root)[0] == "portrait-000001.jpg"
     assert not [path for path, data in contents(root).items() if b"anna" in data]
     assert numbering(root) is None
+
+
+def test_photographs_and_their_table_of_curation(face_model: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, name in ((4, "anna smith.png"), (3, "ben.png"), (10, "carla_c.png")):
+        shutil.copy(FACES / f"synthetic_{number:02d}.png", photos / name)
+    shutil.copy(photos / "ben.png", photos / "ben again.png")
+    (photos / "list of dora.txt").write_text("names")
+    root = tmp_path / "equime"
+    source = FolderSource(photos, model=lambda: face_model)
+    assert build(root, Request(small_profile(subjects=3, emotions=("happiness",)), source))
+    assert [name for name in picture_names(root) if is_neutral(name)] == []
+    gone = subjects(root)[0]
+    replace_by_edition(root, [numbering, partial(withdrawal, subject=gone)])
+    assert verify(root) == [] and objections(root) == []
+    assert len(subjects(root)) == 2
+    scored = pq.read_table(root / manifest.CURATION)
+    assert len(scored) == manifest.read_header(root)["curation"]["portraits"]
+    assert gone not in scored["subject"].to_pylist()
+    assert about(root)["table of curation"].startswith(f"scores of {len(scored)} photographs, ")
+    for path, text in published_text(root):
+        assert not [name for name in ("anna", "ben", "carla", "dora") if name in text.lower()], path
 
 
 def test_an_address_is_found_wherever_it_stands(built: Path, copy_of: Copy) -> None:

@@ -147,6 +147,9 @@ def about(root: Path) -> dict[str, str]:
     )
     if names := picture_names(root):
         facts["file names of photographs"] = f"{len(names):,}, e.g. {', '.join(names[:SHOWN])}"
+    if header.get("curation"):
+        taken = pq.read_table(root / manifest.CURATION, columns=["taken"])["taken"].to_pylist()
+        facts["table of curation"] = f"scores of {len(taken):,} photographs, {taken.count(False):,} of them not taken"
     facts["checked"] = "every promise of the folder holds; no rejected clip; no e-mail address; no telling file name"
     return facts
 

@@ -91,17 +91,15 @@ def _planned(root: Path, repository: str, version: str | None) -> tuple[Release,
     """The release as it would be, and why it was not compared with the Hub, empty where it was."""
     from equime_builder.hub.client import Hub
     from equime_builder.hub.files import compare, planned_files
-    from equime_builder.hub.release import Release, State, plan_release
-    from equime_loader.storage.errors import AccessError, StorageError
+    from equime_builder.hub.release import ForeignError, Release, State, plan_release
+    from equime_loader.storage.errors import StorageError
     from equime_loader.storage.retry import Retries
 
     try:
         return plan_release(Hub(repository, retries=Retries(attempts=2)), root, version=version), ""
-    except AccessError as error:
-        why = str(error)
+    except ForeignError:
+        raise
     except StorageError as error:
-        if "is no EquiME dataset" in str(error):
-            raise
         why = str(error)
     files = planned_files(root)
     state = State(None, True, False, {}, {})

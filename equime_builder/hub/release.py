@@ -30,6 +30,10 @@ OPEN = (CARD, LICENCE)
 TITLE = "EquiME release"
 
 
+class ForeignError(StorageError):
+    """A repository that holds something else than a dataset of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A repository as it stands; `head` None where there is none yet. `tags`: commit by name."""
@@ -71,7 +75,8 @@ def plan_release(hub: Hub, root: Path, *, version: str | None = None) -> Release
 
     Raises:
         ValueError: the version is of another form, or names another release.
-        StorageError: the Hub does not answer, or the repository holds something else than a dataset of ours.
+        ForeignError: the repository holds something else than a dataset of ours.
+        StorageError: the Hub does not answer.
     """
     if version is not None and VERSION.fullmatch(version) is None:
         raise ValueError(f"version={version!r} must read like v1.0.0")
@@ -79,7 +84,7 @@ def plan_release(hub: Hub, root: Path, *, version: str | None = None) -> Release
     files = planned_files(root)
     strangers = state.files.keys() - {file.path for file in files} - OWN_OF_THE_HUB
     if strangers and manifest.HEADER not in state.files:
-        raise StorageError(f"{hub.name}: holds {min(strangers)} and is no EquiME dataset; name another repository")
+        raise ForeignError(f"{hub.name}: holds {min(strangers)} and is no EquiME dataset; name another repository")
     changes = compare(root, files, state.files)
     version = version or _next_version(state, changes)
     if version in state.tags and (changes or state.tags[version] != state.head):

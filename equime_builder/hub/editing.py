@@ -305,20 +305,22 @@ def replace_by_edition(root: Path, edits: Sequence[MakeEdit]) -> list[Edit]:
         FolderError: something lies beside it already, or the folder is in use.
     """
     root = root.resolve()
+    before, edition = before_of(root), edition_of(root)
+    wanted = [make for make in edits if make(root) is not None]
+    if not wanted:
+        return []
+    if before.exists():
+        raise FolderError(f"{before} is what an earlier edition replaced; delete it first, or move it away")
     with (
         tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as aside,
         manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S),
     ):
-        before, edition = before_of(root), edition_of(root)
-        wanted = [make for make in edits if make(root) is not None]
-        if wanted and before.exists():
-            raise FolderError(f"{before} is what an earlier edition replaced; delete it first, or move it away")
-        latest, made = edit_aside(root, wanted, Path(aside))
-        shutil.rmtree(edition, ignore_errors=True)
-        if made:
+        try:
+            latest, made = edit_aside(root, wanted, Path(aside))
+            shutil.rmtree(edition, ignore_errors=True)
             os.replace(latest, edition)
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    if made:
-        os.replace(root, before)
-        os.replace(edition, root)
+        finally:
+            shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    os.replace(root, before)
+    os.replace(edition, root)
     return made

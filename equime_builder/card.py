@@ -12,26 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from equime_builder.hub.gate import gate_metadata
 from equime_builder.plan import UNKNOWN, Plan
 from equime_loader.schema import FIELDS, LABELS, LOCATION, SPLITS, documentation, features_yaml
 
 LICENCE = "CC BY-NC-SA 4.0"
-GATE_PROMPT = (
-    "EquiME is for non-commercial research. You agree not to identify or re-identify any person, not to use the data "
-    "for surveillance or for decisions about a person, to cite the paper, and to pass these terms on with any copy."
-)
-GATE_FIELDS = {
-    "Full name": "text",
-    "Institution": "text",
-    "Institutional e-mail": "text",
-    "Position": "text",
-    "Supervisor (students)": "text",
-    "Research description": "text",
-    "Intended use": "text",
-    "I agree to non-commercial use only": "checkbox",
-    "I will not attempt to re-identify anybody": "checkbox",
-    "I will cite the paper": "checkbox",
-}
 MARKUP = frozenset("\\`*_~[]<>|#$&@")  # what begins something in Markdown, HTML or mathematics
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7))
 
@@ -85,8 +70,7 @@ def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
         "tags": ["micro-expressions", "facial-action-units", "synthetic", "fairness", "video"],
         "annotations_creators": ["machine-generated"],
         "size_categories": [size_category(len(index))],
-        "extra_gated_prompt": GATE_PROMPT,
-        "extra_gated_fields": GATE_FIELDS,
+        **gate_metadata(),
         **configs(index, plan.header["formats"]),
     }
 

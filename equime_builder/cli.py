@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from equime_builder.commands import access
 from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.audit import audit
 from equime_builder.commands.bench import bench_loader
@@ -15,6 +16,7 @@ from equime_builder.commands.import_ import import_
 from equime_builder.commands.look import export, preview
 from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
+from equime_builder.commands.publish import publish
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.verify import verify
@@ -25,12 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models):
+for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish):
     app.command()(command)
 app.command("import")(import_)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)
 app.add_typer(bench, name="bench")
+app.add_typer(access.app, name="access")
 
 
 def main() -> None:

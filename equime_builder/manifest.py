@@ -235,6 +235,8 @@ def read_split_plan(root: Path, split: str) -> tuple[list[PlannedClip], dict[str
 def _read_clips(root: Path, condition: tuple[str, str, Any]) -> tuple[list[PlannedClip], dict[str, Subject]]:
     rows = pq.read_table(root / CLIPS, filters=[condition]).to_pylist()
     clips = [PlannedClip(**row) for row in rows]
+    if not clips:  # all of a shard's subjects may have left
+        return [], {}
     names = sorted({clip.subject for clip in clips})
     subjects = pq.read_table(root / PORTRAITS, filters=[("subject", "in", names)]).to_pylist()
     return clips, {row["subject"]: subject_from_row(row) for row in subjects}

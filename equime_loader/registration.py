@@ -84,8 +84,8 @@ def _module(load: Any, arguments: dict[str, Any]) -> Any:
 
     if arguments.get("data_files") is not None:
         raise ValueError('load_dataset("equime") takes data_dir=, not data_files=')
-    base = location(arguments.get("data_dir"), arguments.get("revision"))
     download_config = arguments.get("download_config") or DownloadConfig()
+    base = _pinned(location(arguments.get("data_dir"), arguments.get("revision")), download_config.token)
     configs, splits = [], SPLITS
     for name, pattern in CONFIGS.items():
         patterns = {split: [pattern.format(split=split)] for split in splits}
@@ -100,6 +100,22 @@ def _module(load: Any, arguments: dict[str, Any]) -> Any:
         )
     parameters = load.BuilderConfigsParameters(builder_configs=configs, default_config_name="default")
     return load.DatasetModule(BUILDER_MODULE, "equime", {"dataset_name": NAME}, parameters)
+
+
+def _pinned(base: str, token: str | bool | None) -> str:
+    """A dataset on the Hub at the commit that its revision names now, once this user may read it; else as it is.
+
+    Raises:
+        StorageError: not logged in, no access, a pending request, no such dataset or revision; in one line.
+    """
+    if not base.startswith("hf://datasets/"):
+        return base
+    from equime_loader.storage.hub import parse_url
+    from equime_loader.storage.standing import commit_to_read
+
+    where = parse_url(base)
+    commit = commit_to_read(where.name, where.revision, token=token)
+    return f"hf://datasets/{where.name}@{commit}{f'/{where.folder}' if where.folder else ''}"
 
 
 def _found(data_files: Any, patterns: dict[str, list[str]], base: str, download_config: Any) -> Any:

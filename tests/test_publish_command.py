@@ -1,0 +1,153 @@
+"""`equime publish` and `equime access` as commands: processes that know the Hub by `HF_ENDPOINT`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hub_server import LocalHub
+from hub_server.state import Asked
+from publishing import NAME, OWNER, contents, on_main, people
+
+from equime_builder.finish import INDEX
+
+# Everything that any library logs is written, and nothing of it may be the token.
+LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from equime_builder.cli import main; main()"
+
+
+@pytest.fixture
+def hub(local_hub: LocalHub) -> LocalHub:
+    people(local_hub)
+    return local_hub
+
+
+def equime(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> subprocess.CompletedProcess[str]:
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_DEBUG": "1",
+        "HF_HOME": "/nonexistent",
+        "COLUMNS": "200",
+    }
+    own |= {"no_proxy": "127.0.0.1,localhost"} | ({"HF_TOKEN": token} if token else {})
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    command = [sys.executable, "-c", LOUD, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})
+    assert "SECRET" not in done.stdout + done.stderr
+    assert "equime_builder/" not in done.stderr, "a traceback of ours"
+    return done
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of error, among all that libraries log."""
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: LocalHub) -> None:
+    asked = equime(hub, "publish", built, NAME, "--dry-run")
+    assert asked.returncode == 0, asked.stderr[-2000:]
+    assert NAME not in hub.answers.repositories and not hub.asked(method="POST")
+    lines = asked.stdout.splitlines()
+    assert lines[0].startswith(f"release v1.0.0: {len(contents(built))} files")
+    listed = {line.split()[-1] for line in lines if line.startswith("add ")}
+    assert listed == set(contents(built))
+    assert any(line.startswith("words in gender_judged_by: requested of the face generator") for line in lines)
+    assert any(line.startswith("visible to everybody else: nothing") for line in lines)
+    assert {"subjects: 6", "clips: 12"} <= set(lines)
+    assert any(line.startswith("checked: every promise of the folder holds; no rejected clip") for line in lines)
+    number = lines[1].split()[1].rstrip(":")
+
+    refused = equime(hub, "publish", built, NAME, "--approved", "0" * 16)
+    assert refused.returncode == 1 and f"the folder's list is {number} now" in error_of(refused)
+    assert NAME not in hub.answers.repositories
+    done = equime(hub, "publish", built, NAME, "--approved", number, "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads(done.stdout)
+    assert facts["version"] == "v1.0.0" and facts["private"] and facts["gated"] == "manual"
+    assert on_main(hub) == contents(built)
+
+
+def test_what_will_be_visible_is_printed_before_it_is(built: Path, hub: LocalHub) -> None:
+    done = equime(hub, "publish", built, NAME, "--public")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("will be visible to everybody: README.md, LICENSE: their text; paths, sizes and dates")
+    assert lines[1].startswith("will be visible to who was let in: the content of all files")
+    assert not hub.repository(NAME).private and hub.repository(NAME).gated == "manual"
+    private = [seen.path for seen in hub.asked("/settings", "PUT")]
+    assert len(private) == 2  # the gate, and at the end the page
+
+
+def test_a_dry_run_needs_no_login(built: Path, hub: LocalHub) -> None:
+    done = equime(hub, "publish", built, NAME, "--dry-run", token=None)
+    assert done.returncode == 0
+    assert "not compared with the Hub (not logged in to the Hub: run `hf auth login`" in done.stdout
+
+
+def test_a_subject_is_withdrawn_by_one_command(built: Path, copy_of: Callable[[Path], Path], hub: LocalHub) -> None:
+    root = copy_of(built)
+    assert equime(hub, "publish", root, NAME).returncode == 0
+    gone = min(pq.read_table(root / INDEX)["subject"].to_pylist())
+    before = contents(root)
+    tried = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--dry-run")
+    assert tried.returncode == 0 and f"changed: withdrawn: {gone}; 2 clips" in tried.stdout
+    assert contents(root) == before and [path.name for path in root.parent.iterdir()] == [root.name]
+    done = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--erase-history")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"what it was before lies in {root}-before: delete it" in done.stderr
+    assert gone not in pq.read_table(root / INDEX)["subject"].to_pylist()
+    assert on_main(hub) == contents(root)
+    tags = [name for name in hub.repository(NAME).references if "tags" in name]
+    assert tags == ["refs/tags/v1.1.0"]
+    again = equime(hub, "publish", root, NAME, "--remove-subject", gone)
+    assert again.returncode == 0 and "v1.1.0, 0 of" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "said"),
+    [
+        (("publish", "nothing", NAME), OWNER, "plan.json: missing"),
+        (("publish", "{root}", "equime"), OWNER, "repository 'equime' must read ORG/NAME"),
+        (("publish", "{root}", NAME), None, "not logged in to the Hub: run `hf auth login`, or set HF_TOKEN"),
+        (("publish", "{root}", NAME), "hf_wrongSECRET", "the login is not accepted (HTTP 401)"),
+        (("publish", "{root}", "other/equime"), OWNER, "refused (HTTP 403; the Hub says: You don't have the rights"),
+        (("publish", "{root}", NAME, "--version", "2"), OWNER, "version='2' must read like v1.0.0"),
+        (("publish", "{root}", NAME, "--remove-subject", "x"), OWNER, "subject 'x' is not in this dataset"),
+        (("access", "list", NAME), OWNER, "no such dataset, or one that this login may not see"),
+        (("access", "list", NAME, "--status", "open"), OWNER, "status='open' must be one of pending"),
+        (("access", "reject", NAME, "x", "--reason", ""), OWNER, "reason has 0 letters, it must have 1..200"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: tuple[str, ...], token: str | None, said: str, built: Path, hub: LocalHub
+) -> None:
+    done = equime(hub, *(argument.format(root=built) for argument in arguments), token=token)
+    assert done.returncode == 1
+    assert said in error_of(done)
+
+
+def test_access_from_the_command_line(built: Path, hub: LocalHub, tmp_path: Path) -> None:
+    assert equime(hub, "publish", built, NAME).returncode == 0
+    requests = hub.repository(NAME).requests
+    for name in ("reader", "stranger"):
+        requests[name] = Asked(
+            name, "pending", {"Full name": name}, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z"
+        )
+    listed = equime(hub, "access", "list", NAME)
+    assert "reader (Rita Reader), 2026-01-02: no answer to 'Institution'" in listed.stdout
+    shown = equime(hub, "access", "show", NAME, "reader")
+    assert "Full name: reader" in shown.stdout and "look at: not agreed to" in shown.stdout
+    assert equime(hub, "access", "accept", NAME, "reader").stdout.strip() == f"reader may read {NAME}"
+    assert equime(hub, "access", "reject", NAME, "stranger", "--reason", "who are you?").returncode == 0
+    assert {name: each.status for name, each in requests.items()} == {"reader": "accepted", "stranger": "rejected"}
+    assert equime(hub, "access", "export", NAME, tmp_path / "register.csv").returncode == 0
+    assert len((tmp_path / "register.csv").read_text().splitlines()) == 3
+    rows = json.loads(equime(hub, "access", "list", NAME, "--status", "accepted", "--json").stdout)
+    assert [row["user"] for row in rows] == ["reader"]

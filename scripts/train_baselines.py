@@ -3,24 +3,32 @@
 The set: 160 drawn subjects with ten clips each, and those of a folder of photographs that show one face, with forty;
 the five emotions of the paper. Every run divides the subjects in the same way. Beside the baselines: the flow reference
 on shuffled labels, and trained on faces of one kind and tested on the other. What was done is not done again, so the
-command goes on where it was stopped. The report lies in WORK/report, the ceilings in WORK/ceiling-*.json.
+command goes on where it was stopped. The report lies in WORK/report, the ceilings in WORK/ceiling-*.json, the tables of
+docs/baselines.md in WORK/baselines.md.
 
 usage: train_baselines.py WORK PORTRAITS FACE_MODEL [EPOCHS_OF_PUBLISHED]
 """
 
 from __future__ import annotations
 
+import json
+import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "training" / "configs"
-EMOTIONS = "happiness,sadness,surprise,disgust,anger"
 TASKS = ("three", "five")
 # One permutation may give all clips of an AU the right class by luck; several show what chance is.
 SHUFFLES = (1, 2, 3, 4, 5)
+COLUMNS = (
+    *("run", "tested on", "clips", "UF1", "UAR", "accuracy"),
+    *("constant UF1", "ceiling UF1", "share", "epochs", "minutes", "waiting"),
+)
 PUBLISHED = {
     "st_cnn": "config_original",
     "simple3dcnn": "simple3dcnn",
@@ -100,6 +108,46 @@ def main(work: Path, portraits: Path, face_model: Path, epochs: int) -> None:
             f"--classes={task}", *compared, "--out", work / f"ceiling-{task}.json",
         )  # fmt: skip
     tell(*training, "report", work / "runs", "--out", work / "report", "--title", "Baselines on faces never seen")
+    runs = planned(work, epochs)
+    (work / "baselines.md").write_text("\n\n".join(table(work, task, runs) for task in TASKS) + "\n")
+
+
+def table(work: Path, task: str, runs: list[Planned]) -> str:
+    """Markdown: each run of a task, and what the constant predictor and the programs give on its test subjects."""
+    ceiling = json.loads((work / f"ceiling-{task}.json").read_text())
+    shares = {each["run"]: each for each in ceiling["runs"]}
+    lines = [f"| {' | '.join(COLUMNS)} |", f"| --- | --- |{' ---: |' * (len(COLUMNS) - 2)}"]
+    for run in runs:
+        if f"-{task}" in run.name and "shuffled" not in run.name:
+            lines += rows(run.name, result_of(work, run), shares.get(run.name))
+    tests = [result_of(work, run)["predictions"]["test"]["scores"] for run in runs if f"-{task}-shuffled" in run.name]
+    told = (f"{name.upper()} {spread([each[name] for each in tests])}" for name in ("uf1", "uar"))
+    return "\n".join(
+        [*lines, "", f"Shuffled labels, {len(tests)} permutations, mean (least to most): {', '.join(told)}."]
+    )
+
+
+def rows(name: str, result: dict[str, Any], share: dict[str, Any] | None) -> Iterator[str]:
+    """A line for each test set of a run."""
+    cost = f"{result['epochs']} | {result['minutes']:.1f} | {result['waiting_share']:.1%}"
+    for test, found in result["predictions"].items():
+        if test != "validation":
+            scores, constant = found["scores"], max(each["uf1"] for each in found["constants"].values())
+            ceiling = f"{share['ceiling']:.3f} | {share['share']:.2f}" if share and test == "test" else "– | –"
+            where = "unseen subjects" if test == "test" else test
+            reached = f"{scores['uf1']:.3f} | {scores['uar']:.3f} | {scores['accuracy']:.3f} | {constant:.3f}"
+            yield f"| {name} | {where} | {scores['clips']} | {reached} | {ceiling} | {cost} |"
+
+
+def result_of(work: Path, run: Planned) -> dict[str, Any]:
+    """What a run came to."""
+    result: dict[str, Any] = json.loads((work / "runs" / run.name / "result.json").read_text())
+    return result
+
+
+def spread(values: list[float]) -> str:
+    """Mean, least and most."""
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def tell(*words: object) -> None:

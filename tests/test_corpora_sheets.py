@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -115,3 +116,55 @@ def test_a_formatted_cell_far_away_holds_nothing(tmp_path: Path) -> None:
     book.active.cell(1_048_576, 16_384).font = openpyxl.styles.Font(bold=True)
     book.save(tmp_path / "a.xlsx")
     assert [row.cells for row in read_sheets(tmp_path / "a.xlsx")[0].rows] == [("Subject", "Onset")]
+
+
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def _book(path: Path, row: str, *, part: str = "xl/worksheets/sheet1.xml", head: str = "", prefix: str = "") -> None:
+    """A workbook of one sheet, which lies at `part`, with one row."""
+    x, xmlns = (f"{prefix}:", f"xmlns:{prefix}") if prefix else ("", "xmlns")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        relation = f'<Relationship Id="a" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/>'
+        archive.writestr("_rels/.rels", f'<Relationships xmlns="{_PACKAGE}">{relation}</Relationships>')
+        sheets = '<sheets><sheet name="a" sheetId="1" r:id="b"/></sheets>'
+        archive.writestr("xl/workbook.xml", f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}">{sheets}</workbook>')
+        relation = f'<Relationship Id="b" Type="{_OFFICE}/worksheet" Target="{part.removeprefix("xl/")}"/>'
+        archive.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{_PACKAGE}">{relation}</Relationships>')
+        body = f"<{x}sheetData>{row}</{x}sheetData>"
+        archive.writestr(part, f'<?xml version="1.0"?>{head}<{x}worksheet {xmlns}="{_MAIN}">{body}</{x}worksheet>')
+
+
+@pytest.mark.parametrize(
+    ("row", "options"),
+    [
+        ("<row><c r='XFD1048576'><v>1</v></c></row>", {}),
+        ('<row><c\nr="XFD1048576"><v>1</v></c></row>', {}),
+        ('<row><c t="a/b" r="XFD1048576"><v>1</v></c></row>', {}),
+        ('<row r="1048576"><c r="XFC1048576"/><c><v>1</v></c></row>', {}),
+        ('<row><c r="XFD1048576"><v>1</v></c></row>', {"part": "xl/other/s.xml"}),
+        ('<row><c r="XFD1048576"><v>1</v></c></row>', {"part": "xl/styles.xml"}),
+        ('<x:row><x:c r="XFD1048576"><x:v>1</x:v></x:c></x:row>', {"prefix": "x"}),
+    ],
+)
+def test_a_cell_far_away_is_found_however_it_is_written(tmp_path: Path, row: str, options: dict[str, str]) -> None:
+    _book(tmp_path / "a.xlsx", row, **options)
+    with pytest.raises(SheetError, match="1,048,576 rows and 16,384 columns, at most"):
+        read_sheets(tmp_path / "a.xlsx")
+
+
+def test_parts_that_are_no_plain_xml_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    cell = '<row><c r="A1"><v>1</v></c></row>'
+    _book(path, cell)
+    assert read_sheets(path)[0].rows == (Row(1, ("1",)),)
+    for row, options, why in (
+        (cell, {"head": '<!DOCTYPE a [<!ENTITY b "c">]>'}, "declares entities"),
+        ("<row>", {}, "is no XML"),
+        (cell, {"part": "xl/worksheets/sheet1.bin"}, "in a part that is no .xml"),
+    ):
+        _book(path, row, **options)
+        with pytest.raises(SheetError, match=rf"a\.xlsx: .*{why}"):
+            read_sheets(path)

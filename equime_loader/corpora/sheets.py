@@ -11,12 +11,14 @@ import csv
 import datetime
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from equime_loader.corpora.packed import PackedError, extents
 
 # Bounds at the door: far above any annotation, far below what would exhaust memory.
 MAX_FILE, MAX_UNPACKED = 64 << 20, 512 << 20
@@ -25,8 +27,6 @@ MAX_ROWS, MAX_COLUMNS, MAX_CELL = 200_000, 1_000, 10_000
 MAX_AREA = 10_000_000
 # Lines of text above a header: 13 in SAMM, 10 in its long videos.
 HEADER_WITHIN = 60
-# A cell of an xlsx file that holds something; formatted cells that hold nothing may lie anywhere.
-_CELL = re.compile(rb'<(?:\w+:)?c (?:[^>/]* )?r="([A-Z]{1,3})([0-9]{1,7})"[^>/]*>\s*<')
 EXCEL, TEXT = (".xlsx", ".xls", ".xlsm"), (".csv", ".tsv")
 
 
@@ -148,21 +148,12 @@ def _check_packed(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                raise SheetError(f"{path.name}: unpacks to more than {MAX_UNPACKED:,} bytes")
-            for name in archive.namelist():
-                if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-                    cells = _CELL.findall(archive.read(name))
-                    _check_extent(path, max((int(row) for _, row in cells), default=0), _columns_of(cells))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        for rows, columns in extents(path, most=MAX_UNPACKED):
+            _check_extent(path, rows, columns)
+    except PackedError as error:
+        raise SheetError(f"{path.name}: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise SheetError(f"{path.name}: is no Excel file that can be read ({error})") from error
-
-
-def _columns_of(cells: Iterable[tuple[bytes, bytes]]) -> int:
-    """The last column of cells such as ``AB12``, from 1."""
-    last = max((letters for letters, _ in cells), key=lambda letters: (len(letters), letters), default=b"")
-    return reduce(lambda number, letter: 26 * number + letter - 64, last, 0)
 
 
 def _check_extent(path: Path, rows: int, columns: int) -> None:

@@ -84,6 +84,11 @@ def test_intensity_on_the_scale_of_samples() -> None:
     assert [action.strength for action in parse_aus("1A+2E+4A/B+7").actions] == [1.0, 5.0, 1.5, None]
 
 
+@pytest.mark.parametrize("text", ["4、7", "4&7", "4;7", "4 & AU7", "4++7", "4+,7", "4,, 7,", "4、 、7 +"])
+def test_separators_of_every_coder(text: str) -> None:
+    assert parse_aus(text) == parse_aus("4+7") and parse_aus(text).raw == text
+
+
 def test_alternatives_are_grouped_by_option() -> None:
     coding = parse_aus("(R6+7 or R12)+15+(1 or 2 or 4)")
     assert [[[str(action) for action in option] for option in group] for group in coding.alternatives] == [
@@ -111,7 +116,8 @@ def test_codings_that_say_the_same_are_equal() -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("4++7", "letter 3"),
+        ("+4", "letter 1"),
+        ("4/7", "letter 2"),
         ("4 7", "letter 3"),
         ("12F", "letter 3"),
         ("12 and 14", "letter 4"),

@@ -1,7 +1,7 @@
 """One grammar for the AU strings of all corpora.
 
     coding      = option {"or" option}
-    option      = term {("+" | "," | ";") term}                  a separator may end it
+    option      = term {sep {sep} term} {sep}                    sep: one of + , ; & and the ideographic comma
     term        = "?" | note | ["ref"] "(" coding ")" | action
     action      = [kind] [side] [part] number [intensity] ["?"] ["(k)"]
     kind        = "AU" | "AD" | "M"                              Action Unit, Action Descriptor, movement of the head
@@ -53,7 +53,7 @@ _OR = re.compile(r"OR(?![A-Z])", _FLAGS)
 _REFLEX = re.compile(r"REF\s*\(", _FLAGS)
 _OPEN, _CLOSE = re.compile(r"\("), re.compile(r"\)")
 _UNKNOWN = re.compile(r"\?")
-_SEPARATOR = re.compile(r"[+,;]")
+_SEPARATOR = re.compile(r"[+,;&\u3001](?:\s*[+,;&\u3001])*")
 _NOTE = re.compile(r"[A-Z][A-Z .'-]*[A-Z]", _FLAGS)
 
 

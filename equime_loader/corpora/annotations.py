@@ -63,7 +63,7 @@ class Conventions:
     """What holds for every row of a corpus.
 
     Attributes:
-        fps: frames per second of the recordings; a row's own comes first.
+        fps: frames per second of the recordings; a row's own comes first. each_fps: every row must say its own.
         labels: its emotions, spelled as `classes` spells them; None where it has none.
         has_aus: whether the corpus codes AUs. apex: whether it codes the apex; where not, it is taken halfway.
         first_frame: the number of a recording's first frame where it is the same for all; with 0, an apex 0 is one.
@@ -78,6 +78,7 @@ class Conventions:
     apex: Literal["coded", "halfway"] = "coded"
     first_frame: int = 1
     no_offset: Literal["fault", "apex"] = "fault"
+    each_fps: bool = False
     restricted: frozenset[str] = frozenset()
 
 
@@ -250,7 +251,7 @@ def read_event(
         label = read_label(row.label, rules.labels)
         expression = _expression(row.expression)
         objective = whole(row.objective_class, "objective class") if row.objective_class else None
-        fps = _rate(row.fps) if row.fps else rules.fps
+        fps = _rate(row.fps) if row.fps or rules.each_fps else rules.fps
     except RowFault as fault:
         ledger.left_out(row.where, row.name, str(fault))
         return None
@@ -288,6 +289,8 @@ def _expression(text: str) -> Expression:
 
 
 def _rate(text: str) -> float:
+    if not text:
+        raise RowFault("no frame rate")
     fps = whole(text, "frame rate")
     if not 0 < fps <= 1_000:
         raise RowFault(f"frame rate {text!r} must lie within 1..1000")

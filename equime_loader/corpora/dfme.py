@@ -18,7 +18,7 @@ from equime_loader.corpora.sheets import Form, Record, SheetError, find_table, r
 
 # The numbers of emotions in the sheets.
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
-RULES = Conventions("dfme", 200.0, EMOTIONS, first_frame=0)
+RULES = Conventions("dfme", 200.0, EMOTIONS, first_frame=0, each_fps=True)
 # Rows and subjects of each sheet, and how its file is named.
 PARTS = {"train": (1856, 176), "testA": (474, 42), "testB": (299, 41)}
 LABELS = {"happiness": 311, "sadness": 359, "surprise": 447, "disgust": 735, "anger": 241}

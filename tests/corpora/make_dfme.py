@@ -59,13 +59,15 @@ def _row(event: Planned, number: int) -> list[Cell]:
 
 
 def _spoil(root: Path, rows: list[list[Cell]], made: Made, seed: int, size: int) -> Made:
-    names = [("sub0900", f"sub0900_{number:02d}") for number in range(1, 4)]
+    names = [("sub0900", f"sub0900_{number:02d}") for number in range(1, 5)]
     planned = [_from_zero(event, 2 * number) for number, event in enumerate(plan(names, LABELS, seed=seed + 1))]
-    for event in planned[:2]:
+    for event in (*planned[:2], planned[3]):
         write_frames(root / "frames" / event.subject / event.clip, "{}.jpg".format, event, size=size)
     own = [_row(event, number) for number, event in enumerate(planned)]
     own[0][6] = 5
     own[1][7] = 0
+    own[3][7] = None
     rows += own
     left_out = {"sub0900_01": "is not number 5", "sub0900_02": "frame rate '0'", "sub0900_03": "no folder of frames"}
+    left_out["sub0900_04"] = "no frame rate"
     return replace(made, rows=made.rows + len(own), left_out=left_out)

@@ -84,3 +84,21 @@ def test_a_sheet_of_ones_own(tmp_path: Path) -> None:
     reading = read_corpus("smic_hs", tmp_path, sheet=tmp_path / "smic.csv")
     check(reading, made)
     assert "one event in a row" in reading.sheet
+
+
+@pytest.mark.parametrize("below", ["", "s1"])
+def test_a_root_within_the_folder_of_a_camera(tmp_path: Path, below: str) -> None:
+    for camera in ("HS", "VIS", "NIR"):
+        make_smic.make_folders(tmp_path, camera=camera, subjects=2, quirks=False)
+    for camera in ("HS", "VIS", "NIR"):
+        (root,) = [path for path in tmp_path.rglob(f"{camera}/{below}") if path.is_dir()]
+        counts = {corpus: len(read_corpus(corpus, root).events) for corpus in CORPUS.values()}
+        assert [corpus for corpus, count in counts.items() if count] == [CORPUS[camera]], counts
+
+
+def test_folders_are_read_where_a_sheet_lies_beside(tmp_path: Path) -> None:
+    """The composite of MEGC2019 needs the events by folder, as the extended release names several alike."""
+    made = make_smic.make_folders(tmp_path, subjects=2)
+    write_csv(tmp_path / "SMIC-HS-E_annotation.csv", [["Subject", "Filename", "OnsetF", "OffsetF", "Emotion"]])
+    assert not read_corpus("smic_hs", tmp_path).events
+    check(read_corpus("smic_hs", tmp_path, sheet="none"), made)

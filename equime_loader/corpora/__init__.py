@@ -34,7 +34,7 @@ def read_corpus(
     Args:
         name: a key of `CORPORA`. root: folder of the licensed copy.
         corrections: CSV file of rows to put right, see `corrections`.
-        sheet: annotation file, where it lies elsewhere or several do.
+        sheet: annotation file, where it lies elsewhere or several do; "none" to read folders alone (SMIC).
         frames: part of the path of the folders whose frames are wanted, where there are several copies of a clip.
 
     Raises:

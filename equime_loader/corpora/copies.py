@@ -11,6 +11,9 @@ from equime_loader.corpora.events import CorpusEvent, Frames, Known, Reading, Si
 from equime_loader.corpora.frames import SHEETS, Tree, in_order, list_frames
 from equime_loader.corpora.sheets import Form, Record, Sheet, SheetError, Table, find_table, read_sheets
 
+# In place of an annotation file: none is read, though one may lie there. Corpora that need one say so.
+NO_SHEET = Path("none")
+
 
 class Copy:
     """What every adapter reads from.
@@ -30,7 +33,7 @@ class Copy:
     ) -> None:
         """
         Args:
-            sheet: annotation file to read instead of the one that is found.
+            sheet: annotation file to read instead of the one that is found; `NO_SHEET` to read none.
             frames: a part of the path of the folders whose frames are wanted, e.g. ``Cropped``.
 
         Raises:
@@ -50,7 +53,7 @@ class Copy:
         Of several of one pattern the last by name is taken, since names end in their date; the others are a finding.
         """
         if self._sheet is not None:
-            return self._sheet
+            return None if self._sheet == NO_SHEET else self._sheet
         found = [path for pattern in patterns for path in reversed(self._sheets(pattern))]
         files = list(dict.fromkeys(found))
         if len(files) > 1:

@@ -55,6 +55,9 @@ FORMS = (
     Form("extended, several events in a row", {**_COLUMNS, **_SECOND}, _THIRD, fits=_is_data),
     Form("one event in a row", _COLUMNS, fits=_is_data),
 )
+# A copy may be named by the folder of one camera, or of one of its subjects.
+ROOT_NAMES = 3
+_CAMERA = re.compile(rf"(?<![a-z])({'|'.join(CAMERAS.values())})(?![a-z])")
 ORDER = (r"raw|-e(/|_|$)|_e(/|_|$)", r"^(?!.*crop)", r"crop")
 
 
@@ -75,12 +78,12 @@ def read(copy: Copy) -> Reading:
 
 
 def _clips(copy: Copy) -> dict[str, list[Path]]:
-    """Folders of each clip of this camera: those whose path names no other camera."""
-    others = "|".join(camera for corpus, camera in CAMERAS.items() if corpus != copy.corpus)
-    elsewhere = re.compile(rf"(?<![a-z])({others})(?![a-z])")
+    """Folders of each clip of this camera: those whose path, from the root's last names on, names no other last."""
+    above = copy.tree.root.resolve().parts[-ROOT_NAMES:]
     clips: dict[str, list[Path]] = {}
     for path in copy.tree.named(_CLIP.pattern):
-        if not elsewhere.search(copy.tree.relative(path).casefold()):
+        named = _CAMERA.findall("/".join((*above, copy.tree.relative(path))).casefold())
+        if not named or named[-1] == CAMERAS[copy.corpus]:
             clips.setdefault(clip_name(path.name), []).append(path)
     return dict(sorted(clips.items()))
 

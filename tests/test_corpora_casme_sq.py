@@ -54,3 +54,9 @@ def test_a_sheet_without_the_naming_rules_is_refused(tmp_path: Path) -> None:
         book.save(path)
         with pytest.raises(SheetError, match=lacking):
             read_corpus("casme_sq", tmp_path)
+
+
+def test_known_counts_are_compared_by_expression(tmp_path: Path) -> None:
+    make_casme_sq.make(tmp_path, subjects=2, quirks=False)
+    compared = {what: (known, found) for what, known, found in read_corpus("casme_sq", tmp_path).compared()}
+    assert compared["micro-expressions"] == (57, 4) and compared["macro-expressions"] == (300, 4)

@@ -20,8 +20,7 @@ from equime_loader.corpora.events import Known, Reading
 from equime_loader.corpora.sheets import Form, Record, Sheet, SheetError, find_table
 
 LABELS = ("negative", "positive", "surprise", "others")
-# 300 macro- and 57 micro-expressions.
-KNOWN = Known(rows=357, events=357, subjects=22)
+KNOWN = Known(rows=357, events=357, subjects=22, expressions={"micro": 57, "macro": 300})
 RULES = Conventions("casme_sq", 30.0, LABELS, no_offset="apex")
 SHEETS = (r".*code_?final.*",)
 _FIELDS = ("subject", "clip", "onset", "apex", "offset", "aus", "label", "expression", "reported")

@@ -159,6 +159,7 @@ class Known:
     events: int | None = None
     subjects: int | None = None
     labels: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    expressions: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,9 @@ class Reading:
         yield "rows", self.known.rows, self.rows
         yield "events", self.known.events, len(self.events)
         yield "subjects", self.known.subjects, len({event.subject for event in self.events})
+        kinds = Counter[str](event.expression for event in self.events)
+        for kind in sorted(self.known.expressions):
+            yield f"{kind}-expressions", self.known.expressions[kind], kinds[kind]
         labels = self.labels()
         for word in sorted({*labels, *self.known.labels}):
             yield f"label {word}", self.known.labels.get(word) if self.known.labels else None, labels[word]

@@ -20,8 +20,8 @@ from equime_loader.corpora.corrections import name_key
 from equime_loader.corpora.events import Known, Reading
 from equime_loader.corpora.sheets import Form, Record, find_table, read_sheets
 
-# 343 macro- and 159 micro-expressions in 147 recordings.
-KNOWN = Known(rows=502, events=502)
+# In 147 recordings.
+KNOWN = Known(rows=502, events=502, expressions={"micro": 159, "macro": 343})
 RULES = Conventions("samm_long", 200.0, None)
 SHEETS = (r"samm[-_ ]?long[-_ ]?videos.*",)
 FORMS = (Form("long videos", {**samm.COLUMNS, "expression": ("Type",)}, {"duration": ("Duration",)}),)

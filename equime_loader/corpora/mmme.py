@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from equime_loader.corpora.annotations import Annotation, Conventions, RowFault, Span
+from equime_loader.corpora.annotations import Annotation, Conventions, RowFault, Span, read_aus, read_label
 from equime_loader.corpora.copies import Copy
 from equime_loader.corpora.events import CorpusEvent, Finding, Frames, Known, Reading, SignalSource
 from equime_loader.corpora.mmme_trials import Clock, PrivateVideo, Sessions, Trial, stamp_us, video_rate
@@ -32,8 +32,8 @@ from equime_loader.corpora.sheets import Form, Record
 
 LABELS = ("disgust", "fear", "surprise", "happiness", "sadness", "anger", "contempt", "tense")
 RULES = Conventions("mmme", 150.0, LABELS, first_frame=0)
-# 634 micro- and 2841 macro-expressions of 110 people; and the sample beside the paper.
-KNOWN, KNOWN_SAMPLE = Known(rows=3475, events=3475, subjects=110), Known(rows=944, events=944, subjects=16)
+KNOWN = Known(rows=3475, events=3475, subjects=110, expressions={"micro": 634, "macro": 2841})
+KNOWN_SAMPLE = Known(rows=944, events=944, subjects=16)  # beside the paper
 SHEETS = (r"coding_file.*",)
 _COLUMNS = {
     "subject": ("Subject",),
@@ -57,7 +57,9 @@ _AIMS = "angry|anger|contempt|disgust|fear|happy|happiness|neutral|sad|sadness|s
 _FILE = re.compile(
     rf"(?P<trial>(?:{_AIMS})_[0-9]+_(?P<marker>[0-9]+))_(?P<name>.+)_(?P<date>[0-9]{{8}})(\.\w+)?", re.IGNORECASE
 )
-_PLAIN_AUS = re.compile(r"\??|((AU|AD|M)?[LRATB]{0,2}[0-9]{1,2}[A-E]?\??([,+;]\s?|$))+", re.IGNORECASE)
+# In place of a cell that holds something else than its column: it may name somebody, a coder or a participant.
+UNQUOTED = "(not quoted)"
+EXPRESSIONS = ("micro", "macro", "micro-expression", "macro-expression")
 _LONG = 4  # letters of a name, or a part of one, that is found within a word
 _SUBJECTS_OF_FINDINGS = ("unknown", "offset", "expression")
 _SAFE_NAME = re.compile(r"p[0-9a-f]{12}(/[a-z0-9_]*)?")
@@ -99,7 +101,7 @@ def read(copy: Copy) -> Reading:
     if not known_expression:
         reason = "no column Macro/Micro: micro is what lasts up to 500 ms, or 260 ms from onset to apex"
         copy.ledger.kept(table.sheet.file, "expression", reason)
-    annotations = copy.corrected(_annotation(row, names, clips, copy) for row in rows)
+    annotations = copy.corrected(_unquoted(_annotation(row, names, clips), copy) for row in rows)
     sessions, shelves = Sessions(copy.tree), (Shelf(), Shelf())
     events = []
     for row, annotation in zip(rows, annotations, strict=True):
@@ -124,7 +126,7 @@ def _parsed(record: Record, names: Pseudonyms, copy: Copy) -> _Row | None:
     elif plain_name(match["name"]) != plain_name(record["subject"]):
         fault = "Subject and Filename name different people"
     elif record["marker"] != match["marker"]:
-        fault = f"marker {record['marker']!r} is not that of Filename, {match['marker']}"
+        fault = "Marker is not that of Filename"
     if fault or match is None:
         copy.ledger.left_out(record.where, names.of(record["subject"]), fault or "")
         return None
@@ -146,7 +148,7 @@ def _clip_names(rows: Iterable[_Row], names: Pseudonyms) -> Mapping[tuple[str, s
     }
 
 
-def _annotation(row: _Row, names: Pseudonyms, clips: Mapping[tuple[str, str], str], copy: Copy) -> Annotation:
+def _annotation(row: _Row, names: Pseudonyms, clips: Mapping[tuple[str, str], str]) -> Annotation:
     record = row.record
     return Annotation(
         record.where,
@@ -159,6 +161,28 @@ def _annotation(row: _Row, names: Pseudonyms, clips: Mapping[tuple[str, str], st
         aus=record["aus"],
         expression=record.get("expression") or _expression(record),
     )
+
+
+def _unquoted(row: Annotation, copy: Copy) -> Annotation:
+    """The row without what its columns do not hold, which may be a name, so that nothing later can quote it."""
+    holds: Mapping[str, Callable[[str], bool]] = {
+        **dict.fromkeys(("onset", "apex", "offset"), lambda cell: cell.isdecimal() or stamp_us(cell) is not None),
+        "label": _is_label,
+        "expression": lambda cell: cell.casefold() in EXPRESSIONS,
+    }
+    cells = {name: cell if fits(cell := getattr(row, name)) else UNQUOTED for name, fits in holds.items()}
+    coding, fault = read_aus(row.aus)
+    if fault:
+        copy.ledger.kept(row.where, row.name, "Action Units are of no known form: they are unknown")
+    words = fault is not None or bool(coding.notes)
+    return replace(row, **cells, aus=str(replace(coding, notes=())) if words else row.aus)
+
+
+def _is_label(text: str) -> bool:
+    try:
+        return bool(read_label(text, LABELS))
+    except RowFault:
+        return False
 
 
 def _expression(record: Record) -> str:
@@ -187,11 +211,7 @@ def _event(copy: Copy, row: Annotation, source: _Row, trial: Trial, shelves: tup
         copy.ledger.left_out(row.where, row.name, str(fault))
         return None
     signals = _signals(source.marker, trial, fps, shelves)
-    event = copy.event(row, candidates, replace(RULES, fps=fps), span=span, signals=signals)
-    if event is None or event.aus is None or _PLAIN_AUS.fullmatch(row.aus):
-        return event
-    coding = replace(event.aus, notes=())  # words in a coding may be anybody's name
-    return replace(event, aus=replace(coding, raw=str(coding)), au_text=str(coding))
+    return copy.event(row, candidates, replace(RULES, fps=fps), span=span, signals=signals)
 
 
 def _span(row: Annotation, trial: Trial, record: Record) -> Span:
@@ -228,7 +248,7 @@ def _nearest(trial: Trial, text: str, name: str) -> int:
     assert trial.us is not None
     if text.isdigit():  # a user's correction may give the number itself
         if int(text) >= len(trial.us):
-            raise RowFault(f"{name} {text}: the trial has {len(trial.us)} frames")
+            raise RowFault(f"{name} lies beyond the {len(trial.us)} frames of the trial")
         return int(text)
     moment = stamp_us(text)
     if moment is None:
@@ -237,7 +257,7 @@ def _nearest(trial: Trial, text: str, name: str) -> int:
         moment += 500
     number = int(np.argmin(np.abs(trial.us - moment)))
     if abs(int(trial.us[number]) - moment) > NEAREST_US:
-        raise RowFault(f"{name}: no frame of the trial lies within {NEAREST_US // 1000} ms of {text}")
+        raise RowFault(f"{name}: no frame of the trial lies within {NEAREST_US // 1000} ms of it")
     return number
 
 
@@ -267,7 +287,7 @@ def _signals(marker: int, trial: Trial, fps: float, shelves: tuple[Shelf, Shelf]
 
 
 def _report_offsets(copy: Copy, where: str, rows: Iterable[Annotation]) -> None:
-    same = [row.apex == row.offset for row in rows]
+    same = [row.apex == row.offset != UNQUOTED for row in rows]
     if any(same):
         reason = f"{sum(same)} of {len(same)} rows have the offset at the apex: it was not coded apart"
         copy.ledger.kept(where, "offset", reason)

@@ -145,7 +145,7 @@ def _spoil(rows: list[list[Cell]], made: Made, pseudonym: Callable[[str], str]) 
     subject = pseudonym(name)
     wrong: Mapping[int, tuple[Cell, str]] = {
         1: (f"angry_1_146_{NAMES[-1]}_{DATE}.avi", "name different people"),
-        2: (107, "marker '107' is not that of Filename"),
+        2: (107, "Marker is not that of Filename"),
         6: ("11-07", "onset is no time"),
         7: ("23-59-59-999-999", "apex: no frame"),
         10: (f"happy {name}", "label"),

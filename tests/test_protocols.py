@@ -162,8 +162,30 @@ def test_a_task_takes_each_corpus_by_its_own_word(tmp_path: Path) -> None:
     assert task.targets.tolist() == [0, 0, 1, 0, 2]
     assert task.clips.rows.tolist() == [0, 2, 3, 4, 5]
     assert task.counts() == {"negative": 3, "positive": 1, "surprise": 1}
-    assert task.clips.steps[-1] == "classes three: negative, positive, surprise; 3 clips without one left out"
+    assert task.clips.steps[-2:] == (
+        "micro-expressions",
+        "classes three: negative, positive, surprise; 3 clips without one left out",
+    )
     assert task.by_key == {f"anger_u_s_{row:03d}": target for row, target in ((0, 0), (2, 0), (3, 1), (4, 0), (5, 2))}
+
+
+def test_macro_expressions_are_told_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    columns = {
+        "expression": ["micro", "macro", None, "macro"],
+        "corpus": ["casme_sq"] * 4,
+        "corpus_label": ["positive", "negative", "surprise", "positive"],
+    }
+    clips = open_dataset(write_index(tmp_path, columns))
+    task = make_task(clips, "three")
+    assert task.clips.rows.tolist() == [0, 2] and task.targets.tolist() == [1, 2]
+    assert task.clips.steps[-2] == "micro-expressions; 2 clips of others left out"
+    both = make_task(clips, "three", expressions=["micro", "macro"])
+    assert len(both) == 4 and both.clips.steps[-2] == "micro-expressions and macro-expressions"
+    for wrong in ([], ["brief"]):
+        with pytest.raises(ValueError, match="must be one or more of micro, macro"):
+            make_task(clips, "three", expressions=wrong)
+    with pytest.raises(ValueError, match="there are none of micro-expressions; 2 clips of others left out"):
+        make_task(clips.where(expression="macro"), "three")
 
 
 def test_parts_of_a_task_keep_their_classes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from equime_loader import Selection
 from equime_loader.split_checks import LeakageError, check_leakage
-from tests.indices import clips_of
+from tests.indices import clips_of, write_index
 from training import checkpoints
 from training.checkpoints import (
     FILES,
@@ -30,8 +31,8 @@ from training.checkpoints import (
     recover,
     save_checkpoint,
 )
-from training.config import DataConfig, OptimizationConfig, StoppingConfig
-from training.data import divided, shuffled
+from training.config import Config, DataConfig, ModelConfig, OptimizationConfig, StoppingConfig
+from training.data import divided, open_parts, shuffled
 from training.loop import Sums
 from training.optimization import (
     best_epoch,
@@ -309,6 +310,35 @@ def test_subjects_that_share_programs_stay_together() -> None:
     parts = divided(labeled(clips), DataConfig(sizes={"train": 0.5, "validation": 0.25, "test": 0.25}))
     assert sum(map(len, parts.values())) == 72
     check_leakage({name: part.clips for name, part in parts.items()}, by=("subject", "counterfactual_group"))
+
+
+def corpus_at(folder: Path, corpus: str, *, subjects: int = 8, clips: int = 6, person: str = "") -> str:
+    """An index of an imported corpus, each subject's clips micro- and macro-expressions in turn."""
+    numbers = range(subjects * clips)
+    people = [f"{person or corpus}-{number // clips}" for number in numbers]
+    labels = [("negative", "positive", "surprise")[number // 2 % 3] for number in numbers]
+    columns = {
+        "key": [f"{labels[number]}_u_{corpus}{number // clips}_{number:03d}" for number in numbers],
+        "corpus": [corpus] * len(people),
+        "subject": people,
+        "portrait": people,
+        "corpus_label": labels,
+        "three_class": labels,
+        "expression": [("micro", "macro")[number % 2] for number in numbers],
+    }
+    return str(write_index(folder, columns))
+
+
+def test_macro_expressions_are_neither_trained_nor_tested_on_unasked(tmp_path: Path) -> None:
+    folders = {name: corpus_at(tmp_path / name, name) for name in ("smic_hs", "casme_sq")}
+    data = DataConfig(train={"smic_hs": folders["smic_hs"]}, test={"casme_sq": folders["casme_sq"]})
+    parts = open_parts(Config(model=ModelConfig(name="flow"), data=data))
+    tasks = [parts.train, parts.validation, *parts.test.values()]
+    assert all(task.clips.counts("expression") == {"micro": len(task)} for task in tasks)
+    assert sum(map(len, tasks)) == 48
+    assert "micro-expressions; 24 clips of others left out" in parts.test["casme_sq"].clips.steps
+    both = open_parts(Config(model=ModelConfig(name="flow"), data=replace(data, expressions=["micro", "macro"])))
+    assert both.test["casme_sq"].clips.counts("expression") == {"micro": 24, "macro": 24}
 
 
 def test_shuffled_labels_follow_the_seed() -> None:

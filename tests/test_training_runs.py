@@ -55,6 +55,8 @@ def test_configurations_are_written_whole_and_read_back(tmp_path: Path) -> None:
         ({}, "model.name"),
         ({"model": {"name": "flow"}, "sed": 1}, "sed"),
         ({"model": {"name": "flow"}, "seed": -1}, "seed=-1"),
+        ({"model": {"name": "flow"}, "data": {"expressions": ["brief"]}}, "data.expressions='brief'"),
+        ({"model": {"name": "flow"}, "data": {"expressions": []}}, "data.expressions=''"),
         ({"model": {"name": "flow"}, "optimization": {"batch_size": "many"}}, "optimization.batch_size"),
         ({"model": {"name": "flow"}, "optimization": {"epochs": 0}}, "optimization.epochs=0"),
         ({"model": {"name": "flow"}, "optimization": {"learning_rate": float("nan")}}, "learning_rate=nan"),

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import yaml
 
+from equime_loader.schema import EXPRESSIONS
+
 # Plain values only: of a type that takes anything, the parser would make whatever class a file names.
 Value = bool | int | float | str | None
 SPLITS = ("train", "validation", "test")
@@ -43,8 +45,10 @@ class DataConfig:
     Attributes:
         train: folders or URLs by name; clips of several are trained on as one data set.
         test: further folders by name, each tested on whole once training has ended.
-        where: labels that narrow the clips of `train`, as for `Selection.where`.
+        where: labels that narrow the clips of `train`, as for `Selection.where`; `test` is not narrowed by them, so
+            that a model of one kind of portraits can be tested on another.
         classes: kind of task, see `training.protocols.tasks`: `three`, `five`, `seven`, …
+        expressions: what to train and test on, of `micro` and `macro`; clips of which neither is known are kept.
         split: `drawn` divides the subjects of `train` anew by `sizes`; `given` takes the column `split` of the index.
         split_seed: of the drawing, apart from the run's seed: runs with other seeds are tested on the same subjects.
         sizes: shares of subjects of train, validation and test, where they are drawn.
@@ -55,12 +59,15 @@ class DataConfig:
     test: dict[str, str] = field(default_factory=dict)
     where: dict[str, Value | list[Value]] = field(default_factory=dict)
     classes: str = "three"
+    expressions: list[str] = field(default_factory=lambda: ["micro"])
     split: Literal["drawn", "given"] = "drawn"
     split_seed: int = 0
     sizes: dict[str, float] = field(default_factory=lambda: {"train": 0.7, "validation": 0.15, "test": 0.15})
     labels: Literal["given", "shuffled"] = "given"
 
     def __post_init__(self) -> None:
+        for word in self.expressions or [""]:
+            _one_of("data.expressions", word, EXPRESSIONS)
         _one_of("data.split", self.split, ("drawn", "given"))
         _within("data.split_seed", self.split_seed, 0, (1 << 63) - 1)
         _one_of("data.labels", self.labels, ("given", "shuffled"))

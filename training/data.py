@@ -51,25 +51,25 @@ def open_parts(config: Config) -> Parts:
     if not data.train:
         raise ValueError("data.train is empty; give a folder, such as --data.train.equime FOLDER")
     folders = {name: open_dataset(folder) for name, folder in data.train.items()}
-    task = make_task(narrowed(joined(folders), data.where), data.classes)
+    task = make_task(narrowed(joined(folders), data.where), data.classes, expressions=data.expressions)
     splits = divided(task, data)
     train, validation = splits["train"], splits["validation"]
     if data.labels == "shuffled":
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
     tests = {name: part for name, part in splits.items() if name == "test"}
     parts = Parts(train, validation, tests, {name: clips.index.sha256 for name, clips in folders.items()})
-    others = {name: open_test(name, folder, parts, data.classes) for name, folder in data.test.items()}
+    others = {name: open_test(name, folder, parts, data) for name, folder in data.test.items()}
     return replace(parts, test=tests | others)
 
 
-def open_test(name: str, folder: str, parts: Parts, kind: str, *, where: Where = MappingProxyType({})) -> Task:
+def open_test(name: str, folder: str, parts: Parts, data: DataConfig, *, where: Where = MappingProxyType({})) -> Task:
     """A folder's clips to test on, nobody in them trained on or validated on.
 
     Portraits are compared in any case; subjects where the folder is one of those trained on, since equal names of
     subjects of two data sets say nothing.
 
     Args:
-        kind: of task, as `data.classes`. where: labels that narrow the clips.
+        data: says the classes and expressions. where: labels that narrow the clips.
 
     Raises:
         LeakageError: a subject or portrait was seen in training. ValueError: no clip with a class.
@@ -79,7 +79,7 @@ def open_test(name: str, folder: str, parts: Parts, kind: str, *, where: Where =
     same = [known for known, sha256 in parts.trained.items() if sha256 == clips.index.sha256]
     if same and len(parts.trained) > 1:
         clips = join({same[0]: clips})
-    task = make_task(narrowed(clips, where), kind)
+    task = make_task(narrowed(clips, where), data.classes, expressions=data.expressions)
     seen = {"train": parts.train.clips, "validation": parts.validation.clips}
     check_leakage({**seen, name: task.clips}, by=("subject", "portrait") if same else ("portrait",))
     return task

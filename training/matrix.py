@@ -94,7 +94,8 @@ def trials(plan: MatrixPlan) -> Iterator[Trial]:
     """
     from training.data import open_parts
 
-    relations = relations_of(plan.data, plan.kind)
+    expressions = {word for model in plan.models for word in model.data.expressions}
+    relations = relations_of(plan.data, plan.kind, expressions=sorted(expressions))
     for config in configurations(plan, relations):
         parts = open_parts(config)
         pairs = ((train, test) for test in config.data.test for train in config.data.train)
@@ -103,7 +104,7 @@ def trials(plan: MatrixPlan) -> Iterator[Trial]:
         yield Trial(name, config, parts.train, parts.validation, parts.test, parts.trained, Study(cautions=cautions))
 
 
-def relations_of(data: Mapping[str, str], kind: str) -> dict[tuple[str, str], str]:
+def relations_of(data: Mapping[str, str], kind: str, *, expressions: Sequence[str]) -> dict[tuple[str, str], str]:
     """Which of the folders may show the same people.
 
     Raises:
@@ -113,7 +114,7 @@ def relations_of(data: Mapping[str, str], kind: str) -> dict[tuple[str, str], st
     from training.protocols.cross import related
     from training.protocols.tasks import make_task
 
-    tasks = {name: make_task(open_dataset(folder), kind) for name, folder in data.items()}
+    tasks = {name: make_task(open_dataset(folder), kind, expressions=expressions) for name, folder in data.items()}
     found = {(one, other): related(tasks[one], tasks[other]) for one, other in permutations(tasks, 2)}
     return {pair: words for pair, words in found.items() if words}
 

@@ -17,6 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("--on", type=dict[str, str], required=True, help="folders by name, as trained on: --on.faces F")
     parser.add_argument("--classes", type=str, default="three", help="kind of task: three, five, seven, …")
+    parser.add_argument("--expressions", type=list[str], default=["micro"], help="micro, macro, or both")
     parser.add_argument("--table", type=str | None, default=None, help="AU table, where a folder's plan says none")
     parser.add_argument("--folds", type=int, default=5, help="of the classifiers that learn")
     parser.add_argument("--seed", type=int, default=0, help="of the folds and the classifiers")
@@ -34,7 +35,7 @@ def run(arguments: Namespace) -> None:
     from training.runs import write_json
 
     clips = joined({name: open_dataset(folder) for name, folder in arguments.on.items()})
-    task = make_task(clips, arguments.classes)
+    task = make_task(clips, arguments.classes, expressions=arguments.expressions)
     found = ceilings(task, table=arguments.table, folds=arguments.folds, seed=arguments.seed)
     print(f"{len(task):,} clips; classes {', '.join(task.classes)}")
     rows = []

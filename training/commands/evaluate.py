@@ -38,6 +38,6 @@ def run(arguments: Namespace) -> None:
     data = replace(config.data, train={**config.data.train, **arguments.train}, test={})
     parts = open_parts(replace(config, data=data))
     for name, folder in arguments.on.items():
-        evaluate(done, open_test(name, folder, parts, data.classes, where=arguments.where), name)
+        evaluate(done, open_test(name, folder, parts, data, where=arguments.where), name)
     if is_first_process():
         show_scores(done)

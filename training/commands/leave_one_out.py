@@ -56,7 +56,7 @@ def run(arguments: Namespace) -> None:
         name, facts["megc2019"] = f"megc2019_{name}", {"official": found.is_official, "samples": len(found.keys)}
         if is_first_process():
             print(found)
-    task = make_task(clips, data.classes) if found is None else found.task
+    task = make_task(clips, data.classes, expressions=data.expressions) if found is None else found.task
     share = data.sizes["validation"] / (data.sizes["train"] + data.sizes["validation"])
     divide = {"subject": leave_one_subject_out, "corpus": leave_one_dataset_out}[arguments.held_out]
     rounds = divide(task, validation=share, seed=config.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.corpora.classes import CLASSES, EQUIME, class_of
+from equime_loader.schema import EXPRESSIONS
 from equime_loader.selection import Selection
 
 Targets = NDArray[np.int64]
+MICRO = ("micro",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,19 +82,21 @@ class Task:
         return self.targets[np.searchsorted(self.clips.rows, clips.rows)]
 
 
-def make_task(clips: Selection, kind: str) -> Task:
+def make_task(clips: Selection, kind: str, *, expressions: Sequence[str] = MICRO) -> Task:
     """The task of telling the classes of `kind`. Clips that have none are left out, which the last step says.
 
     A clip's label is its corpus' own word; of what is built here, and where a corpus has no word, its emotion.
 
     Args:
         kind: a key of `equime_loader.corpora.classes.CLASSES`: `three`, `five`, `seven`, `casme2_five`, `samm_five`.
+        expressions: which to tell, of `micro` and `macro`; clips of which neither is known are kept.
 
     Raises:
-        ValueError: an unknown task or corpus, or no clip that has a class.
+        ValueError: an unknown task, corpus or expression, or no clip that has a class.
     """
     if kind not in CLASSES:
         raise ValueError(f"{kind=} must be one of {', '.join(CLASSES)}")
+    clips, step = _of_expressions(clips, expressions), f"classes {kind}: {', '.join(CLASSES[kind])}"
     labels: list[tuple[str, str | None]] = [
         (row["corpus"], row["corpus_label"]) if row["corpus_label"] else (EQUIME, row["emotion"])
         for row in clips.labels(["corpus", "corpus_label", "emotion"])
@@ -101,11 +106,22 @@ def make_task(clips: Selection, kind: str) -> Task:
     kept = targets >= 0
     if not kept.any():
         told = ", ".join(sorted(f"{label} of {corpus}" if label else "unlabeled ones" for corpus, label in number))
-        raise ValueError(f"{kind=}: no clip has one of its classes; there are {told or 'none'}")
-    step = f"classes {kind}: {', '.join(CLASSES[kind])}"
+        raise ValueError(f"{kind=}: no clip has one of its classes; there are {told or f'none of {clips.steps[-1]}'}")
     if missing := len(kept) - int(kept.sum()):
         step += f"; {missing:,} clips without one left out"
     return Task(clips.narrowed(kept, step), CLASSES[kind], targets[kept])
+
+
+def _of_expressions(clips: Selection, expressions: Sequence[str]) -> Selection:
+    """The clips that show some expressions, or of which nothing says what they show."""
+    if not expressions or not set(expressions) <= set(EXPRESSIONS):
+        raise ValueError(f"expressions={list(expressions)} must be one or more of {', '.join(EXPRESSIONS)}")
+    codes = clips.codes("expression")
+    kept = np.array([*(word in expressions for word in codes.words), True])[codes.codes]  # -1, null, is the last
+    step = " and ".join(f"{word}-expressions" for word in expressions)
+    if missing := len(kept) - int(kept.sum()):
+        step += f"; {missing:,} clips of others left out"
+    return clips.narrowed(kept, step)
 
 
 def _number(corpus: str, label: str | None, kind: str) -> int:

@@ -299,18 +299,18 @@ class _Training:
         smoothing = self.config.optimization.label_smoothing
         loss, weight = weighed_loss(logits, batch["target"], self.weights, ~batch["repeated"], smoothing=smoothing)
         sums = self.accelerator.reduce(torch.stack([loss.detach(), weight]))
+        total, whole = sums.tolist()
+        if not np.isfinite(total):  # before a step would make all weights no numbers, too
+            raise TrainingFault(
+                f"the loss of step {self.step} is {total}; lower optimization.learning_rate, "
+                "or train in full precision with optimization.precision=no"
+            )
         # Gradients are averaged over processes; the loss is to be the mean over the clips of all of them.
         mean = loss * processes / sums[1].clamp(min=torch.finfo(torch.float32).tiny)
         self.scaler.scale(mean).backward()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
-        total, whole = sums.tolist()
-        if not np.isfinite(total):
-            raise TrainingFault(
-                f"the loss of step {self.step} is {total}; lower optimization.learning_rate, "
-                "or train in full precision with optimization.precision=no"
-            )
         return total, whole
 
     def _close_epoch(self, teller: Teller) -> None:

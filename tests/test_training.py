@@ -254,6 +254,38 @@ def test_a_loss_that_is_no_number_ends_training(
     assert not Run.open(tmp_path / "run").has_ended
 
 
+def test_weights_are_not_stepped_by_a_loss_that_is_no_number(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import loop
+
+    parts, steps = open_parts(trained.config), []
+    monkeypatch.setattr(loop, "weighed_loss", lambda logits, *_, **__: (logits.sum() * torch.nan, torch.tensor(1.0)))
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: steps.append("step"))
+    with pytest.raises(loop.TrainingFault, match="the loss of step 0 is nan"):
+        fit(trained.config, parts.train, parts.validation, tmp_path / "run")
+    assert not steps
+
+
+def test_a_changed_test_set_is_tested_anew(
+    clips: Path, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = {name: tmp_path / name for name in ("one", "two")}
+    for seed, folder in enumerate(sets.values(), 20):
+        assert build(folder, small_request(seed=seed, subjects=2, emotions=("surprise",)))
+
+    def tested(name: str) -> tuple[int, str, set[str]]:
+        assert main(["train", *flow(clips, trained.folder), f"--data.test.more={sets[name]}"]) == 0
+        table = trained.predictions_path("more").stat().st_mtime_ns
+        return table, trained.splits["splits"]["more"]["index"], set(trained.predictions("more")["key"].to_pylist())
+
+    first, again, other = tested("one"), tested("one"), tested("two")
+    assert first == again and other[0] > first[0]
+    for name, found in (("one", first), ("two", other)):
+        index = open_dataset(sets[name])
+        assert found[1:] == (index.index.sha256, {row["key"] for row in index.labels(["key"])})
+
+
 # --- two processes
 
 

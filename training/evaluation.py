@@ -170,7 +170,24 @@ def evaluate(run: Run, task: Task, name: str) -> dict[str, Any]:
     accelerator = make_accelerator()
     if accelerator.is_main_process:
         write_predictions(table, path)
-        record_splits(run.folder, {}, {name: described(task)})
         record_predictions(run, name, found)
+        record_splits(run.folder, {}, {name: described(task)})  # last: until then, `is_tested` says no
     accelerator.wait_for_everyone()
     return found
+
+
+def evaluate_missing(run: Run, tests: Mapping[str, Task]) -> None:
+    """Test a run on what it was not tested on yet: sets of new names, and of other clips or classes than before.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    for name, task in tests.items():
+        if not is_tested(run, name, task):
+            evaluate(run, task, name)
+
+
+def is_tested(run: Run, name: str, task: Task) -> bool:
+    """Whether the predictions of this name are of these very clips and classes."""
+    known, now = run.splits["splits"].get(name, {}), described(task)
+    return name in run.result["predictions"] and all(known.get(fact) == now[fact] for fact in ("sha256", "classes"))

@@ -20,7 +20,7 @@ import pyarrow as pa
 from training.config import Config, write_config
 from training.data import shuffled
 from training.environment import environment
-from training.evaluation import described, evaluate, make_accelerator, scored
+from training.evaluation import described, evaluate_missing, make_accelerator, scored
 from training.loop import fit
 from training.predictions import write_predictions
 from training.protocols.rounds import Pooled, Round, pool
@@ -100,8 +100,7 @@ def _run(config: Config, each: Round, folder: Path) -> Run:
     if config.data.labels == "shuffled":
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
     run = fit(config, train, validation, folder)
-    if TEST not in run.result["predictions"]:
-        evaluate(run, each.test, TEST)
+    evaluate_missing(run, {TEST: each.test})
     return run
 
 

@@ -37,12 +37,13 @@ class Trial:
 
 
 def run_trial(trial: Trial, runs: Path) -> Run:
-    """Train and test; what is there already stays, so that a study that was stopped goes on.
+    """Train and test; what is there of the same clips stays, so that a study that was stopped goes on.
 
     Raises:
         ValueError: the folder holds a run of another configuration. TrainingFault, LoaderFault: as `fit`.
     """
-    from training.loop import evaluate, fit
+    from training.evaluation import evaluate_missing
+    from training.loop import fit
     from training.progress import is_first_process
     from training.runs import record_splits
 
@@ -52,10 +53,7 @@ def run_trial(trial: Trial, runs: Path) -> Run:
     if is_first_process():
         record_splits(run.folder, trial.trained, {})
         trial.study.write(run.folder)
-    tested = run.result["predictions"]
-    for name, task in trial.test.items():
-        if name not in tested:
-            evaluate(run, task, name)
+    evaluate_missing(run, trial.test)
     return run
 
 

@@ -19,7 +19,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> None:
     """Train, then test on the test split and on each folder of `data.test`."""
     from training.data import open_parts
-    from training.loop import evaluate, fit
+    from training.evaluation import evaluate_missing
+    from training.loop import fit
     from training.progress import is_first_process, show_scores
     from training.runs import record_splits
 
@@ -29,9 +30,6 @@ def run(arguments: Namespace) -> None:
     done = fit(config, parts.train, parts.validation, arguments.out)
     if is_first_process():
         record_splits(done.folder, parts.trained, {})
-    tested = done.result["predictions"]
-    for name, task in parts.test.items():
-        if name not in tested:
-            evaluate(done, task, name)
+    evaluate_missing(done, parts.test)
     if is_first_process():
         show_scores(done)

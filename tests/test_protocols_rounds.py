@@ -13,10 +13,12 @@ from indices import write_index
 
 from equime_loader import Selection, open_dataset
 from equime_loader.corpora.classes import CLASSES
+from equime_loader.split_checks import LeakageError, check_leakage
 from training.protocols import cross, megc2019
+from training.protocols.apart import APART
 from training.protocols.loso import leave_one_subject_out
 from training.protocols.megc2019 import OFFICIAL, Key, KeyListError, composite, counts_of, read_keys, submission
-from training.protocols.rounds import Round, evaluate, pool
+from training.protocols.rounds import Round, evaluate, pool, round_of
 from training.protocols.scores import constant_scores, scores_of
 from training.protocols.tasks import Task, make_task
 
@@ -206,6 +208,41 @@ def test_a_round_does_not_share_a_subject(tmp_path: Path) -> None:
     Round("three", one, two, three)
     with pytest.raises(ValueError, match="smic_hs-01"):
         Round("round", one, two, two)
+
+
+def sharing_programs(root: Path, *, subjects: int) -> Task:
+    """Clips that are built here; a subject and the next have a program in common, and each has one of its own."""
+    columns = {
+        "key": [f"anger_u_{person}_{clip:03d}" for person in range(subjects) for clip in range(3)],
+        "subject": [f"p{person}" for person in range(subjects) for _ in range(3)],
+        "counterfactual_group": [
+            word for person in range(subjects) for word in (f"own{person}", f"pair{person // 2}", None)
+        ],
+        "emotion": ["anger", "happiness", "surprise"] * subjects,
+    }
+    return make_task(open_dataset(write_index(root, columns)), "three")
+
+
+def test_a_round_does_not_train_on_programs_that_it_tests(tmp_path: Path) -> None:
+    task = sharing_programs(tmp_path, subjects=8)
+    rounds = list(leave_one_subject_out(task, validation=0.3))
+    for number, each in enumerate(rounds):
+        check_leakage(
+            {"train": each.train.clips, "validation": each.validation.clips, "test": each.test.clips}, by=APART
+        )
+        other = f"p{number ^ 1}"  # who shares a program: two of three clips are left to learn from
+        assert len(each.test) == 3 and len(each.train) + len(each.validation) == 20
+        assert (
+            each.train.clips.counts("subject").get(other, 0) + each.validation.clips.counts("subject").get(other, 0)
+            == 2
+        )
+        assert f"1 clips that share a program with p{number} left out" in each.train.clips.steps
+    one, two, three = (task.of(task.clips.where(subject=f"p{person}")) for person in (0, 1, 2))
+    with pytest.raises(LeakageError, match="counterfactual_group"):
+        Round("p0", three, two, one)
+    shared = two.clips.where(counterfactual_group="pair0")
+    with pytest.raises(ValueError, match="p0: every other clip shares a program with it"):
+        round_of("p0", task, shared, one.clips, validation=0.3, seed=0)
 
 
 @pytest.fixture(scope="module")

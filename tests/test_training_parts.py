@@ -33,6 +33,7 @@ from training.checkpoints import (
 )
 from training.config import Config, DataConfig, ModelConfig, OptimizationConfig, StoppingConfig
 from training.data import divided, open_parts, shuffled
+from training.evaluation import described
 from training.loop import Sums
 from training.optimization import (
     best_epoch,
@@ -310,6 +311,22 @@ def test_subjects_that_share_programs_stay_together() -> None:
     parts = divided(labeled(clips), DataConfig(sizes={"train": 0.5, "validation": 0.25, "test": 0.25}))
     assert sum(map(len, parts.values())) == 72
     check_leakage({name: part.clips for name, part in parts.items()}, by=("subject", "counterfactual_group"))
+
+
+def test_given_splits_that_share_programs_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    columns = {
+        "emotion": ["sadness", "happiness"] * 3,
+        "subject": [*"aabbcc"],
+        "counterfactual_group": ["g", "h", "g", None, "i", "g"],
+        "split": ["train", "train", "validation", "validation", "test", "test"],
+    }
+    parts = divided(labeled(clips_of(**columns)), DataConfig(split="given"))
+    assert [part.clips.steps[-1] for part in parts.values()] == [
+        "split given: 1 of 2 clips share a program with another split" for _ in range(3)
+    ]
+    assert "train: split given: 1 of 2 clips share a program" in caplog.text
+    described_steps = [described(part)["steps"] for part in parts.values()]
+    assert all("share a program" in steps[-1] for steps in described_steps)
 
 
 def corpus_at(folder: Path, corpus: str, *, subjects: int = 8, clips: int = 6, person: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,14 +16,15 @@ from equime_loader.order import Balanced
 from equime_loader.order.keys import purpose_key
 from equime_loader.splits import STRATIFY
 from training.config import SPLITS, Config, DataConfig, LoaderConfig
+from training.progress import is_first_process
+from training.protocols.apart import APART, PEOPLE, PROGRAM, comparable, sharing
 from training.protocols.tasks import Task, make_task
 from training.runs import check_name
 
+log = logging.getLogger(__name__)
 Where = Mapping[str, Any]
 # Fields whose words are spread evenly over splits; a corpus has classes where EquiME has emotions.
 FIELDS = (*STRATIFY, "three_class", "corpus")
-# A program tells its emotion: clips of several subjects that share one stay together, as those of a person do.
-APART = ("subject", "portrait", "counterfactual_group")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +46,8 @@ def open_parts(config: Config) -> Parts:
     """Open a configuration's folders and divide their clips.
 
     Raises:
-        LeakageError: a subject or portrait stands in two splits. ValueError: no folder, no clip with a class, or sizes
-            that cannot be met. IndexFault, StorageError: a folder that cannot be read.
+        LeakageError: a subject, portrait or program stands in two splits. ValueError: no folder, no clip with a class,
+            or sizes that cannot be met. IndexFault, StorageError: a folder that cannot be read.
     """
     data = config.data
     if not data.train:
@@ -65,14 +67,13 @@ def open_parts(config: Config) -> Parts:
 def open_test(name: str, folder: str, parts: Parts, data: DataConfig, *, where: Where = MappingProxyType({})) -> Task:
     """A folder's clips to test on, nobody in them trained on or validated on.
 
-    Portraits are compared in any case; subjects where the folder is one of those trained on, since equal names of
-    subjects of two data sets say nothing.
+    What is compared is said by `comparable`: equal names of subjects of two data sets may say nothing.
 
     Args:
         data: says the classes and expressions. where: labels that narrow the clips.
 
     Raises:
-        LeakageError: a subject or portrait was seen in training. ValueError: no clip with a class.
+        LeakageError: a subject, portrait or program was seen in training. ValueError: no clip with a class.
     """
     check_name(name)
     clips = open_dataset(folder)
@@ -81,7 +82,8 @@ def open_test(name: str, folder: str, parts: Parts, data: DataConfig, *, where: 
         clips = join({same[0]: clips})
     task = make_task(narrowed(clips, where), data.classes, expressions=data.expressions)
     seen = {"train": parts.train.clips, "validation": parts.validation.clips}
-    check_leakage({**seen, name: task.clips}, by=("subject", "portrait") if same else ("portrait",))
+    by = [field for field in comparable(task.clips, same=bool(same)) if field in kept_apart(data)]
+    check_leakage({**seen, name: task.clips}, by=by)
     return task
 
 
@@ -98,7 +100,7 @@ def narrowed(clips: Selection, where: Where) -> Selection:
 def divided(task: Task, data: DataConfig) -> dict[str, Task]:
     """Train, validation and, where wanted, test: no subject, no portrait and no shared program in two of them.
 
-    Splits that are `given` by the index may share programs.
+    Splits that are `given` by the index may share programs; then their last step says so, and a line.
 
     Raises:
         LeakageError, ValueError: as `open_parts`.
@@ -111,8 +113,27 @@ def divided(task: Task, data: DataConfig) -> dict[str, Task]:
     parts = {name: part for name, part in parts.items() if len(part)}
     if missing := [name for name in ("train", "validation") if name not in parts]:
         raise ValueError(f"data.split={data.split}: no clip of {len(task):,} is in the split {missing[0]!r}")
-    check_leakage(parts)
+    check_leakage(parts, by=kept_apart(data))
+    if data.split == "given":
+        parts = _noted(parts)
     return {name: task.of(part) for name, part in parts.items()}
+
+
+def kept_apart(data: DataConfig) -> tuple[str, ...]:
+    """What no two parts share: of splits that the index gives, which may share programs, people alone."""
+    return PEOPLE if data.split == "given" else APART
+
+
+def _noted(parts: Mapping[str, Selection]) -> dict[str, Selection]:
+    """Splits whose last step says, as a line does, how many clips share a program with another split."""
+    noted = dict(parts)
+    for name, part in parts.items():
+        if shared := int(sharing(part, [other for other in parts.values() if other is not part], [PROGRAM]).sum()):
+            told = f"split given: {shared:,} of {len(part):,} clips share a program with another split"
+            noted[name] = part.narrowed(np.ones(len(part), np.bool_), told)
+            if is_first_process():
+                log.warning("%s: %s; data.split drawn keeps them apart", name, told)
+    return noted
 
 
 def shuffled(task: Task, *, seed: int) -> Task:

@@ -32,7 +32,7 @@ from training.checkpoints import (
     save_checkpoint,
 )
 from training.config import Config, LoaderConfig, changes, write_config
-from training.data import training_loader
+from training.data import kept_apart, training_loader
 from training.environment import environment
 from training.evaluation import (
     Network,
@@ -56,6 +56,7 @@ from training.optimization import (
 )
 from training.predictions import prediction_table, write_predictions
 from training.progress import Teller, telling
+from training.protocols.apart import comparable
 from training.protocols.scores import scores
 from training.protocols.tasks import Task
 from training.runs import (
@@ -129,13 +130,13 @@ def fit(config: Config, train: Task, validation: Task, folder: str | Path) -> Ru
 
     Raises:
         ValueError: the folder holds a run of another configuration, or what `config` asks for cannot be.
-        LeakageError: a subject or portrait is in both tasks.
+        LeakageError: a subject, portrait or program is in both tasks.
         TrainingFault: the loss is no number. LoaderFault: too many clips cannot be read.
     """
     run = Run(Path(folder))
     accelerator = make_accelerator()
     _check(run, config, train, validation)
-    _check_apart(train, validation)
+    _check_apart(config, train, validation)
     accelerator.wait_for_everyone()
     if not run.has_ended:
         devices = [accelerator.device] if accelerator.device.type == "cuda" else []
@@ -179,14 +180,14 @@ def _of_weight(config: Config) -> Config:
     return replace(config, data=data, loader=LoaderConfig(), checkpoint_steps=0)
 
 
-def _check_apart(train: Task, validation: Task) -> None:
+def _check_apart(config: Config, train: Task, validation: Task) -> None:
     """Raises LeakageError or ValueError where one task cannot validate what was learned of the other."""
     if train.classes != validation.classes:
         raise ValueError(
             f"train has the classes {', '.join(train.classes)}, validation {', '.join(validation.classes)}"
         )
-    # Equal names of subjects of two data sets say nothing.
-    by = ("subject", "portrait") if train.clips.index is validation.clips.index else ("portrait",)
+    same = train.clips.index is validation.clips.index
+    by = [field for field in comparable(validation.clips, same=same) if field in kept_apart(config.data)]
     check_leakage({"train": train.clips, "validation": validation.clips}, by=by)
 
 

@@ -22,6 +22,7 @@ from equime_loader.joined import JoinedStore
 from equime_loader.schema import EMOTIONS
 from equime_loader.splits import k_fold
 from equime_loader.storage import StorageError, Store
+from training.protocols.apart import APART
 from training.protocols.bayes import Outcome, best_rule, likelihoods, table_outcomes
 from training.protocols.rounds import Pooled
 from training.protocols.scores import scores
@@ -30,8 +31,6 @@ from training.protocols.tasks import Task
 Floats = NDArray[np.float64]
 FOLDS = 5
 PLAN, MAX_PLAN = "__manifest__/plan.json", 64 << 20
-# A program tells its emotion, so clips that share one stay together, as those of a subject do.
-TOGETHER = ("subject", "counterfactual_group")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +145,7 @@ def learned_ceiling(task: Task, method: str, *, folds: int = FOLDS, seed: int = 
         raise ValueError(f"{method=} must be one of {', '.join(LEARNERS)}")
     described = features(task)
     predicted = np.full(len(task), -1, np.int64)
-    for fold in k_fold(task.clips, folds, by=TOGETHER, seed=seed):
+    for fold in k_fold(task.clips, folds, by=APART, seed=seed):
         train, test = (np.searchsorted(task.clips.rows, part.rows) for part in (fold.train, fold.test))
         model = LEARNERS[method](seed).fit(described[train], task.targets[train])
         predicted[test] = model.predict(described[test])

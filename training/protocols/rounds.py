@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equime_loader.selection import Selection
 from equime_loader.splits import check_leakage, holdout
+from training.protocols.apart import APART, PROGRAM, sharing
 from training.protocols.scores import Scores, scores
 from training.protocols.tasks import Targets, Task
 
@@ -27,7 +28,7 @@ class Round:
         train: fits the weights. validation: other subjects, which stop the training. test: neither has seen them.
 
     Raises:
-        LeakageError: a subject or portrait stands in two of them.
+        LeakageError: a subject, portrait or program stands in two of them.
     """
 
     held_out: str
@@ -36,24 +37,32 @@ class Round:
     test: Task
 
     def __post_init__(self) -> None:
-        check_leakage({"train": self.train.clips, "validation": self.validation.clips, "test": self.test.clips})
+        parts = {"train": self.train.clips, "validation": self.validation.clips, "test": self.test.clips}
+        check_leakage(parts, by=APART)
 
 
 def round_of(held_out: str, task: Task, train: Selection, test: Selection, *, validation: float, seed: int) -> Round:
     """A round of a task whose training clips give some subjects to validation.
+
+    Clips that share a program with tested ones are not trained on, which the last step but one says.
 
     Args:
         validation: share of the training clips' subjects, at least one of them.
         seed: which subjects these are.
 
     Raises:
-        LeakageError: people of the test are trained on. ValueError: fewer than two subjects to train on, or a share
-            outside of 0..1.
+        LeakageError: people of the test are trained on. ValueError: fewer than two subjects to train on that share no
+            program, none that shares none with the test, or a share outside of 0..1.
     """
     if not 0 < validation < 1:
         raise ValueError(f"{validation=} must lie between 0 and 1")
     sizes = {"train": 1 - validation, "validation": validation}
-    parts = holdout(train, sizes, by=("subject", "portrait"), stratify=STRATIFY, seed=seed)
+    shared = sharing(train, [test], [PROGRAM])
+    if shared.all():
+        raise ValueError(f"{held_out}: every other clip shares a program with it; none is left to train on")
+    if shared.any():
+        train = train.narrowed(~shared, f"{int(shared.sum()):,} clips that share a program with {held_out} left out")
+    parts = holdout(train, sizes, by=APART, stratify=STRATIFY, seed=seed)
     return Round(held_out, task.of(parts["train"]), task.of(parts["validation"]), task.of(test))
 
 

@@ -235,7 +235,8 @@ class Index:
     def au_intensity(self, au: int, *, side: str | None = None) -> NDArray[np.float32]:
         """Peak intensity of an AU in each clip, 0-5, 0 where it does not act: (n,) float32.
 
-        NaN where it acts and the coder gave no intensity.
+        0, too, where a corpus does not tell which AUs act, see `au_told`; NaN where it acts and the coder gave no
+        intensity.
 
         Args:
             side: only where it acts on this side (`both`, `left`, `right`).
@@ -257,6 +258,10 @@ class Index:
         with np.errstate(invalid="ignore"):  # an intensity that was not given stays NaN, as it should
             np.maximum.at(peaks, clips, peak[chosen])
         return peaks
+
+    def au_told(self) -> NDArray[np.bool_]:
+        """Whether it is told which AUs act in each clip; some corpora have clips, or are whole, without: (n,) bool."""
+        return ~nulls(self.column("aus"))
 
     def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
         """The named fields of some rows, as Python values."""

@@ -99,9 +99,11 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "aus",
         pa.list_(_ACTIVATION),
-        "AUs that act, with side (the subject's) and peak intensity, 0-5, null where a coder gave none",
+        "AUs that act, with side (the subject's) and peak intensity, 0-5, null where a coder gave none; an empty list "
+        "where none acts, null where a corpus does not tell",
+        nullable=True,
     ),
-    Field("au_text", pa.string(), "the same in FACS notation, e.g. `4A+L12B`"),
+    Field("au_text", pa.string(), "the same in FACS notation, e.g. `4A+L12B`; empty or `?` where a corpus has none"),
     Field("onset_frame", pa.int32(), "last neutral frame before the event"),
     Field("apex_frame", pa.int32(), "first frame at peak intensity"),
     Field("offset_frame", pa.int32(), "first neutral frame after the event"),

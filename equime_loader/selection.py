@@ -107,10 +107,10 @@ class Selection:
         return self._masked([mask], f"AU{au}{bounds}{f' {side}' if side else ''}")
 
     def without_au(self, au: int) -> Selection:
-        """Clips where an AU does not act."""
+        """Clips where an AU does not act. Those of corpora that do not tell their AUs are left out."""
         if au not in AUS:
             raise ValueError(f"{au=} must be one of {', '.join(map(str, AUS))}")
-        return self._masked([lambda: self.index.au_intensity(au) == 0], f"no AU{au}")
+        return self._masked([lambda: (self.index.au_intensity(au) == 0) & self.index.au_told()], f"no AU{au}")
 
     def accepted(self) -> Selection:
         """Clips that the audit accepted."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 from corpora import (
@@ -25,14 +26,19 @@ from corpora import (
 )
 from corpora.stand_in import Made
 
+import equime_loader
 from equime_builder import manifest
+from equime_builder.figures import composition_page
 from equime_builder.importing.plan import Request
 from equime_builder.importing.run import import_corpus
+from equime_builder.plan import FORMATS
 from equime_builder.verify import verify
 from equime_loader import Loader, View, Window, open_dataset
 from equime_loader.corpora import read_corpus
 from equime_loader.corpora.events import FrameFiles
 from equime_loader.corpora.signals import Signals
+from training.protocols.ceiling import programs
+from training.protocols.tasks import make_task
 
 MAKERS: dict[str, Callable[[Path], Made]] = {
     "casme2": partial(make_casme2.make, subjects=2),
@@ -78,6 +84,29 @@ def test_a_copy_becomes_a_dataset(name: str, tmp_path: Path) -> None:
             assert event["recording_first"] <= event["first"] <= event["last"] <= event["recording_last"]
     batches = list(Loader(open_dataset(root), View(window=Window.spread(4), size=32), batch_size=4, labels=("corpus",)))
     assert sum(len(batch["key"]) for batch in batches) >= len(rows)
+
+
+@pytest.mark.parametrize("name", ["smic_hs", "miex", "equime_published"])
+def test_aus_that_nobody_coded_are_not_aus_that_do_not_act(name: str, tmp_path: Path) -> None:
+    """They are null in every form, and all that reads them still works."""
+    MAKERS[name](tmp_path / "copy")
+    root = tmp_path / "out"
+    import_corpus(root, read_corpus(name, tmp_path / "copy"), Request(context_ms=0, formats=FORMATS))
+    assert verify(root) == []
+    clips = open_dataset(root)
+    assert [row["aus"] for row in clips.labels(["aus"])] == [None] * len(clips)
+    assert len(clips.without_au(12)) == len(clips.having_au(12)) == 0
+    table = pq.read_table(next((root / "data").glob("*.parquet")))
+    assert table["aus"].null_count == len(table)
+    streamed = datasets.load_dataset(str(root), split="train", streaming=True).select_columns(["aus"])
+    assert [row["aus"] for row in streamed] == [None] * len(clips)
+    view = View(window=Window.spread(2), size=16)
+    both = equime_loader.join({"a": clips, "b": clips})
+    batch = next(iter(Loader(both, view, batch_size=2, labels=("aus",))))
+    assert batch["aus"].shape[0] == 2 and not batch["aus"].any()
+    if name == "smic_hs":
+        assert set(programs(make_task(clips, "three"))) == {((), False)}
+    composition_page(root, tmp_path / "page.png")
 
 
 def test_videos_are_carried_byte_for_byte(tmp_path: Path) -> None:

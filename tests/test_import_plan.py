@@ -145,7 +145,10 @@ def test_aus_that_the_coder_was_sure_of() -> None:
         {"au": 4, "side": "left", "intensity": None},
         {"au": 10, "side": "both", "intensity": None},
     ]
-    assert activations(None) == []
+    # No AU acts, or it is not told whether any does.
+    assert [activations(parse_aus(text)) for text in ("AD38", "M57", "12(k)")] == [[], [], []]
+    assert [activations(parse_aus(text)) for text in ("", "?", "12?", "12 or 14", "soft focus")] == [None] * 5
+    assert activations(None) is None
     of = event(FULL, (50, 55, 60), aus=coding, label="surprise+positive", expression="macro")
     assert caption_of(of) == "A macro-expression labeled surprise and positive, AU1, AU4, AU10."
     assert caption_of(replace(of, aus=None, label=None)) == "A macro-expression."

@@ -45,7 +45,7 @@ NAMES = [field.name for field in FIELDS]
 
 
 def labels(**changes: Any) -> dict[str, Any]:
-    """Labels of a sample that is right, in which everything that may be null is."""
+    """Labels of a sample that is right, in which everything that may be null is, but for its AUs."""
     values: dict[str, Any] = {}
     for field in LABELS:
         if field.nullable:
@@ -56,13 +56,12 @@ def labels(**changes: Any) -> dict[str, Any]:
             values[field.name] = 0.5
         elif pa.types.is_integer(field.kind):
             values[field.name] = 7
-        elif field.name == "captions":
-            values[field.name] = ["word", "another"]
         elif pa.types.is_list(field.kind):
-            values[field.name] = [{"au": 12, "side": "left", "intensity": 1.25}]
+            values[field.name] = ["word", "another"]
         else:
             values[field.name] = "word"
-    return values | {"key": "happiness_f_p00000_000"} | changes
+    aus = [{"au": 12, "side": "left", "intensity": 1.25}]
+    return values | {"key": "happiness_f_p00000_000", "aus": aus} | changes
 
 
 # --- one table, many forms

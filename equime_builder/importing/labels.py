@@ -85,12 +85,16 @@ def _moments(event: CorpusEvent, footage: Footage) -> dict[str, Any]:
     return {**{f"{name}_frame": frame for name, frame in frames.items()}, **times}
 
 
-def activations(coding: AUCoding | None) -> list[dict[str, Any]]:
-    """AUs that the coder was sure of, as the schema has them; no descriptors, no movements of the head."""
-    actions = () if coding is None else coding.certain
+def activations(coding: AUCoding | None) -> list[dict[str, Any]] | None:
+    """AUs that the coder was sure of, as the schema has them; no descriptors, no movements of the head.
+
+    None where nothing was coded, or nothing but `?`, words, and AUs that the coder was not sure of.
+    """
+    if coding is None or not any(action in coding.certain or action.kept for action in coding.actions):
+        return None
     return [
         {"au": action.au, "side": action.side, "intensity": action.strength}
-        for action in actions
+        for action in coding.certain
         if action.kind == "AU"
     ]
 
@@ -99,5 +103,5 @@ def caption_of(event: CorpusEvent) -> str:
     """The clip in a sentence."""
     what = f"A {event.expression}-expression"
     label = f" labeled {event.label.replace('+', ' and ')}" if event.label else ""
-    acting = dict.fromkeys(f"AU{action['au']}" for action in activations(event.aus))
+    acting = dict.fromkeys(f"AU{action['au']}" for action in activations(event.aus) or ())
     return f"{', '.join([what + label, *acting])}."

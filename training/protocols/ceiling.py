@@ -129,7 +129,7 @@ def programs(task: Task) -> list[Outcome]:
     """The AUs of each clip's program, and whether any of them acts on one side only."""
     found = []
     for row in task.clips.labels(["aus"]):
-        acting = [action for action in row["aus"] if action["au"] in EXPRESSIVE_AUS]
+        acting = [action for action in row["aus"] or () if action["au"] in EXPRESSIVE_AUS]
         aus = tuple(sorted({int(action["au"]) for action in acting}))
         found.append((aus, any(action["side"] != "both" for action in acting)))
     return found

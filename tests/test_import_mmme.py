@@ -159,3 +159,12 @@ def test_a_model_of_frames_and_signals_trains(folder: Path) -> None:
             optimizer.step()
             losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_a_key_within_the_dataset_is_refused_before_anything_is_written(tmp_path: Path, check: tuple[str, ...]) -> None:
+    make(tmp_path / "copy", subjects=1, clips=1, quirks=False, signals=False, size=16)
+    key = tmp_path / "dataset" / "mine" / "a.key"
+    status, told = equime("import", "mmme", tmp_path / "copy", tmp_path / "dataset", *check, key=key)
+    assert status == 1 and "must lie outside of" in told and "Traceback" not in told
+    assert not (tmp_path / "dataset").exists()

@@ -50,12 +50,15 @@ def import_(
     from equime_builder.importing.plan import Request
     from equime_builder.importing.run import import_corpus
     from equime_loader.corpora import read_corpus
+    from equime_loader.corpora.pseudonyms import check_key_outside
 
     if name == "list":
         _list(as_json)
         return
     if root is None or (out is None and not check):
         raise ValueError(f"name the folder of your copy{'' if check else ', and the dataset folder to write'}")
+    if out is not None:
+        check_key_outside(out)  # before reading, which makes the key
     chosen = words(formats)
     request = Request(context) if chosen is None else Request(context, chosen)
     with progress_bar(as_json) as bar:

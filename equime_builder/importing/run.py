@@ -24,6 +24,7 @@ from equime_builder.repair import mend
 from equime_builder.typed import construct
 from equime_builder.verify import Fault
 from equime_loader.corpora.events import Reading
+from equime_loader.corpora.pseudonyms import check_key_outside
 
 KEPT = "what is committed is kept"
 
@@ -40,8 +41,9 @@ def import_corpus(
 
     Raises:
         FolderError: the folder is in use, holds another plan or foreign files, or cannot be written.
-        ValueError: no event can be imported.
+        ValueError: no event can be imported, or the key of pseudonyms lies in the folder.
     """
+    check_key_outside(root)
     plan = make_plan(reading, request)
     begin(root, lambda: write_plan(root, plan), lambda: _same_plan(root, plan.header))
     sha256 = str(plan.header["plan_sha256"])

@@ -35,6 +35,23 @@ def plain_name(name: str) -> str:
     return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
 
 
+def check_key_outside(folder: Path, file: Path | None = None) -> None:
+    """Check that the key does not lie in a folder that may be given to others.
+
+    Args:
+        file: None for `default_key_file()`.
+
+    Raises:
+        ValueError: it lies there, or would be made there.
+    """
+    file = default_key_file() if file is None else file
+    if file.absolute().resolve().is_relative_to(folder.absolute().resolve()):
+        raise ValueError(
+            f"the key of the pseudonyms, {file}, must lie outside of {folder}: who has both knows the names. "
+            f"Set ${VARIABLE} to another file"
+        )
+
+
 class Pseudonyms:
     """Pseudonyms of one key.
 
@@ -62,13 +79,8 @@ class Pseudonyms:
             ValueError: the file holds no key, or lies in one of those folders.
         """
         file = default_key_file() if file is None else file
-        place = file.absolute().resolve()
         for folder in outside:
-            if place.is_relative_to(folder.absolute().resolve()):
-                raise ValueError(
-                    f"the key of the pseudonyms, {file}, must lie outside of {folder}: who has both knows the names. "
-                    f"Set ${VARIABLE} to another file"
-                )
+            check_key_outside(folder, file)
         if not file.exists():
             _make(file)
         text = file.read_text(encoding="ascii", errors="replace")

@@ -11,8 +11,9 @@ from conftest import tree
 from importing import HEIGHT, WIDTH, event, picture, reading, write_frames, write_video
 from PIL import Image
 
+from equime_builder.importing import pictures
 from equime_builder.importing.cuts import Cut
-from equime_builder.importing.pictures import carried, frames_of, planes_of
+from equime_builder.importing.pictures import Recording, carried, frames_of, planes_of
 from equime_builder.importing.plan import PlannedClip, Request, make_plan
 from equime_builder.importing.run import import_corpus, repair_import
 from equime_builder.importing.shard import make_sample
@@ -29,7 +30,7 @@ SPAN = (5, 8, 12)
 def sample_of(given: CorpusEvent, *others: CorpusEvent, context_ms: float = 30.0) -> Sample:
     plan = make_plan(reading(given, *others), Request(context_ms=context_ms))
     clip: PlannedClip = next(clip for clip in plan.clips if clip.event is given)
-    return make_sample(clip, Video(), licence="agreement")
+    return make_sample(clip, Recording(given.frames), Video(), licence="agreement")
 
 
 def shown(sample: Sample, tmp_path: Path) -> np.ndarray:
@@ -165,6 +166,50 @@ def test_of_a_video_with_two_events_each_gets_its_own_part(tmp_path: Path) -> No
     first, second = sample_of(one, two, context_ms=200), sample_of(two, one, context_ms=200)
     assert (first.labels["onset_frame"], first.labels["frames"]) == (5, 16)
     assert (second.labels["onset_frame"], second.labels["frames"]) == (3, 15)
+
+
+def test_a_recording_is_decoded_once_for_its_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the cuts: after each other, with contexts that overlap, within one another, or back again."""
+    path = write_video(tmp_path / "a.avi", 60, codec="mpeg4")
+    video, opened = VideoFile(path, first=1), []
+    monkeypatch.setattr(pictures, "map_video", lambda path: opened.append(path) or path.read_bytes())
+    whole = list(Recording(video).cut(Cut(1, 60)))
+    assert len(whole) == 60
+    recording = Recording(video)
+    opened.clear()
+    cuts = [Cut(5, 20), Cut(18, 40), Cut(20, 25), Cut(22, 45), Cut(50, 55), Cut(58, 70), Cut(61, 70)]
+    for cut in cuts:
+        taken = list(recording.cut(cut))
+        assert len(taken) == max(0, min(cut.last, 60) - cut.first + 1)
+        for planes, expected in zip(taken, whole[cut.first - 1 :], strict=False):
+            assert (planes == expected).all()
+    assert len(opened) == 1
+    assert (next(recording.cut(Cut(2, 3))) == whole[1]).all() and len(opened) == 2
+    assert len(list(recording.cut(Cut(2, 6)))) == 5 and len(opened) == 2
+    monkeypatch.setattr(pictures, "MAX_RECENT", 0)
+    assert [len(list(recording.cut(cut))) for cut in cuts] == [16, 23, 6, 24, 6, 3, 0]
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_pictures_of_ten_and_twelve_bits_are_as_bright_as_they_were(tmp_path: Path, bits: int) -> None:
+    paths = {}
+    for number in range(1, 21):
+        wide = picture(number).astype(np.uint16) << bits - 8
+        wide[0, 0] = 2 ** (bits - 1) if number == 20 else 0  # the brightest frame lies outside of the clip
+        paths[number] = tmp_path / "copy" / f"{number}.png"
+        paths[number].parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(paths[number]), np.minimum(wide, 2 ** (bits - 1) - 1) if number < 20 else wide)
+    import_corpus(tmp_path / "out", reading(event(FrameFiles(paths), SPAN)), Request(context_ms=0))
+    assert verify(tmp_path / "out") == []
+    rejects = (tmp_path / "out/__manifest__/rejected.csv").read_text().splitlines()[1:]
+    told = (
+        f"kept,surprise_u_casme2xsub01_000/pictures,its pictures of 16 bits use {bits}: the upper 8 of these are taken"
+    )
+    assert rejects == ([] if bits == 16 else [told])
+    (planes, *_) = Recording(FrameFiles(paths)).cut(Cut(5, 6))
+    assert (
+        planes == planes_of(np.where(picture(5) > 127, 127, picture(5)) * (np.indices((HEIGHT, WIDTH)).sum(0) > 0))
+    ).all()
 
 
 @pytest.mark.parametrize(

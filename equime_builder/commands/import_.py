@@ -125,9 +125,10 @@ def _check(reading: Reading, request: Request, as_json: bool) -> None:
 def _report(out: Path, as_json: bool) -> None:
     from equime_builder import manifest
     from equime_builder.finish import committed
-    from equime_builder.importing.origin import read_header, read_tables
+    from equime_builder.importing.origin import kind_of_reject, read_header, read_tables
 
     header, lines = read_header(out), [commit for _, commit in committed(out)]
+    rejects = [kind_of_reject(each.name) for commit in lines for each in commit.rejected]
     findings = read_tables(out)[1]["left_out"].to_pylist()
     facts = {
         "folder": str(out),
@@ -138,9 +139,9 @@ def _report(out: Path, as_json: bool) -> None:
         "subjects": header["subjects"],
         "shards": len(lines),
         "events_left_out": findings.count(True),
-        "events_kept_by_convention": findings.count(False),
-        "clips_rejected": sum("/" not in each.name for commit in lines for each in commit.rejected),
-        "signals_lacking": sum("/" in each.name for commit in lines for each in commit.rejected),
+        "events_kept_by_convention": findings.count(False) + rejects.count("kept"),
+        "clips_rejected": rejects.count("clip"),
+        "signals_lacking": rejects.count("signal"),
     }
     if as_json:
         print_json(facts)

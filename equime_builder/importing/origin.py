@@ -32,6 +32,7 @@ from equime_builder.plan import Shard, plan_hash
 
 FINDINGS = f"{manifest.FOLDER}/findings.parquet"
 EVENTS = "events.parquet"
+PICTURES = "pictures"
 # Columns of the plan's clips that say nothing of events.
 _OF_CLIPS = ("shard", "split", "whole")
 
@@ -77,6 +78,15 @@ def read_tables(root: Path) -> tuple[pa.Table, pa.Table]:
     return clips, findings
 
 
+def kind_of_reject(name: str) -> str:
+    """`clip`, `signal`, or `kept` for what was read by a convention.
+
+    What a clip lacks is named by the clip's key and, behind a slash, its own name.
+    """
+    _, slash, part = name.partition("/")
+    return "clip" if not slash else "kept" if part == PICTURES else "signal"
+
+
 class Imported:
     """Taken from a corpus."""
 
@@ -100,11 +110,8 @@ class Imported:
             ("event" if row["left_out"] else "kept", row["name"], f"{row['where']}: {row['reason']}")
             for row in findings.to_pylist()
         ]
-        # A rejected signal is named by its clip's key and, behind a slash, its own name.
         rejects += [
-            ("signal" if "/" in each.name else "clip", each.name, each.reason)
-            for commit in commits
-            for each in commit.rejected
+            (kind_of_reject(each.name), each.name, each.reason) for commit in commits for each in commit.rejected
         ]
         return Texts(card(header, index, rejects), licence_text(header), rejects)
 

@@ -7,11 +7,16 @@ twice, since 4:2:0 needs even sides. Messages name frames by their numbers and n
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -22,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 from equime_builder.generators.warp.planes import luma_and_chroma
 from equime_builder.importing.cuts import Cut
 from equime_builder.samples import ClipRejected
-from equime_loader.corpora.events import FrameFiles, VideoFile
+from equime_loader.corpora.events import FrameFiles, Frames, VideoFile
 from equime_loader.video import ffmpeg
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.h264 import is_closed
@@ -33,7 +38,8 @@ Bytes = NDArray[np.uint8]
 PROFILES = (66, 77, 100)
 # Longer videos are recordings, of which a clip is a part.
 LONGEST_CARRIED_S = 10.0
-MAX_FILE, MAX_VIDEO, MAX_PIXELS = 2**28, 2**31, 2**24
+MAX_FILE, MAX_PIXELS = 2**28, 2**24
+MAX_RECENT = 2**27  # bytes of decoded frames that are kept for the next cut
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")  # what corpora have; others run programs, or unpack to anything
 GREY = ("1", "L", "LA", "La")
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L")
@@ -53,8 +59,11 @@ class Video:
     fps: float
 
 
-def frames_of(files: FrameFiles, cut: Cut) -> Iterator[Bytes]:
+def frames_of(files: FrameFiles, cut: Cut, *, bits: int = 16) -> Iterator[Bytes]:
     """The frames of a cut; for one that is missing, the frame before it once more.
+
+    Args:
+        bits: of pictures of 16 bits, how many are used; the upper 8 of them are taken.
 
     Raises:
         ClipRejected: a picture that cannot be read, or has another size than the first.
@@ -62,7 +71,7 @@ def frames_of(files: FrameFiles, cut: Cut) -> Iterator[Bytes]:
     before: Bytes | None = None
     for number in range(cut.first, cut.last + 1):
         path = files.paths.get(number)
-        planes = before if path is None else planes_of(_picture(path, number))
+        planes = before if path is None else planes_of(_picture(path, number, bits))
         if planes is None:
             raise ClipRejected(f"frame {number} is missing")
         if before is not None and planes.shape != before.shape:
@@ -71,20 +80,62 @@ def frames_of(files: FrameFiles, cut: Cut) -> Iterator[Bytes]:
         yield planes
 
 
-def frames_of_video(data: bytes, video: VideoFile, cut: Cut) -> Iterator[Bytes]:
-    """The frames of a cut from a video, fewer where it ends before.
+class Recording:
+    """A recording as frames. A video is decoded once for cuts that follow each other, and again for others."""
 
-    Raises:
-        ClipRejected: the video does not decode.
-    """
-    try:
-        for number, frame in enumerate(ffmpeg.frames(data), start=video.first):
-            if number > cut.last:
-                return
-            if number >= cut.first:
-                yield planes_of(ffmpeg.rgb(frame))
-    except VideoFault as fault:
-        raise ClipRejected(str(fault)) from fault
+    def __init__(self, frames: Frames) -> None:
+        self.frames = frames
+        self._decoding: Iterator[Any] = iter(())
+        self._next: int | None = None  # number of the frame that decoding gives next
+        self._recent: deque[tuple[int, Bytes]] = deque()
+
+    def cut(self, cut: Cut) -> Iterator[Bytes]:
+        """The frames of a cut: for a missing picture the frame before it once more; fewer where a video ends before.
+
+        Raises:
+            ClipRejected: a picture that cannot be read, or has another size than the first; a video that does not
+                decode.
+        """
+        if isinstance(self.frames, FrameFiles):
+            return frames_of(self.frames, cut, bits=self.bits or 16)
+        return self._of_video(self.frames, cut)
+
+    @cached_property
+    def bits(self) -> int | None:
+        """Bits that a recording of pictures of 16 bits uses, 8 to 16, by its brightest frame; None of another one.
+
+        Cameras of 10 or 12 bits leave the upper ones empty. One number for a recording, so that its clips look alike.
+        """
+        if not isinstance(self.frames, FrameFiles) or not _is_wide(next(iter(self.frames.paths.values()))):
+            return None
+        return max(8, *(_brightest(path).bit_length() for path in self.frames.paths.values()))
+
+    def _of_video(self, video: VideoFile, cut: Cut) -> Iterator[Bytes]:
+        while self._recent and self._recent[0][0] < cut.first:
+            self._recent.popleft()
+        start = self._recent[0][0] if self._recent else self._next
+        if self._next is None or start is None or start > cut.first:
+            self._recent.clear()
+            self._decoding, self._next = ffmpeg.frames(map_video(video.path)), video.first
+        yield from [planes for number, planes in self._recent if number <= cut.last]
+        try:
+            yield from self._decoded(cut)
+        except VideoFault as fault:
+            self._next = None
+            raise ClipRejected(str(fault)) from fault
+
+    def _decoded(self, cut: Cut) -> Iterator[Bytes]:
+        while self._next is not None and self._next <= cut.last and (frame := next(self._decoding, None)) is not None:
+            self._next += 1
+            if self._next > cut.first:
+                yield self._remembered(self._next - 1, planes_of(ffmpeg.rgb(frame)))
+
+    def _remembered(self, number: int, planes: Bytes) -> Bytes:
+        """Keep a frame for the next cut, whose context may begin before this one's ends."""
+        self._recent.append((number, planes))
+        if len(self._recent) * planes.nbytes > MAX_RECENT:
+            self._recent.popleft()
+        return planes
 
 
 def carried(data: bytes) -> Video | None:
@@ -122,13 +173,29 @@ def carried(data: bytes) -> Video | None:
     return Video(len(shapes), track.width, track.height, float(rate))
 
 
-def read_video(path: Path) -> bytes:
-    """A video file.
+def read_video(path: Path) -> bytes | None:
+    """A video file that is short enough to be carried; None of a longer one.
 
     Raises:
-        ClipRejected: it is missing, cannot be read, or is over 2 GiB.
+        ClipRejected: it is missing, or cannot be read.
     """
-    return _read(path, "the video", MAX_VIDEO)
+    try:
+        return _read(path, "the video", MAX_FILE) if path.stat().st_size <= MAX_FILE else None
+    except OSError as error:
+        raise ClipRejected(f"the video cannot be read ({error.strerror})") from error
+
+
+def map_video(path: Path) -> mmap | bytes:
+    """A video file of any length, mapped: what is read of it does not stay in memory.
+
+    Raises:
+        ClipRejected: it is missing, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ) if os.fstat(file.fileno()).st_size else b""
+    except OSError as error:
+        raise ClipRejected(f"the video cannot be read ({error.strerror})") from error
 
 
 def planes_of(picture: Bytes) -> Bytes:
@@ -158,7 +225,7 @@ def _read(path: Path, what: str, most: int) -> bytes:
         raise ClipRejected(f"{what} cannot be read ({error.strerror})") from error
 
 
-def _picture(path: Path, number: int) -> Bytes:
+def _picture(path: Path, number: int, bits: int) -> Bytes:
     """Grey (H, W) or RGB (H, W, 3)."""
     what = f"frame {number}"
     data = _read(path, what, MAX_FILE)
@@ -169,7 +236,7 @@ def _picture(path: Path, number: int) -> Bytes:
                 if image.width * image.height > MAX_PIXELS:
                     raise ClipRejected(f"{what} has {image.width}x{image.height} pixels, at most {MAX_PIXELS} are read")
                 image.load()
-                return _pixels(image)
+                return _pixels(image, bits)
     except UnidentifiedImageError as error:
         raise ClipRejected(f"{what} is no picture") from error
     except (*_DAMAGED, Image.DecompressionBombError) as error:
@@ -178,7 +245,26 @@ def _picture(path: Path, number: int) -> Bytes:
         raise ClipRejected(f"{what} is damaged or cut off") from error
 
 
-def _pixels(image: Image.Image) -> Bytes:
+def _pixels(image: Image.Image, bits: int) -> Bytes:
     if image.mode in SIXTEEN_BITS:
-        return (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return (np.asarray(image).astype(np.uint16) >> bits - 8).astype(np.uint8)
     return np.asarray(image.convert("L" if image.mode in GREY else "RGB"), np.uint8)
+
+
+def _is_wide(path: Path) -> bool:
+    """Whether a picture has 16 bits, by its head; one that cannot be read has not, and says so when it is taken."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode in SIXTEEN_BITS
+    except (*_DAMAGED, Image.DecompressionBombError):
+        return False
+
+
+def _brightest(path: Path) -> int:
+    """The largest value of a picture of 16 bits, 0 of another one."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            fits = image.mode in SIXTEEN_BITS and image.width * image.height <= MAX_PIXELS
+            return int(np.asarray(image).max()) if fits else 0
+    except (*_DAMAGED, Image.DecompressionBombError):
+        return 0

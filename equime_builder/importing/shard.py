@@ -19,7 +19,8 @@ from equime_builder.encode import encode_stream
 from equime_builder.files import write_atomic
 from equime_builder.importing.cuts import Cut
 from equime_builder.importing.labels import Footage, labels_of
-from equime_builder.importing.pictures import carried, frames_of, frames_of_video, read_video
+from equime_builder.importing.origin import PICTURES
+from equime_builder.importing.pictures import Recording, carried, read_video
 from equime_builder.importing.plan import PlannedClip
 from equime_builder.manifest import Commit
 from equime_builder.plan import Shard
@@ -67,16 +68,23 @@ def _write_shard(task: Task) -> Commit:
     keys: list[str] = []
     files = task.shard.files(task.header["formats"])
     signals: dict[str, str] = {}
+    recording: Recording | None = None
     with shard_writers(task.root, files) as writers:
         for clip in task.clips:
+            # Events of one recording follow each other.
+            if recording is None or recording.frames != clip.event.frames:
+                recording = Recording(clip.event.frames)
             try:
-                sample = make_sample(clip, video, licence=licence)
+                sample = make_sample(clip, recording, video, licence=licence)
             except ClipRejected as error:
                 rejected.append(Rejection(clip.key, str(error)))
                 continue
             keys.append(clip.key)
             for writer in writers:
                 writer.write(sample)
+            if recording.bits not in (None, 16):
+                reason = f"its pictures of 16 bits use {recording.bits}: the upper 8 of these are taken"
+                rejected.append(Rejection(f"{clip.key}/{PICTURES}", reason))
             found, faults = _signals(clip.event, _span(sample, clip))
             rejected += [Rejection(f"{clip.key}/{name}", reason) for name, reason in faults.items()]
             if found:
@@ -95,13 +103,16 @@ def _write_shard(task: Task) -> Commit:
     )
 
 
-def make_sample(clip: PlannedClip, video: Video, *, licence: str) -> Sample:
+def make_sample(clip: PlannedClip, recording: Recording, video: Video, *, licence: str) -> Sample:
     """The finished sample of a planned clip.
+
+    Args:
+        recording: the one that the event is of.
 
     Raises:
         ClipRejected: its frames cannot be read, or do not hold the event.
     """
-    footage = _footage(clip, video)
+    footage = _footage(clip, recording, video)
     event = clip.event
     if not footage.first <= event.onset <= event.offset < footage.first + footage.frames <= footage.first + MAX_FRAMES:
         last = footage.first + footage.frames - 1
@@ -119,15 +130,13 @@ def _span(sample: Sample, clip: PlannedClip) -> tuple[int, int]:
     return first, first + int(sample.labels["frames"]) - 1
 
 
-def _footage(clip: PlannedClip, video: Video) -> Footage:
+def _footage(clip: PlannedClip, recording: Recording, video: Video) -> Footage:
     event, cut = clip.event, clip.cut
-    if not isinstance(event.frames, VideoFile):
-        return _encoded(frames_of(event.frames, cut), cut, event, video)
-    data = read_video(event.frames.path)
-    found = carried(data) if clip.whole else None
-    if found is not None:
-        return Footage(data, event.frames.first, found.frames, found.width, found.height, found.fps)
-    return _encoded(frames_of_video(data, event.frames, cut), cut, event, video)
+    if isinstance(event.frames, VideoFile) and clip.whole and (data := read_video(event.frames.path)) is not None:
+        found = carried(data)
+        if found is not None:
+            return Footage(data, event.frames.first, found.frames, found.width, found.height, found.fps)
+    return _encoded(recording.cut(cut), cut, event, video)
 
 
 def _encoded(frames: Iterator[Any], cut: Cut, event: CorpusEvent, video: Video) -> Footage:

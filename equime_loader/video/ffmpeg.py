@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator
+from mmap import mmap
 from typing import Any
 
 import av
@@ -31,8 +32,11 @@ _CODECS = (
 _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
 
-def frames(data: bytes | bytearray | memoryview) -> Generator[Any, None, None]:
+def frames(data: bytes | bytearray | memoryview | mmap) -> Generator[Any, None, None]:
     """Decoded frames (`av.VideoFrame`) of the first video track, in the order in which they are shown.
+
+    Args:
+        data: the file; a long one mapped, so that it need not lie in memory.
 
     Raises:
         VideoFault: no container of video, or damage.
@@ -42,7 +46,10 @@ def frames(data: bytes | bytearray | memoryview) -> Generator[Any, None, None]:
     left = _MOST_BYTES_PER_BYTE * len(data)
     try:
         with av.open(
-            io.BytesIO(data), mode="r", options={**decoder, "format_whitelist": _DEMUXERS}, metadata_errors="replace"
+            data if isinstance(data, mmap) else io.BytesIO(data),
+            mode="r",
+            options={**decoder, "format_whitelist": _DEMUXERS},
+            metadata_errors="replace",
         ) as container:
             if not container.streams.video:
                 raise VideoFault("holds no video")
@@ -60,7 +67,7 @@ def frames(data: bytes | bytearray | memoryview) -> Generator[Any, None, None]:
         raise VideoFault(f"the video does not decode ({error.strerror})") from error
 
 
-def _check_container(data: bytes | bytearray | memoryview) -> None:
+def _check_container(data: bytes | bytearray | memoryview | mmap) -> None:
     """By its first bytes: ISO/IEC 14496-12 and QuickTime, Matroska and WebM (EBML), AVI."""
     head = bytes(data[:12])
     if head[4:8] in _MOV_BOXES:

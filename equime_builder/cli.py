@@ -19,6 +19,7 @@ from equime_builder.commands.models import models
 from equime_builder.commands.publish import publish
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
+from equime_builder.commands.site import site
 from equime_builder.commands.verify import verify
 
 app = typer.Typer(
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish):
+for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish, site):
     app.command()(command)
 app.command("import")(import_)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")

@@ -1,0 +1,44 @@
+"""`equime site`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equime_builder.commands.shared import Folder, Json, print_json, progress_bar, say
+
+
+def site(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(help="folder of the page to write", show_default=False)],
+    clips: Annotated[int, typer.Option(help="the most clips that are listed, up to 1,000")] = 1_000,
+    videos: Annotated[int, typer.Option(help="the most of them that play")] = 60,
+    repo: Annotated[str | None, typer.Option(help="owner/name of the dataset on the Hub", show_default=False)] = None,
+    photographs: Annotated[
+        bool, typer.Option("--photographs", help="photographed people may be shown: consent or licence allows it")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a page for people: clips in slow motion with their AU curves, figures, access, terms. No server needed."""
+    from equime_builder.site.folder import write_site
+
+    with progress_bar(as_json) as bar:
+        task = bar.add_task("clips", total=None, rate="")
+        written = write_site(
+            folder,
+            out,
+            listed=clips,
+            videos=min(videos, clips),
+            repository=repo,
+            photographs=photographs,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        facts = {"clips": written.clips, "videos": written.videos, "bytes": written.size}
+        print_json({**facts, "withheld": dict(written.withheld)})
+        return
+    for reason, count in written.withheld:
+        say(f"not shown: {reason}: {count:,}")
+    say(f"{out / 'index.html'}: {written.clips:,} clips, {written.videos:,} videos, {written.size / 1e6:.1f} MB in all")

@@ -1,0 +1,163 @@
+"""What a page counts: composition, events, quality and verdicts of a whole dataset, from its index alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from equime_builder.facs import ACTION_UNITS
+from equime_builder.figures import coded, crosstab
+
+GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
+TITLES = {
+    "emotion": "Emotion",
+    "apparent_gender": "Apparent gender",
+    "apparent_race": "Apparent race",
+    "age_group": "Age group",
+}
+# Measured columns, in the order of the table; those that no clip has are left out.
+MEASURED = {
+    "motion_inside": "change at the apex where the AUs act, gray levels",
+    "motion_outside": "the same elsewhere, gray levels",
+    "motion_psnr_db": "apex frame after encoding against before, dB PSNR",
+    "psnr_db": "consecutive frames, dB PSNR",
+    "ssim": "consecutive frames, SSIM",
+    "psnr_portrait_db": "frames against the portrait, dB PSNR",
+    "ssim_portrait": "frames against the portrait, SSIM",
+    "brisque": "BRISQUE, lower is better",
+    "clip_iqa": "CLIP-IQA, 0 to 1, higher is better",
+    "audit_duration_ms": "audit: duration found in the frames, ms",
+    "audit_target_response": "audit: strongest labeled AU found, 0 to 5",
+    "audit_off_target_response": "audit: strongest other AU found, 0 to 5",
+    "audit_residual": "audit: share of the peak that remains at the end",
+    "audit_head_drift": "audit: head motion, inter-ocular distances",
+    "audit_identity": "audit: distance from the portrait's shape, inter-ocular distances",
+}
+VERDICTS = {"audit_verdict": "Audit", "review_verdict": "Experts"}
+COLUMNS = (
+    *("subject", "split", "fps", "width", "height", "onset_ms", "apex_ms", "offset_ms", "aus", *GROUPS, *MEASURED),
+    *VERDICTS,
+)
+BIN_MS, BIN_INTENSITY = 20.0, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Clips and subjects by the words of a label."""
+
+    title: str
+    words: tuple[str, ...]
+    clips: tuple[int, ...]
+    subjects: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of equal bins: `edges` has one more than `counts`."""
+
+    title: str
+    unit: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    median: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measured column: its meaning, how many clips have it, and its 5th, 50th and 95th percentile."""
+
+    about: str
+    clips: int
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What was said of clips, by group: (group, word, judged, accepted); the first row is all clips."""
+
+    title: str
+    rows: tuple[tuple[str, str, int, int], ...]
+
+
+def counted(index: pa.Table) -> list[Counted]:
+    """Clips and subjects by emotion and by group."""
+    subject = coded(index, "subject")[1]
+    tables = []
+    for name in GROUPS:
+        words, code = coded(index, name)
+        clips = np.bincount(code, minlength=len(words))
+        pairs = np.unique(np.stack([code, subject]), axis=1)
+        subjects = np.bincount(pairs[0], minlength=len(words))
+        tables.append(Counted(TITLES[name], words, tuple(map(int, clips)), tuple(map(int, subjects))))
+    return tables
+
+
+def aus_by_emotion(index: pa.Table) -> tuple[tuple[int, ...], tuple[str, ...], NDArray[np.float64]]:
+    """AUs that act, emotions, and (AUs, emotions) the share of an emotion's clips in which an AU acts, 0-1."""
+    words, emotion = coded(index, "emotion")
+    lists = index["aus"].combine_chunks()
+    parents = pc.list_parent_indices(lists).to_numpy()
+    codes = lists.flatten().field("au").to_numpy(zero_copy_only=False).astype(np.int64)
+    once = np.unique(np.stack([parents, codes]), axis=1)
+    aus, row = np.unique(once[1], return_inverse=True)
+    known = [place for place, au in enumerate(aus) if int(au) in ACTION_UNITS]
+    counts = crosstab(row, emotion[once[0]], (len(aus), len(words)))[known]
+    share = counts / np.maximum(1, np.bincount(emotion, minlength=len(words)))
+    return tuple(int(au) for au in aus[known]), words, share
+
+
+def histograms(index: pa.Table) -> list[Histogram]:
+    """Durations of events and peak intensities of AUs."""
+    onset, offset = (index[f"{name}_ms"].to_numpy() for name in ("onset", "offset"))
+    peaks = index["aus"].combine_chunks().flatten().field("intensity").drop_null()
+    return [
+        *_histogram("Duration", "ms", offset - onset, BIN_MS),
+        *_histogram("Peak intensity of an AU", "of 5", peaks.to_numpy(zero_copy_only=False), BIN_INTENSITY),
+    ]
+
+
+def _histogram(title: str, unit: str, values: NDArray[np.floating], width: float) -> list[Histogram]:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return []
+    width *= max(1.0, np.ceil((values.max() - values.min()) / width / 60))  # at most about 60 bars
+    first, last = np.floor(values.min() / width), np.floor(values.max() / width) + 1
+    edges = width * np.arange(first, last + 1)
+    counts = np.histogram(values, edges)[0]
+    return [Histogram(title, unit, tuple(edges.tolist()), tuple(map(int, counts)), float(np.median(values)))]
+
+
+def measures(index: pa.Table) -> list[Measure]:
+    """The measured columns that some clip has."""
+    found = []
+    for name, about in MEASURED.items():
+        values = index[name].to_numpy(zero_copy_only=False).astype(float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, median, high = np.percentile(values, (5, 50, 95))
+            found.append(Measure(about, len(values), float(low), float(median), float(high)))
+    return found
+
+
+def verdicts(index: pa.Table) -> list[Verdicts]:
+    """What audit and experts said, by emotion and group; nothing where nobody judged."""
+    found = []
+    for name, title in VERDICTS.items():
+        judged = index.filter(pc.is_valid(index[name]))
+        if not len(judged):
+            continue
+        accepted = pc.equal(judged[name], "accepted").to_numpy()
+        rows = [("All", "all clips", len(judged), int(accepted.sum()))]
+        for group in GROUPS:
+            words, code = coded(judged, group)
+            for number, word in enumerate(words):
+                mine = code == number
+                rows.append((TITLES[group], word, int(mine.sum()), int(accepted[mine].sum())))
+        found.append(Verdicts(title, tuple(rows)))
+    return found

@@ -1,0 +1,249 @@
+"""The page of a dataset as a folder: which clips it shows, what it counts, its bytes, and words that are only words."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import tree
+
+from equime_builder.cli import app
+from equime_builder.manifest import FolderError
+from equime_builder.site import figures
+from equime_builder.site.choice import choose
+from equime_builder.site.document import texts_of
+from equime_builder.site.folder import read_table, write_site
+
+HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>${alert(3)} \u202e\u2066 [a](javascript:b) `'
+URL = re.compile(rb"https?://[^\s\"'<>)&]+")
+
+
+@pytest.fixture(scope="module")
+def index(built: Path) -> pa.Table:
+    return read_table(built)
+
+
+@pytest.fixture(scope="module")
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("site") / "page"
+    write_site(built, target, videos=4, repository="owner/equime")
+    return target
+
+
+def change(index: pa.Table, **columns: list[Any]) -> pa.Table:
+    for name, values in columns.items():
+        place = index.schema.get_field_index(name)
+        field = index.schema.field(place)
+        index = index.set_column(place, field, pa.array(values, field.type))
+    return index
+
+
+def data_of(site: Path) -> dict[str, Any]:
+    script = (site / "clips.js").read_text()
+    found: dict[str, Any] = json.loads(script.removeprefix('"use strict";\nconst DATA = ').removesuffix(";\n"))
+    return found
+
+
+def test_the_same_folder_gives_the_same_bytes(built: Path, site: Path, tmp_path: Path) -> None:
+    write_site(built, tmp_path / "again", videos=4, repository="owner/equime")
+    assert tree(tmp_path / "again") == tree(site)
+
+
+def test_an_earlier_page_is_replaced_and_hidden_files_stay(built: Path, tmp_path: Path) -> None:
+    target = tmp_path / "page"
+    (target / ".git").mkdir(parents=True)
+    (target / ".git" / "config").write_text("kept")
+    write_site(built, target, videos=4)
+    written = write_site(built, target, listed=3, videos=2)
+    assert (written.clips, written.videos) == (3, 2)
+    assert sorted(path.name for path in target.glob("*/*.*")) == [
+        "0000.jpg",
+        "0000.mp4",
+        "0001.jpg",
+        "0001.mp4",
+        "0002.jpg",
+    ]
+    assert (target / ".git" / "config").read_text() == "kept"
+    assert written.size == sum(
+        path.stat().st_size for path in target.rglob("*") if path.is_file() and path.name not in ("config", "site.json")
+    )
+
+
+def test_what_it_will_not_write_over(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(ValueError, match="holds 'mine'"):
+        write_site(built, tmp_path)
+    with pytest.raises(ValueError, match="outside of the dataset folder"):
+        write_site(built, built / "page")
+    with pytest.raises(ValueError, match="must be a folder"):
+        write_site(built, tmp_path / "mine")
+    with pytest.raises(FolderError, match="holds no index"):
+        write_site(tmp_path, tmp_path.parent / "page")
+    for bad in ({"listed": 0}, {"listed": 1_001}, {"videos": -1}, {"repository": "a b"}, {"repository": "../x/y"}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            write_site(built, tmp_path / "page", **bad)  # type: ignore[arg-type]
+    assert not (tmp_path / "page").exists()
+
+
+def test_only_clips_that_may_be_shown(index: pa.Table) -> None:
+    count = len(index)
+    assert count >= 6
+    everything = choose(index, clips=count, videos=0, photographs=False)
+    assert sorted(everything.rows) == list(range(count)) and everything.withheld == ()
+
+    def first(value: str, other: str | None) -> list[str | None]:
+        return [value, *[other] * (count - 1)]
+
+    own = index["generator"][0].as_py()
+    for column, values in {
+        "publication": first("restricted", "allowed"),
+        "audit_verdict": first("rejected", "accepted"),
+        "review_verdict": first("rejected", None),
+        "corpus": first("casme2", None),
+        "generator": first("imported", own),
+        "source": first("folder", "procedural"),
+    }.items():
+        choice = choose(change(index, **{column: values}), clips=count, videos=0, photographs=False)
+        assert sorted(choice.rows) == list(range(1, count)), column
+        assert [number for _, number in choice.withheld] == [1], column
+    photographs = change(index, source=["celeba-hq"] * count)
+    with pytest.raises(ValueError, match=f"none of {count} clips may be shown .*--photographs: {count}"):
+        choose(photographs, clips=count, videos=0, photographs=False)
+    assert len(choose(photographs, clips=count, videos=0, photographs=True).rows) == count
+    imported = change(index, generator=["imported"] * count)
+    with pytest.raises(ValueError, match="another corpus"):
+        choose(imported, clips=count, videos=0, photographs=True)
+
+
+def test_clips_are_chosen_evenly(index: pa.Table) -> None:
+    many = pa.concat_tables([index] * 20)
+    names = ["happiness", "anger", "fear"]
+    emotions = [names[0] if row % 10 else names[1 + row // 10 % 2] for row in range(len(many))]
+    choice = choose(change(many, emotion=emotions), clips=9, videos=3, photographs=False)
+    shown = [emotions[row] for row in choice.rows]
+    assert choice.videos == 3 and sorted(shown[:3]) == sorted(names)
+    assert min(map(shown.count, names)) >= 2 and len(set(choice.rows)) == 9
+
+
+def test_what_is_counted(index: pa.Table) -> None:
+    emotion, *_ = figures.counted(index)
+    assert sum(emotion.clips) == len(index) and max(emotion.subjects) <= len(set(index["subject"].to_pylist()))
+    aus, words, shares = figures.aus_by_emotion(index)
+    rows = index.select(["emotion", "aus"]).to_pylist()
+    for row, au in enumerate(aus):
+        for column, word in enumerate(words):
+            mine = [any(one["au"] == au for one in clip["aus"]) for clip in rows if clip["emotion"] == word]
+            assert shares[row, column] == pytest.approx(np.mean(mine))
+    for histogram in figures.histograms(index):
+        assert sum(histogram.counts) > 0 and len(histogram.edges) == len(histogram.counts) + 1
+        assert histogram.edges[0] <= histogram.median <= histogram.edges[-1]
+    assert figures.verdicts(index) == []
+    half = ["accepted" if row % 2 else "rejected" for row in range(len(index))]
+    (said,) = figures.verdicts(change(index, audit_verdict=half))
+    assert said.rows[0] == ("All", "all clips", len(index), len(index) // 2)
+    for group in figures.TITLES.values():
+        assert sum(judged for title, _, judged, _ in said.rows if title == group) == len(index)
+
+
+def test_what_the_page_holds_of_a_clip(built: Path, site: Path) -> None:
+    shown = data_of(site)["clips"]
+    labels = {row["key"]: row for row in pq.read_table(built / "index.parquet").to_pylist()}
+    assert len(shown) == len(labels) and len(list((site / "videos").iterdir())) == 4
+    for number, clip in enumerate(shown):
+        row = labels[clip["key"]]
+        assert clip["event"] == [row["onset_frame"], row["apex_frame"], row["offset_frame"]]
+        assert [one[0] for one in clip["aus"]] == [one["au"] for one in row["aus"]]
+        for au, first, values in clip["curves"]:
+            assert first + len(values) <= clip["frames"]
+            peaks = [one["intensity"] for one in row["aus"] if one["au"] == au]
+            assert not peaks or max(values) / 100 == pytest.approx(peaks[0], abs=0.02)
+        still = cv2.imread(str(site / "stills" / f"{number:04}.jpg"))
+        assert still is not None and still.shape == (160, 320, 3)
+        video = site / "videos" / f"{number:04}.mp4"
+        assert clip["video"] == (video.stat().st_size if video.exists() else 0)
+
+
+class Parsed(HTMLParser):
+    """Elements, their attributes and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+
+def test_nothing_is_asked_of_elsewhere(site: Path) -> None:
+    parsed = Parsed((site / "index.html").read_text())
+    policy = next(a["content"] for tag, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None and policy.startswith("default-src 'none'; script-src 'self';") and "unsafe" not in policy
+    for tag, attributes in parsed.elements:
+        assert not {name for name in attributes if name.startswith("on") or name == "style"}, (tag, attributes)
+        for name in ("src", "href"):
+            value = attributes.get(name) or ""
+            if "//" in value:
+                assert (tag, value) == ("a", "https://huggingface.co/datasets/owner/equime")
+    for script in [attributes for tag, attributes in parsed.elements if tag == "script"]:
+        assert script["src"] in ("clips.js", "viewer.js", "main.js") and (site / script["src"]).exists()
+    for path in (*site.glob("*.js"), *site.glob("*.css")):
+        assert set(URL.findall(path.read_bytes())) <= {b"http://www.w3.org/2000/svg"}
+
+
+def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], site: Path, tmp_path: Path) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    count = len(table)
+    words: dict[str, list[Any]] = {
+        name: [HOSTILE] * count for name in ("caption", "profile", "au_text", "intervention")
+    }
+    pq.write_table(change(table, **words, subject=[HOSTILE] * count), root / "index.parquet")
+    (root / "README.md").write_text(f"---\nlicense: {json.dumps(HOSTILE)}\n---\n```bibtex\n{HOSTILE}\n```\n")
+    (root / "LICENSE").write_text(HOSTILE)
+    write_site(root, tmp_path / "page", videos=4, repository="owner/equime")
+    page = (tmp_path / "page" / "index.html").read_text()
+    plain = Parsed((site / "index.html").read_text())
+    assert [tag for tag, _ in Parsed(page).elements if tag in ("script", "img")] == [
+        tag for tag, _ in plain.elements if tag in ("script", "img")
+    ]
+    assert page.count(html.escape(HOSTILE.replace("\u202e\u2066", ""))) == 2  # the citation and the license
+    script = (tmp_path / "page" / "clips.js").read_text()
+    assert "<" not in script and script.isascii()
+    assert data_of(tmp_path / "page")["clips"][0]["caption"] == HOSTILE.replace("\u202e\u2066", "")
+    for text in (page, script, (tmp_path / "page" / "README.md").read_text()):
+        assert not set("\u202e\u2066\x00") & set(text)
+    head = yaml.safe_load((tmp_path / "page" / "README.md").read_text().split("---")[1])
+    assert "license" not in head
+
+
+def test_a_static_space(site: Path) -> None:
+    head = yaml.safe_load((site / "README.md").read_text().split("---")[1])
+    assert head["sdk"] == "static" and head["app_file"] == "index.html" and head["datasets"] == ["owner/equime"]
+    assert head["license"].startswith("cc-by-nc")
+
+
+def test_texts_of_a_card() -> None:
+    assert texts_of("", "").citation == texts_of("---\n: [\n---\n", "").licence_id == ""
+    found = texts_of("---\nlicense: cc-by-nc-4.0\n---\n\n```bibtex\n@misc{a}\n```\n", "terms")
+    assert (found.licence_id, found.citation, found.licence) == ("cc-by-nc-4.0", "@misc{a}\n", "terms")
+
+
+def test_the_command(built: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    ran = CliRunner().invoke(app, ["site", str(built), str(tmp_path / "page"), "--clips", "3", "--json"])
+    assert ran.exit_code == 0, ran.output
+    said = json.loads(ran.stdout)
+    assert (said["clips"], said["videos"], said["withheld"]) == (3, 3, {})

@@ -1,0 +1,263 @@
+"""The page of a dataset in a real browser: from a file and from a server, by keyboard alone, light, dark and narrow.
+
+Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
+Accessibility is judged by axe-core, which comes with `axe-playwright-python`.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from equime_builder.site.folder import write_site
+
+playwright = pytest.importorskip("playwright.sync_api", reason="tests of the page need playwright")
+
+CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+PATIENCE_MS = 20_000
+SIZES = {"narrow": {"width": 320, "height": 640}, "wide": {"width": 1280, "height": 900}}
+HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>${alert(3)}{{4}}' \u202e"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("site") / "page"
+    write_site(built, target, videos=4, repository="owner/equime")
+    return target
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page in a window of its own; what goes wrong in it, or breaks its policy, fails the test."""
+    contexts, faults = [], []
+
+    def open_page(url: str, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": SIZES["wide"], **options})
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+        page.goto(url)
+        page.wait_for_selector("#list li button")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+@pytest.fixture
+def served(site: Path) -> Iterator[tuple[str, list[str]]]:
+    """Address of a plain server of the page, as a static Space is one, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            asked.append(self.path)
+
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+        server.shutdown()
+        thread.join()
+
+
+def address(site: Path) -> str:
+    return (site / "index.html").as_uri()
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait for a condition in the page, whose policy forbids the polling of the driver itself."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def focused(page: Any) -> str:
+    return str(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+
+
+def test_a_clip_plays_slowed_down_with_its_cursor(site: Path, visit: Any) -> None:
+    page = visit(address(site))
+    playwright.expect(page.locator("#featured .play")).to_have_text("Pause")
+    assert page.evaluate("document.querySelector('#featured video').playbackRate") == 0.125
+    until(page, "Number(document.querySelector('#featured .cursor').getAttribute('x1')) > 100")
+    event = page.evaluate("DATA.clips[0].event")
+    for moment, name in enumerate(("onset", "apex", "offset")):
+        page.click(f"#featured [data-moment='{moment}']")
+        playwright.expect(page.locator("#featured .phase")).to_have_text(name)
+        playwright.expect(page.locator("#featured .where")).to_contain_text(f"frame {event[moment] + 1} of")
+        until(page, "!document.querySelector('#featured video').seeking")
+        shown = page.evaluate("document.querySelector('#featured video').currentTime * DATA.clips[0].fps")
+        assert int(shown) == event[moment]
+    assert page.inner_text("#featured .play") == "Play"
+    page.select_option("#featured .speed", "0.5")
+    page.click("#featured .play")
+    assert page.evaluate("document.querySelector('#featured video').playbackRate") == 0.5
+
+
+def test_nothing_moves_by_itself_where_motion_is_unwanted(site: Path, visit: Any) -> None:
+    page = visit(address(site), reduced_motion="reduce")
+    assert page.evaluate("document.querySelector('#featured video').paused")
+    assert page.inner_text("#featured .play") == "Play"
+
+
+def test_filters(site: Path, visit: Any) -> None:
+    page = visit(address(site))
+    clips = page.evaluate("DATA.clips")
+    emotion, au = clips[0]["emotion"], clips[0]["aus"][0][0]
+    page.select_option("[name=emotion]", f"={emotion}")
+    wanted = [clip for clip in clips if clip["emotion"] == emotion]
+    playwright.expect(page.locator("#list li")).to_have_count(len(wanted))
+    page.select_option("[name=au]", f"={au}")
+    wanted = [clip for clip in wanted if au in [one[0] for one in clip["aus"]]]
+    playwright.expect(page.locator("#list li")).to_have_count(len(wanted))
+    playwright.expect(page.locator("#found")).to_have_text(f"{len(wanted)} of {len(clips)} clips")
+    page.click("text=Clear")
+    playwright.expect(page.locator("#found")).to_have_text(f"{len(clips)} clips")
+    page.check("#playing")
+    playwright.expect(page.locator("#list li")).to_have_count(4)
+    # Groups in which no clip is.
+    page.evaluate(
+        "() => { for (const s of document.querySelectorAll('#filters select')) s.selectedIndex = s.length - 1;"
+        " document.getElementById('filters').dispatchEvent(new Event('change')); }"
+    )
+    count = page.locator("#list li").count()
+    assert count or "No clip has all of that" in page.inner_text("#found")
+
+
+def test_the_keyboard_is_enough(site: Path, visit: Any) -> None:
+    page = visit(address(site), reduced_motion="reduce")
+    keys = page.keyboard
+    keys.press("Tab")
+    assert focused(page) == "Skip to the content"
+    keys.press("Enter")
+    keys.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "range"
+    keys.press("ArrowRight")
+    playwright.expect(page.locator("#featured .where")).to_contain_text("frame 2 of")
+    for _ in range(40):
+        if page.evaluate("document.activeElement.name") == "emotion":
+            break
+        keys.press("Tab")
+    keys.press("ArrowDown")
+    playwright.expect(page.locator("#found")).to_contain_text(" of ")
+    for _ in range(20):
+        if page.evaluate("document.activeElement.className") == "clip":
+            break
+        keys.press("Tab")
+    style = "getComputedStyle(document.activeElement)"
+    assert page.evaluate(f"{style}.outlineStyle + {style}.outlineWidth") == "solid3px"
+    keys.press("Enter")
+    assert page.evaluate("document.getElementById('opened').open")
+    for _ in range(30):  # the dialog keeps the keyboard
+        keys.press("Tab")
+        assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+    matching = int(page.inner_text("#found").split()[0])
+    if matching > 1:
+        page.focus("#after")
+        for _ in range(matching - 1):
+            keys.press("Enter")
+        assert focused(page) == "opened-title"
+        playwright.expect(page.locator("#opened-title")).to_contain_text(f"{matching} of {matching}")
+    keys.press("Escape")
+    assert not page.evaluate("document.getElementById('opened').open")
+    assert page.evaluate("document.activeElement.className") == "clip"
+
+
+def test_a_clip_without_video_shows_two_frames(site: Path, visit: Any) -> None:
+    page = visit(address(site))
+    page.locator("#list li button").nth(4).click()
+    assert page.is_visible("#opened .pair img") and page.is_hidden("#opened video")
+    assert page.is_hidden("#opened .controls") and page.is_visible("#opened .still-only")
+    until(page, "document.querySelector('#opened .pair img').naturalWidth === 320")
+    page.click("#before")
+    assert page.is_visible("#opened video") and page.is_hidden("#opened .pair")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_accessible(size: str, scheme: str, site: Path, visit: Any) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="accessibility is judged by axe-core"
+    ).Axe()
+    page = visit(address(site), viewport=SIZES[size], color_scheme=scheme)
+    options = {"preload": False, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+    page.wait_for_timeout(200)
+    for number in (None, 0, 4):  # the page, a video, stills
+        if number is not None:
+            page.locator("#list li button").nth(number).click()
+        found = axe.run(page, context=None if number is None else "#opened", options=options)
+        assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found.response["violations"]] == []
+        assert "color-contrast" in [rule["id"] for rule in found.response["passes"]]
+        assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
+        if number is not None:
+            assert page.evaluate(
+                "(() => { const d = document.getElementById('opened'); return d.scrollWidth <= d.clientWidth; })()"
+            )
+            page.click("#close")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 18, 21)"
+    assert dark == (scheme == "dark")
+
+
+def test_no_request_leaves_the_page(site: Path, served: tuple[str, list[str]], visit: Any) -> None:
+    url, asked = served
+    page = visit(url)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.reload()
+    page.wait_for_selector("#list li button")
+    page.locator("#list li button").nth(1).click()
+    until(page, "document.querySelector('#opened video').readyState >= 2")
+    assert requests and all(one.startswith((url, "data:")) for one in requests)
+    for path in asked:
+        assert (site / path.strip("/")).exists(), path
+    # The page's own policy stops whatever a script would send, even to where the page is from.
+    stopped = page.evaluate("fetch(location.href).then(() => 'sent', () => 'stopped')")
+    assert stopped == "stopped"
+    assert page.context.cookies() == [] and page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], tmp_path: Path, visit: Any) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    for name in ("caption", "subject", "au_text", "intervention"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array([HOSTILE] * len(table)))
+    pq.write_table(table, root / "index.parquet")
+    (root / "LICENSE").write_text(HOSTILE)
+    write_site(root, tmp_path / "page", videos=2)
+    page = visit(address(tmp_path / "page"))
+    scripts = page.evaluate("document.querySelectorAll('script').length")
+    page.locator("#list li button").first.click()
+    assert page.inner_text("#opened .what") == HOSTILE.removesuffix("\u202e").strip()
+    assert page.evaluate("document.querySelectorAll('script').length") == scripts == 3
+    assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+    assert HOSTILE[:30] in page.inner_text(".terms")

@@ -28,8 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
 )
-for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish, site):
+for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish):
     app.command()(command)
+app.command()(site)
 app.command("import")(import_)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)

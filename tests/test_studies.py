@@ -19,7 +19,7 @@ from conftest import small_request
 from equime_builder.build import build
 from tests.corpora import make_casme2, make_smic
 from training.__main__ import main
-from training.config import Config, ModelConfig, OptimizationConfig, write_config
+from training.config import Config, DataConfig, ModelConfig, OptimizationConfig, write_config
 from training.matrix import MatrixPlan, configurations
 from training.protocols.tasks import make_task
 from training.robustness import AttackPlan
@@ -101,6 +101,37 @@ def test_the_same_command_does_nothing_again(
     assert main(["matrix", *folders, "--models", str(config), "--out", str(matrix)]) == 0
     assert {path: path.stat().st_mtime_ns for path in weights} == weights
     assert "epoch 0" not in capsys.readouterr().out
+
+
+def test_people_of_two_data_sets_are_tested_once_they_were_not_trained_on(
+    sets: Mapping[str, Path], config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from equime_builder.importing.plan import Request
+    from equime_builder.importing.run import import_corpus
+    from equime_loader.corpora import read_corpus
+
+    made = make_smic.make(tmp_path / "copy", camera="VIS", subjects=6, quirks=False)
+    request = Request(context_ms=50.0, formats=("webdataset",))
+    import_corpus(tmp_path / "smic_vis", read_corpus("smic_vis", made.root), request, workers=1)
+    folders = [f"--data.smic_hs={sets['smic_hs']}", f"--data.smic_vis={tmp_path / 'smic_vis'}"]
+    out = tmp_path / "out"
+    assert main(["matrix", *folders, "--models", str(config), "--out", str(out)]) == 0
+    why = "the same participants before three cameras"
+    assert f"smic_hs → smic_vis: {why}" in capsys.readouterr().out
+    for run in open_runs([out / "runs"]):
+        (name,) = set(run.prediction_names) - {"test", "validation"}
+        people = {part: set(run.predictions(part)["subject"].to_pylist()) for part in run.prediction_names}
+        assert people[name] == people["test"] and not people[name] & people["validation"]
+        assert "15 of 18 clips left out: of people trained on" in run.splits["splits"][name]["steps"]
+        told = json.loads((run.folder / "study.json").read_text())["cautions"][name]
+        assert "15 clips of people trained on are left out of the test" in told and why in told
+    nobody = replace(TINY, data=DataConfig(sizes={"train": 0.7, "validation": 0.3}))
+    write_config(nobody, tmp_path / "nobody.yaml")
+    again = ["--models", str(tmp_path / "nobody.yaml"), "--out", str(tmp_path / "nobody")]
+    assert main(["matrix", folders[0], folders[1], f"--data.casme2={sets['casme2']}", *again]) == 0
+    assert f"smic_vis → smic_hs: {why}; 6 people are in both; not tested, since everyone" in capsys.readouterr().out
+    run = Run.open(tmp_path / "nobody" / "runs" / "three-flow-smic_hs-0")
+    assert run.prediction_names == ("casme2", "validation")
 
 
 def plan(**changes: object) -> MatrixPlan:

@@ -358,6 +358,22 @@ def test_macro_expressions_are_neither_trained_nor_tested_on_unasked(tmp_path: P
     assert both.test["casme_sq"].clips.counts("expression") == {"micro": 24, "macro": 24}
 
 
+def test_people_trained_on_are_refused_or_dropped(tmp_path: Path) -> None:
+    folders = {name: corpus_at(tmp_path / name, name, person="smic") for name in ("smic_hs", "smic_vis")}
+    data = DataConfig(train={"smic_hs": folders["smic_hs"]}, test={"smic_vis": folders["smic_vis"]})
+    config = Config(model=ModelConfig(name="flow"), data=data)
+    with pytest.raises(LeakageError, match="smic-"):
+        open_parts(config)
+    parts = open_parts(replace(config, data=replace(data, shared="dropped")))
+    tested = parts.test["smic_vis"]
+    assert tested.clips.counts("subject").keys() == parts.test["test"].clips.counts("subject").keys()
+    assert (len(tested), parts.dropped) == (3, {"smic_vis": 21})
+    assert tested.clips.steps[-1] == "21 of 24 clips left out: of people trained on"
+    sizes = {"train": 0.8, "validation": 0.2}
+    nobody = open_parts(replace(config, data=replace(data, shared="dropped", sizes=sizes)))
+    assert not nobody.test and nobody.dropped == {"smic_vis": 24}
+
+
 def test_shuffled_labels_follow_the_seed() -> None:
     task = task_of({"sadness": 30, "happiness": 20, "surprise": 10})
     one, two, three = (shuffled(task, seed=seed) for seed in (0, 0, 1))

@@ -47,6 +47,8 @@ class DataConfig:
         test: further folders by name, each tested on whole once training has ended.
         where: labels that narrow the clips of `train`, as for `Selection.where`; `test` is not narrowed by them, so
             that a model of one kind of portraits can be tested on another.
+        shared: what becomes of people of `test` who are trained on: `refused` ends the command, `dropped` leaves
+            their clips out of the test.
         classes: kind of task, see `training.protocols.tasks`: `three`, `five`, `seven`, …
         expressions: what to train and test on, of `micro` and `macro`; clips of which neither is known are kept.
         split: `drawn` divides the subjects of `train` anew by `sizes`; `given` takes the column `split` of the index.
@@ -58,6 +60,7 @@ class DataConfig:
     train: dict[str, str] = field(default_factory=dict)
     test: dict[str, str] = field(default_factory=dict)
     where: dict[str, Value | list[Value]] = field(default_factory=dict)
+    shared: Literal["refused", "dropped"] = "refused"
     classes: str = "three"
     expressions: list[str] = field(default_factory=lambda: ["micro"])
     split: Literal["drawn", "given"] = "drawn"
@@ -68,6 +71,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         for word in self.expressions or [""]:
             _one_of("data.expressions", word, EXPRESSIONS)
+        _one_of("data.shared", self.shared, ("refused", "dropped"))
         _one_of("data.split", self.split, ("drawn", "given"))
         _within("data.split_seed", self.split_seed, 0, (1 << 63) - 1)
         _one_of("data.labels", self.labels, ("given", "shuffled"))

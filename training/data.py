@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -34,12 +34,15 @@ class Parts:
     Attributes:
         test: by name; `test` is the test split of what is trained on.
         trained: SHA-256 of the index of each folder trained on, by name.
+        dropped: by name, clips that are left out of a test since their people are trained on; a test of which none is
+            left is not in `test`.
     """
 
     train: Task
     validation: Task
     test: Mapping[str, Task]
     trained: Mapping[str, str]
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def open_parts(config: Config) -> Parts:
@@ -60,17 +63,25 @@ def open_parts(config: Config) -> Parts:
         train, validation = (shuffled(part, seed=config.seed) for part in (train, validation))
     tests = {name: part for name, part in splits.items() if name == "test"}
     parts = Parts(train, validation, tests, {name: clips.index.sha256 for name, clips in folders.items()})
-    others = {name: open_test(name, folder, parts, data) for name, folder in data.test.items()}
-    return replace(parts, test=tests | others)
+    opened = {name: open_test(name, folder, parts, data) for name, folder in data.test.items()}
+    others = {name: test for name, (test, _) in opened.items() if len(test)}
+    dropped = {name: clips for name, (_, clips) in opened.items() if clips}
+    return replace(parts, test=tests | others, dropped=dropped)
 
 
-def open_test(name: str, folder: str, parts: Parts, data: DataConfig, *, where: Where = MappingProxyType({})) -> Task:
+def open_test(
+    name: str, folder: str, parts: Parts, data: DataConfig, *, where: Where = MappingProxyType({})
+) -> tuple[Task, int]:
     """A folder's clips to test on, nobody in them trained on or validated on.
 
     What is compared is said by `comparable`: equal names of subjects of two data sets may say nothing.
 
     Args:
-        data: says the classes and expressions. where: labels that narrow the clips.
+        data: says the classes and expressions, and what becomes of people seen in training. where: labels that narrow
+            the clips.
+
+    Returns:
+        The task, and how many clips of people seen in training were dropped from it.
 
     Raises:
         LeakageError: a subject, portrait or program was seen in training. ValueError: no clip with a class.
@@ -83,8 +94,13 @@ def open_test(name: str, folder: str, parts: Parts, data: DataConfig, *, where: 
     task = make_task(narrowed(clips, where), data.classes, expressions=data.expressions)
     seen = {"train": parts.train.clips, "validation": parts.validation.clips}
     by = [field for field in comparable(task.clips, same=bool(same)) if field in kept_apart(data)]
+    dropped = 0
+    if data.shared == "dropped":
+        shared = sharing(task.clips, seen.values(), by)
+        if dropped := int(shared.sum()):
+            task = task.narrowed(~shared, f"{dropped:,} of {len(task):,} clips left out: of people trained on")
     check_leakage({**seen, name: task.clips}, by=by)
-    return task
+    return task, dropped
 
 
 def joined(folders: Mapping[str, Selection]) -> Selection:

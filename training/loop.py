@@ -31,7 +31,7 @@ from training.checkpoints import (
     recover,
     save_checkpoint,
 )
-from training.config import Config, LoaderConfig, changes, write_config
+from training.config import Config, DataConfig, LoaderConfig, changes, write_config
 from training.data import kept_apart, training_loader
 from training.environment import environment
 from training.evaluation import (
@@ -173,10 +173,10 @@ def _check(run: Run, config: Config, train: Task, validation: Task) -> None:
 
 
 def _of_weight(config: Config) -> Config:
-    """A configuration without what changes nothing of what comes out: where folders lie, how clips come, how often a
+    """A configuration without what changes no weights: where folders lie, what is tested, how clips come, how often a
     state is kept."""
     data = config.data
-    data = replace(data, train=dict.fromkeys(data.train, ""), test={})
+    data = replace(data, train=dict.fromkeys(data.train, ""), test={}, shared=DataConfig().shared)
     return replace(config, data=data, loader=LoaderConfig(), checkpoint_steps=0)
 
 

@@ -1,7 +1,7 @@
 """The cross-dataset matrix: train on each data set and test on every one, or on all but one and test on that.
 
 Each run's configuration names its folders, so that its divisions follow from it alone, as in `python -m training
-train`: tests within a data set are on subjects kept apart, tests across on all of the other.
+train`: tests within a data set are on subjects kept apart, tests across on all of the other who are not trained on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from training.runs import check_name
 from training.studies import RUNS, Trial, run_trial, trial_name
 
 if TYPE_CHECKING:
+    from training.data import Parts
     from training.runs import Run
 
 Relations = Mapping[tuple[str, str], str]
@@ -82,7 +83,7 @@ def _configuration(model: Config, plan: MatrixPlan, train: Sequence[str], test: 
         whole = sizes["train"] + sizes["validation"]
         sizes = {name: sizes[name] / whole for name in ("train", "validation")}
     own, others = ({name: plan.data[name] for name in names} for names in (train, test))
-    data = replace(model.data, train=own, test=others, sizes=sizes, classes=plan.kind, where={})
+    data = replace(model.data, train=own, test=others, sizes=sizes, shared="dropped", classes=plan.kind, where={})
     return replace(model, data=data, seed=seed)
 
 
@@ -99,9 +100,23 @@ def trials(plan: MatrixPlan) -> Iterator[Trial]:
     for config in configurations(plan, relations):
         parts = open_parts(config)
         pairs = ((train, test) for test in config.data.test for train in config.data.train)
-        cautions = {test: relations[train, test] for train, test in pairs if (train, test) in relations}
+        related = {test: relations[train, test] for train, test in pairs if (train, test) in relations}
+        cautions = {test: caution(why, parts, test) for test, why in related.items()}
         name = trial_name(config.data.classes, config.model.name, "+".join(config.data.train), str(config.seed))
         yield Trial(name, config, parts.train, parts.validation, parts.test, parts.trained, Study(cautions=cautions))
+
+
+def caution(why: str, parts: Parts, test: str) -> str:
+    """What is to be known of a test set that may show people trained on.
+
+    Args:
+        why: it may. parts: what is trained on and tested. test: name of the set.
+    """
+    if test not in parts.test:
+        return f"{why}; not tested, since everyone in it is trained on"
+    if clips := parts.dropped.get(test):
+        return f"{why}; {clips:,} clips of people trained on are left out of the test"
+    return f"{why}; read its scores as an upper bound"
 
 
 def relations_of(data: Mapping[str, str], kind: str, *, expressions: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -38,6 +38,9 @@ def run(arguments: Namespace) -> None:
     data = replace(config.data, train={**config.data.train, **arguments.train}, test={})
     parts = open_parts(replace(config, data=data))
     for name, folder in arguments.on.items():
-        evaluate(done, open_test(name, folder, parts, data, where=arguments.where), name)
+        task, _ = open_test(name, folder, parts, data, where=arguments.where)
+        if not len(task):
+            raise ValueError(f"--on.{name}: everyone in it was trained on")
+        evaluate(done, task, name)
     if is_first_process():
         show_scores(done)

@@ -33,7 +33,7 @@ class Study:
     Attributes:
         arm: what of the data was trained on, where runs differ in it; empty for all of it.
         against: the arm that it is compared with; empty where it is with none.
-        cautions: by test set, why people of it may have been trained on.
+        cautions: by test set, why people of it may have been trained on, and what was done about it.
     """
 
     arm: str = ""

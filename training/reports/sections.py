@@ -89,8 +89,9 @@ def at_a_glance(results: Sequence[Result]) -> Section:
 
 
 def _cautioned(results: Sequence[Result]) -> list[str]:
-    found = dict.fromkeys((one.train, one.test, caution) for one in results if (caution := caution_of(one)))
-    return [f"{train} → {test}: {caution}; read its scores as an upper bound." for train, test, caution in found]
+    runs = dict.fromkeys(evaluation.run for one in results for evaluation in one.evaluations)
+    found = dict.fromkeys((run.train, test, caution) for run in runs for test, caution in run.cautions.items())
+    return [f"{train} → {test}: {caution}." for train, test, caution in found]
 
 
 def caution_of(one: Result) -> str:
@@ -146,8 +147,8 @@ def scores_table(kind: str, results: Sequence[Result]) -> Table:
     )
     note = (
         f"Behind UF1, UAR and accuracy: {percent(CONFIDENCE, 1, 0)} intervals over resamples of whole test subjects; "
-        "of several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: people "
-        "of the test set may have been trained on."
+        "of several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: the "
+        "two data sets may show the same people; the first section says what follows."
     )
     records = tuple(record for one in results for record in _records(one))
     return Table(f"scores-{kind}", f"Scores, {kind_title(kind)}", note, columns, tuple(rows), records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ def check_leakage(
         by: fields to compare. `counterfactual_group` is another one to think of: those clips share a program.
 
     Raises:
-        LeakageError: naming what stands in which splits.
+        LeakageError: naming the subjects, and in which splits they stand.
     """
     named = _named(splits)
     shared, distinct, unknown = {}, {}, {}
@@ -65,8 +65,7 @@ def check_leakage(
         shared[field] = _shared(present, words, tuple(named))
     found = {field: where for field, where in shared.items() if where}
     if found:
-        told = "; ".join(_told(field, where) for field, where in found.items())
-        raise LeakageError(f"{told}; split again, as holdout(selection, by={tuple(by)}) does", found)
+        raise LeakageError("; ".join(_told(found, named, by)), found)
     return LeakageReport(tuple(named), distinct, unknown)
 
 
@@ -83,10 +82,36 @@ def _shared(
     }
 
 
-def _told(field: str, where: Mapping[str, tuple[str, ...]]) -> str:
-    examples = [f"{word} in {' and '.join(splits)}" for word, splits in list(where.items())[:_EXAMPLES]]
-    more = ", …" if len(where) > _EXAMPLES else ""
-    return f"{len(where)} {field}{'s' if len(where) > 1 else ''} in more than one split ({', '.join(examples)}{more})"
+def _told(
+    found: Mapping[str, Mapping[str, tuple[str, ...]]], named: Mapping[str, Selection], by: Sequence[str]
+) -> Iterator[str]:
+    """What is shared: subjects by name; of anything else whose it is, where no subject says so already.
+
+    Splits of one dataset can be divided again, which is said last; two datasets cannot.
+    """
+    for field in sorted(found, key=lambda field: field != "subject"):
+        where = found[field]
+        words = f"{len(where)} {field}{'s' if len(where) > 1 else ''} in more than one split"
+        if field == "subject" or "subject" not in found:
+            examples = [_example(field, word, where[word], named) for word in list(where)[:_EXAMPLES]]
+            words += f" ({', '.join(examples)}{', …' if len(where) > _EXAMPLES else ''})"
+        yield words
+    if len({id(part.index) for part in named.values()}) == 1:
+        yield f"split again, as holdout(selection, by={tuple(by)}) does"
+
+
+def _example(field: str, word: str, splits: tuple[str, ...], named: Mapping[str, Selection]) -> str:
+    """`s0003 in train and s0007 in test`: who has the word in each split; the word itself where nobody is named."""
+    if field == "subject":
+        return f"{word} in {' and '.join(splits)}"
+    return " and ".join(f"{_subject_with(field, word, named[split]) or word} in {split}" for split in splits)
+
+
+def _subject_with(field: str, word: str, part: Selection) -> str | None:
+    """A subject of the clips with a word; None where they name none."""
+    codes, subjects = part.codes(field), part.codes("subject")
+    having = subjects.codes[codes.codes == codes.words.index(word)]
+    return subjects.words[having.max()] if having.max() >= 0 else None
 
 
 def _named(splits: Mapping[str, Selection] | Sequence[Selection]) -> dict[str, Selection]:

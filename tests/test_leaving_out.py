@@ -196,10 +196,27 @@ def test_found_intervals_against_an_imported_folder(
     right = len(events) - 1
     assert printed.splitlines()[1].split() == ["micro", str(right), "1", "1", *[f"{right / len(events):.4f}"] * 3]
     assert "STRS" in printed
+    assert "left out" not in printed
     log = (tmp_path / "log.csv").read_text().splitlines()
     assert len(log) == len(events) + 2 and sum(line.endswith("TP") for line in log) == right
     assert main(["spotting", str(folder), str(found), "--expressions=together"]) == 0
     assert "micro" not in capsys.readouterr().out
+
+
+def test_annotated_events_that_were_left_out_are_counted(
+    imported: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, found = tmp_path / "samm", tmp_path / "found.csv"
+    (folder / "__manifest__").mkdir(parents=True)
+    (folder / "events.parquet").write_bytes((imported["samm"] / "events.parquet").read_bytes())
+    lines = ["what,name,reason", "event,006/006_1_2,offset 0", "kept,006/006_1_3,apex 0", "event,007/007_1,offset 0"]
+    (folder / "__manifest__" / "rejected.csv").write_text("\n".join(lines) + "\n")
+    found.write_text("video,onset,offset,expression\n006/006_1_2,1,9,micro\n")
+    for truth in (folder, folder / "events.parquet"):
+        assert main(["spotting", str(truth), str(found)]) == 0
+        assert "2 annotated events were left out by the import (__manifest__/rejected.csv)" in capsys.readouterr().out
+    assert main(["spotting", str(found), str(found)]) == 0
+    assert "left out" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

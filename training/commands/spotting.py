@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> None:
     """Match, print a line for each kind of expression and for all, write the log."""
     from equime_loader.corpora.classes import CLASSES
     from equime_loader.tables import text_table
-    from training.protocols.intervals import read_intervals, write_log
+    from training.protocols.intervals import REJECTED, count_left_out, read_intervals, write_log
     from training.protocols.spotting import analyze, spot, unkinded
 
     if arguments.classes not in CLASSES:
@@ -43,6 +43,11 @@ def run(arguments: Namespace) -> None:
         for figures in [(part.precision, part.recall, part.f1)]
     ]
     print(text_table(("expressions", "TP", "FP", "FN", "precision", "recall", "F1"), rows))
+    if lost := count_left_out(arguments.truth):
+        print(
+            f"{lost} annotated events were left out by the import ({REJECTED}) and are not in the truth: what was "
+            "found there counts as wrong"
+        )
     if found and all(interval.label is not None for interval in found):
         result = analyze(spotting, CLASSES[arguments.classes])
         print(

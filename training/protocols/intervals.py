@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from equime_loader.corpora.classes import class_of
 from training.protocols.spotting import Interval, Spotting
 
-EVENTS = "events.parquet"
+EVENTS, REJECTED = "events.parquet", "__manifest__/rejected.csv"
 COLUMNS = ("corpus", "corpus_subject", "corpus_clip", "onset", "offset", "expression", "corpus_label")
 REQUIRED = ("video", "onset", "offset")
 MAX_BYTES, MAX_ROWS = 1 << 28, 1_000_000
@@ -53,6 +53,29 @@ def read_intervals(path: str | Path, *, kind: str) -> tuple[Interval, ...]:
         except (ValueError, TypeError) as error:
             raise IntervalsFault(f"{file.name}, row {number}: {error}") from error
     return tuple(found)
+
+
+def count_left_out(path: str | Path) -> int:
+    """Annotated events that an import left out, so that they are not in its `events.parquet`; 0 of other files.
+
+    What a method finds there counts as wrong, though it may be right.
+
+    Args:
+        path: as of `read_intervals`.
+
+    Raises:
+        IntervalsFault: the folder's list of what was left out cannot be read.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if not Path(path).is_dir() and Path(path).name != EVENTS:
+        return 0
+    try:
+        with open(folder / REJECTED, encoding="utf-8", newline="") as file:
+            return sum(row.get("what") == "event" for row in csv.DictReader(file))
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, csv.Error) as error:
+        raise IntervalsFault(f"{REJECTED}: {' '.join(str(error).split())}") from error
 
 
 def _events(file: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from fake_runs import FIVE, THREE, reported, table, write_run
@@ -238,6 +239,27 @@ def test_overlapping_divisions_are_said(tmp_path: Path) -> None:
             write_run(tmp_path / f"{arm}-{seed}", seed=seed, arm=arm, against=against, tests={"test": said})
     text = markdown(make_report(read_runs([tmp_path]), resamples=20))
     assert "divided anew for each seed" in text and "none of the tests can fall below .05" in text
+
+
+def test_scores_without_a_class_are_marked(tmp_path: Path) -> None:
+    whole = table(skill=0.6)
+    partial = whole.filter(pc.not_equal(whole["label"], "surprise"))
+    write_run(tmp_path / "run", tests={"test": whole, "samm": partial})
+    evaluations = read_runs([tmp_path / "run"])
+    assert {one.test: one.absent for one in results_of(evaluations, resamples=20)} == {
+        "equime": (),
+        "samm": ("surprise",),
+    }
+    written = write_report([tmp_path / "run"], tmp_path / "page", resamples=20)
+    text = (tmp_path / "page" / "report.md").read_text(encoding="utf-8")
+    assert "† 1 of 2 test sets lacks a class (samm)" in text and "† no clip is of surprise" in text
+    marked = [line for line in text.splitlines() if line.startswith("| flow | equime |") and "†" in line]
+    assert len(marked) == 1 and marked[0].count("†") == 2  # UF1 and UAR
+    assert {row["test"]: row["classes_absent"] for row in records(tmp_path / "page" / "scores-three.csv")} == {
+        "equime": "",
+        "samm": "surprise",
+    }
+    assert written
 
 
 # --- what is written

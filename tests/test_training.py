@@ -168,6 +168,8 @@ def test_nobody_who_was_trained_on_is_tested_on(
     other = tmp_path / "other"
     assert build(other, small_request(seed=9, subjects=2, emotions=("surprise",)))
     assert main(["evaluate", str(trained.folder), f"--on.other={other}", "--where.emotion=surprise"]) == 0
+    printed = capsys.readouterr().out
+    assert "other †" in printed and "†: the clips lack a class" in printed
     assert trained.result["predictions"]["other"]["scores"]["clips"] == 2
     assert trained.splits["splits"]["other"]["classes"] == {"negative": 0, "positive": 0, "surprise": 2}
     assert len(trained.predictions("other")) == 2

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
+from training.protocols.scores import PARTIAL_NOTE, partial_mark
 from training.runs import Epoch, Run
 
 # Curves within an epoch have one point in so many steps.
@@ -110,10 +111,15 @@ def show_scores(run: Run) -> None:
         soft_wrap=True,
     )
     table = Table("tested on", "clips", "UF1", "UAR", "accuracy", "best constant: UF1", "UAR", "accuracy")
+    marks: list[str] = []
     for name, tested in result["predictions"].items():
         constants = list(tested["constants"].values())
         cells = [tested["scores"][figure] for figure in ("uf1", "uar", "accuracy")]
         cells += [max(scores[figure] for scores in constants) for figure in ("uf1", "uar", "accuracy")]
         shown = ["–" if value is None else f"{value:.3f}" for value in cells]
-        table.add_row(escape(name), f"{tested['clips']:,}", *shown)
+        mark = partial_mark(tested["scores"]["confusion"])
+        marks.append(mark)
+        table.add_row(escape(f"{name} {mark}".strip()), f"{tested['clips']:,}", *shown)
     console.print(table)
+    if any(marks):
+        console.print(PARTIAL_NOTE, highlight=False, soft_wrap=True)

@@ -72,13 +72,20 @@ def run(arguments: Namespace) -> None:
 def _table(result: dict[str, Any], name: str) -> str:
     """Scores of all clips and of each corpus, and what always saying one class scores on all."""
     from equime_loader.tables import text_table
+    from training.protocols.scores import PARTIAL_NOTE, partial_mark
 
     tested = result["predictions"][name]
     parts = {"all": tested["scores"], **tested["by_corpus"]}
     parts |= {f"always {word}": scores for word, scores in tested["constants"].items()}
+    marks = {part: partial_mark(scores["confusion"]) for part, scores in parts.items()}
     rows = [
-        (part, f"{scores['clips']:,}", *("–" if scores[f] is None else f"{scores[f]:.3f}" for f in FIGURES))
+        (
+            f"{part} {marks[part]}".strip(),
+            f"{scores['clips']:,}",
+            *("–" if scores[f] is None else f"{scores[f]:.3f}" for f in FIGURES),
+        )
         for part, scores in parts.items()
     ]
     head = f"{result['rounds']} rounds in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
-    return "\n".join([head, text_table(("pooled", "clips", "UF1", "UAR", "macro F1", "accuracy"), rows)])
+    table = text_table(("pooled", "clips", "UF1", "UAR", "macro F1", "accuracy"), rows)
+    return "\n".join([head, table, *([PARTIAL_NOTE] if any(marks.values()) else [])])

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from equime_loader.fairness import formulas
 
 Confusion = tuple[tuple[int, ...], ...]
+PARTIAL = "†"
+PARTIAL_NOTE = f"{PARTIAL}: the clips lack a class; UF1 and UAR are over the classes that they have."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ def scores_of(confusion: ArrayLike) -> Scores:
         weighted_f1=float((f1 * true).sum() / clips) if clips else float("nan"),
         confusion=tuple(tuple(row) for row in counts.tolist()),
     )
+
+
+def partial_mark(confusion: Sequence[Sequence[int]]) -> str:
+    """The mark of scores whose UF1 and UAR leave out a class, since no clip has it; empty where they have them all."""
+    return "" if all(map(sum, confusion)) else PARTIAL
 
 
 def constant_scores(truth: NDArray[np.integer], classes: Sequence[str]) -> dict[str, Scores]:

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from equime_loader.fairness.figures import counted, number
 from equime_loader.fairness.plots import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
 from equime_loader.tables import percent
+from training.protocols.scores import PARTIAL
 from training.reports.calibration import Calibration
 from training.reports.drawing import (
     CARD,
@@ -92,7 +93,7 @@ def _scores(panel: Axes, rows: Sequence[Result], score: str) -> None:
         panel.plot(ends, (row, row), color=color, linewidth=2.2, solid_capstyle="butt", zorder=2)
         style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": CARD}
         panel.plot(value, row, marker, clip_on=False, zorder=3, **style)
-        say(panel, 1, row, number(value), (30, 0), ha="right", fontsize=SMALL)
+        say(panel, 1, row, number(value) + one.mark(score), (30, 0), ha="right", fontsize=SMALL)
     say(panel, 0, -0.5, SCORES[score], (0, 20), weight="bold")
     say(panel, 0, -0.5, f"constant {number(constant)}", (0, 8), color=MUTED, fontsize=SMALL)
 
@@ -123,6 +124,7 @@ def matrix(results: Sequence[Result]) -> Figure:
         found = {(one.train, one.test): one for one in results if one.model == model}
         _matrix(panel, trains, tests, found)
     foot = "small: constant predictor · ▽ not above it · framed: unseen subjects of the same data set"
+    foot += f" · {PARTIAL} the test set lacks a class" if any(one.absent for one in results) else ""
     write(figure, MARGIN, 0.8 + lines * height + 0.12, foot, size=SMALL, color=MUTED)
     return figure
 
@@ -150,7 +152,7 @@ def _matrix(panel: Axes, trains: Sequence[str], tests: Sequence[str], found: dic
             if one.unseen:
                 frame: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.4, "zorder": 4}
                 panel.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, **frame))
-            sign = "" if one.above_constant else " ▽"
+            sign = one.mark("uf1") + ("" if one.above_constant else " ▽")
             say(panel, column, row, number(value) + sign, (0, 5), ha="center", weight="bold")
             say(panel, column, row, number(one.constant("uf1")), (0, -8), ha="center", fontsize=SMALL - 1)
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled
-from training.protocols.scores import Scores, scores_of
+from training.protocols.scores import PARTIAL, Scores, scores_of
 from training.reports.calibration import Calibration, calibration
 from training.reports.document import slug
 from training.reports.evidence import Evaluation
@@ -25,6 +25,7 @@ SCORES: Mapping[str, str] = {
 INTERVALS: Mapping[str, Callable[[ArrayLike], Floats]] = {
     **{"uf1": formulas.uf1, "uar": formulas.uar, "accuracy": formulas.accuracy}
 }
+OVER_CLASSES = ("uf1", "uar")  # means over the classes that clips have
 RESAMPLES, CONFIDENCE = 2_000, 0.95
 
 
@@ -118,6 +119,16 @@ class Result:
     def counts(self) -> tuple[int, ...]:
         """Clips of each class, in the first seed's test set."""
         return tuple(self.confusions[0].sum(axis=1).tolist())
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Classes that no clip of some seed's test set has: UF1 and UAR leave them out."""
+        having = np.all([matrix.sum(axis=1) > 0 for matrix in self.confusions], axis=0)
+        return tuple(word for word, has in zip(self.classes, having, strict=True) if not has)
+
+    def mark(self, score: str) -> str:
+        """What stands behind a score over a part of the classes."""
+        return f" {PARTIAL}" if self.absent and score in OVER_CLASSES else ""
 
     def mean(self, score: str) -> float:
         return float(np.mean([getattr(one, score) for one in self.by_seed]))

@@ -11,6 +11,7 @@ import numpy as np
 from equime_loader.fairness.figures import counted, number
 from equime_loader.fairness.performance import FEW_SUBJECTS
 from equime_loader.tables import percent
+from training.protocols.scores import PARTIAL, PARTIAL_NOTE, partial_mark
 from training.reports import pictures
 from training.reports import published as publications
 from training.reports.calibration import BINS
@@ -73,6 +74,12 @@ def at_a_glance(results: Sequence[Result]) -> Section:
                 f"about {number(1 / len(one.classes))} or less."
             )
     said += _cautioned(results)
+    tests = by_test(results)
+    if partial := [test_title(group[0]) for group in tests if group[0].absent]:
+        said.append(
+            f"{PARTIAL} {len(partial)} of {counted(len(tests), 'test set')} lacks a class ({', '.join(partial)}): UF1 "
+            "and UAR are over the classes that clips have, and not to be compared with scores over all of them."
+        )
     people = [group[0].subjects[0] for group in by_test(results)]
     if few := [count for count in people if count < FEW_SUBJECTS]:
         said.append(
@@ -105,7 +112,7 @@ def _arm(one: Result) -> str:
 
 def _with_interval(one: Result, score: str) -> str:
     low, high = one.interval[score]
-    return f"{number(one.mean(score))} ({number(low)}–{number(high)})"
+    return f"{number(one.mean(score))}{one.mark(score)} ({number(low)}–{number(high)})"
 
 
 def scores(results: Sequence[Result]) -> Section:
@@ -148,7 +155,7 @@ def scores_table(kind: str, results: Sequence[Result]) -> Table:
     note = (
         f"Behind UF1, UAR and accuracy: {percent(CONFIDENCE, 1, 0)} intervals over resamples of whole test subjects; "
         "of several seeds, of their mean. ▽: the interval of UF1 is not wholly above the constant predictor. ⚠: the "
-        "two data sets may show the same people; the first section says what follows."
+        f"two data sets may show the same people; the first section says what follows. {PARTIAL_NOTE}"
     )
     records = tuple(record for one in results for record in _records(one))
     return Table(f"scores-{kind}", f"Scores, {kind_title(kind)}", note, columns, tuple(rows), records)
@@ -168,15 +175,14 @@ def _test_row(one: Result) -> Row:
     people = " to ".join(f"{count:,}" for count in dict.fromkeys(one.subjects))
     shares = ", ".join(f"{word} {count:,}" for word, count in zip(one.classes, one.counts, strict=True))
     few = "; few subjects: intervals too narrow" if one.subjects[0] < FEW_SUBJECTS else ""
-    absent = [word for word, count in zip(one.classes, one.counts, strict=True) if not count]
-    without = f"; no clip is of {', '.join(absent)}: left out of UF1 and UAR" if absent else ""
+    without = f"; {PARTIAL} no clip is of {', '.join(one.absent)}: left out of UF1 and UAR" if one.absent else ""
     note = f"{size} clips of {people} subjects: {shares}{without}{few}"
     return Row(cells(Cell(f"Tested on {test_title(one)}", note)), "head")
 
 
 def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
     one = group[0]
-    figures = [number(one.constant(score)) for score in SCORES]
+    figures = [number(one.constant(score)) + one.mark(score) for score in SCORES]
     return Row(
         cells(f"always {one.constant_class}", "", "", *figures, "", "", *([""] if has_published else [])), "constant"
     )
@@ -190,7 +196,7 @@ def _score_row(one: Result, has_published: bool) -> Row:
         note = _dashed(one.interval[score]) if score in INTERVALS else ""
         below = score == "uf1" and not one.above_constant
         tone = "low" if below else "strong" if score == "uf1" else ""
-        figures.append(Cell(number(one.mean(score)) + (" ▽" if below else ""), note, tone))
+        figures.append(Cell(number(one.mean(score)) + one.mark(score) + (" ▽" if below else ""), note, tone))
     deviation = f"±{number(one.deviation('uf1'))}" if len(one.seeds) > 1 else ""
     seeds = Cell(str(len(one.seeds)), deviation, tip="standard deviation of UF1 over seeds" if deviation else "")
     last = [_published_cell(one)] if has_published else []
@@ -204,7 +210,8 @@ def _corpus_rows(one: Result, has_published: bool) -> Iterator[Row]:
         means = {score: [float(np.mean([getattr(of, score) for of in each])) for each in zip(*pairs, strict=True)]
                  for score in SCORES}  # fmt: skip
         figures = [Cell(number(found), f"const. {number(constant)}") for found, constant in means.values()]
-        size = f"{pairs[0][0].clips:,} clips"
+        mark = next((mark for found, _ in pairs if (mark := partial_mark(found.confusion))), "")
+        size = f"{pairs[0][0].clips:,} clips {mark}".strip()
         yield Row(cells(Cell(f"· {corpus}", size, "muted"), "", "", *figures, "", "", *([""] if has_published else [])))
 
 
@@ -231,6 +238,7 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
     """A record per seed, and of several seeds one of their mean."""
     base: dict[str, Value] = {"classes": one.kind, "model": one.model, "train": one.train, "arm": one.arm}
     base |= {"test": one.test, "unseen_subjects": str(one.unseen).lower(), "constant_class": one.constant_class}
+    base |= {"classes_absent": ", ".join(one.absent)}
     for evaluation, found, constant, calibrated in zip(
         one.evaluations, one.by_seed, one.constants, one.calibrations, strict=True
     ):
@@ -311,7 +319,7 @@ def _published_row(row: Published, mark: publications.Mark | None, mine: Result 
     shown = [row.figures.get(name, "–") for name in (*publications.SCORES, "confidence")]
     marked = Cell(f"{mark.sign} {mark.words}", tone="low wrap") if mark else Cell("")
     names = ("accuracy", "weighted_f1", "macro_f1", "uf1")
-    here = [number(mine.mean(name)) if mine else "–" for name in names]
+    here = [number(mine.mean(name)) + mine.mark(name) if mine else "–" for name in names]
     constant = number(mine.constant("uf1")) if mine else "–"
     return Row(cells(row.model, f"{row.train} → {row.test}", *shown, marked, *here, constant))
 

@@ -9,12 +9,12 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.finish import INDEX, committed
-from equime_builder.manifest import FolderError
-from equime_builder.plan import stratum
+from equime_builder.manifest import Commit, FolderError
+from equime_builder.plan import Plan, stratum
 from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 
@@ -121,13 +121,20 @@ def acceptance(root: Path) -> Acceptance:
     Raises:
         FolderError: it is not finished.
     """
+    from equime_builder.finish import INDEX, committed  # which writes this report into the card
+
     try:
         index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
     except OSError:
         raise FolderError(f"{root}: has no {INDEX}; finish the build first") from None
-    held = {row["key"]: row for row in index.to_pylist()}
+    return acceptance_of(manifest.read_plan(root), index, [commit for _, commit in committed(root)])
+
+
+def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acceptance:
+    """The acceptance report of a plan, by the index and the lines of its shards."""
+    columns = ["key", "attempt", "audit_verdict", "audit_reasons"]
+    held = {row["key"]: row for row in index.select(columns).to_pylist()}
     attempts = {key: row["attempt"] for key, row in held.items() if row["audit_verdict"] != "rejected"}
-    plan = manifest.read_plan(root)
     groups = {
         row["subject"]: stratum(subject_from_row(row).attributes)
         for row in plan.portraits.to_pylist()
@@ -135,12 +142,11 @@ def acceptance(root: Path) -> Acceptance:
     }
     unused: set[str] = set()
     rejections = [Rejection(key, row["audit_reasons"] or "") for key, row in held.items() if key not in attempts]
-    reserve: set[int] = set()
-    for shard, commit in committed(root):
+    for commit in commits:
         unused |= set(commit.unused)
         rejections += commit.rejected
-        reserve |= {shard.number} if shard.reserve else set()
-    columns = plan.clips.select(["key", "shard", "split", "emotion", "subject"]).to_pylist()
+    reserve = {shard.number for shard in plan.shards if shard.reserve}
+    rows = plan.clips.select(["key", "shard", "split", "emotion", "subject"]).to_pylist()
     fates = (
         Fate(
             ("all", row["emotion"], *groups[row["subject"]], row["split"]),
@@ -148,7 +154,7 @@ def acceptance(root: Path) -> Acceptance:
             attempts.get(row["key"]),
             row["key"] in held,
         )
-        for row in columns
+        for row in rows
         if row["key"] not in unused
     )
     return Acceptance(count_fates(fates), count_reasons(rejections))

@@ -3,72 +3,92 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
-from importlib import resources
-from string import Template
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from equime_builder.documents import tables
+from equime_builder.documents.facts import portrait_licence
+from equime_builder.documents.words import filled, plain, printable, text_of, words_of
 from equime_builder.hub.gate import gate_metadata
+from equime_builder.licences import LICENCES
+from equime_builder.manifest import Commit
 from equime_builder.plan import UNKNOWN, Plan
 from equime_loader.schema import FIELDS, LABELS, LOCATION, SPLITS, documentation, features_yaml
 
-LICENCE = "CC BY-NC-SA 4.0"
-MARKUP = frozenset("\\`*_~[]<>|#$&@")  # what begins something in Markdown, HTML or mathematics
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7))
-
-
-def template(name: str) -> Template:
-    """A text of `dataset_card`."""
-    return Template((resources.files("dataset_card") / name).read_text(encoding="utf-8"))
-
-
-def _portrait_licence(plan: Plan) -> str:
-    licences = sorted({value for value in plan.portraits["licence"].to_pylist() if value})
-    return "; ".join(licences)
 
 
 def licence_text(plan: Plan) -> str:
     """The LICENSE file of a dataset folder."""
-    return template("LICENSE.md").substitute(portrait_licence=printable(_portrait_licence(plan)))
+    licence = LICENCES[plan.profile.licence]
+    values = {"title": licence.title, "name": licence.name, "url": licence.url}
+    return filled("LICENSE.md", {**values, "portrait_licence": printable(portrait_licence(plan))})
 
 
-def card(plan: Plan, index: pa.Table, *, rejected: int) -> str:
-    """The README of a dataset folder, with the metadata that the Hub and `datasets` read."""
+def card(plan: Plan, index: pa.Table, *, rejected: int, commits: Sequence[Commit] = ()) -> str:
+    """The README of a dataset folder, with the metadata that the Hub and `datasets` read.
+
+    Args:
+        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
+    """
     profile, header = plan.profile, plan.header
-    return template("card.md").substitute(
-        yaml=yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip(),
-        name=plain(profile.name),
-        follows=plain(profile.follows),
-        subjects=f"{len(set(index['subject'].to_pylist())):,}",
-        clips=f"{len(index):,}",
-        size=profile.size,
-        frames=profile.frames,
-        fps=f"{profile.fps:g}",
-        source=plain(header["source"]),
-        portrait_licence=plain(_portrait_licence(plan)),
-        generator=header["generator"],
-        seed=header["seed"],
-        rejected=rejected,
-        plan_sha256=header["plan_sha256"],
-        composition=composition(index),
-        au_table=profile.au_table,
-        fields=documentation(),
-        license=LICENCE,
-    )
+    licence = LICENCES[profile.licence]
+    source, generator = words_of("sources", header["source"]), words_of("generators", header["generator"])
+    values = {
+        "yaml": yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip(),
+        "name": plain(profile.name),
+        "follows": plain(profile.follows),
+        "subjects": f"{len(set(index['subject'].to_pylist())):,}",
+        "clips": f"{len(index):,}",
+        "size": profile.size,
+        "frames": profile.frames,
+        "fps": f"{profile.fps:g}",
+        "source": plain(header["source"]),
+        "portrait_licence": plain(portrait_licence(plan)),
+        "generator": header["generator"],
+        "seed": header["seed"],
+        "rejected": rejected,
+        "plan_sha256": header["plan_sha256"],
+        "composition": composition(index),
+        "splits": tables.splits(plan, index),
+        "loading": loading(header["formats"]),
+        "au_table": profile.au_table,
+        "measured": tables.measured(index),
+        "audit": tables.audit(plan, index, commits),
+        "bias": tables.bias(index),
+        "exact": generator["exact"],
+        "generator_limits": generator["limits"],
+        "source_limits": source["limits"],
+        **{name: source[name] for name in ("people", "consent", "attributes")},
+        "license": licence.name,
+        "license_title": licence.title,
+        "license_url": licence.url,
+        "provenance": tables.provenance(plan, index),
+        "changes": tables.changes(plan),
+        "fields": documentation(),
+    }
+    return filled("card.md", values)
+
+
+def loading(formats: Collection[str]) -> str:
+    """The ways to load a folder of these formats, as snippets of Python with words between them."""
+    ways = yaml.safe_load(text_of("loading.yaml"))
+    return "\n".join(way["text"] for way in ways if way["needs"] in formats)
 
 
 def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
     """YAML head of the card."""
     return {
         "pretty_name": f"EquiME ({printable(plan.profile.name)})",
-        "license": "cc-by-nc-sa-4.0",
+        "license": plan.profile.licence,
         "task_categories": ["video-classification"],
         "tags": ["micro-expressions", "facial-action-units", "synthetic", "fairness", "video"],
         "annotations_creators": ["machine-generated"],
+        "language": ["en"],
         "size_categories": [size_category(len(index))],
         **gate_metadata(),
         **configs(index, plan.header["formats"]),
@@ -123,13 +143,3 @@ def counted(index: pa.Table, name: str) -> dict[str, int]:
 def _in_order(words: set[str], vocabulary: Iterable[str]) -> list[str]:
     known = [word for word in vocabulary if word in words]
     return known + sorted(words - set(known))
-
-
-def printable(text: str) -> str:
-    """Text without line ends, control characters and characters that turn the direction of reading."""
-    return "".join(character for character in text if character.isprintable())
-
-
-def plain(text: str) -> str:
-    """Text from a profile or a source, inert in Markdown and HTML."""
-    return "".join(f"\\{character}" if character in MARKUP else character for character in printable(text))

@@ -11,6 +11,7 @@ from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.audit import audit
 from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
+from equime_builder.commands.card import card
 from equime_builder.commands.curate import curate
 from equime_builder.commands.import_ import import_
 from equime_builder.commands.look import export, preview
@@ -32,6 +33,7 @@ for command in (curate, build, plan, verify, preview, export, metrics, audit, ac
     app.command()(command)
 app.command()(site)
 app.command("import")(import_)
+app.command()(card)
 bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 bench.command("loader")(bench_loader)
 app.add_typer(bench, name="bench")

@@ -28,7 +28,7 @@ from equime_builder.plan import Shard
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 
-INDEX, CARD, LICENCE = "index.parquet", "README.md", "LICENSE"
+INDEX, CARD, LICENCE = manifest.INDEX, "README.md", "LICENSE"
 READ_ERRORS = (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError)
 TEXTS = (CARD, LICENCE, manifest.REJECTED)
 # Rows of a row group of the index: many small ones make its footer slow to read.
@@ -48,10 +48,28 @@ def finish(root: Path) -> None:
     for path, table in derived_tables(root, index).items():
         with replacing(root / path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+    _write_texts(root, index)
+
+
+def _write_texts(root: Path, index: pa.Table) -> None:
     for path, data in texts(root, index).items():
         if not (root / path).exists() or (root / path).read_bytes() != data:
             write_atomic(root / path, data)
     write_atomic(root / manifest.DATASET, dataset_bytes(root))
+
+
+def rewrite_texts(root: Path) -> None:
+    """Write card, terms and what else is text again, and the hashes; all other files must be as they were recorded.
+
+    Raises:
+        FolderError: one of them is not, or the folder is not finished.
+    """
+    recorded = recorded_hashes(root)
+    others = [path for path in hashed_files(root) if path not in (*TEXTS, *_origin(root).text_files)]
+    for path in others:
+        if not (root / path).is_file() or recorded.get(path) != file_sha256(root / path):
+            raise FolderError(f"{root}: {path} is not as it was recorded; mend it with `equime verify --repair`")
+    _write_texts(root, pq.read_table(root / INDEX))
 
 
 def is_finished(root: Path) -> bool:
@@ -69,7 +87,7 @@ def hashed_files(root: Path) -> tuple[str, ...]:
     header = manifest.folder_header(root)
     origin = origin_of(header)
     annotated = (annotation_path(name) for name in annotation_names(root))
-    return (*HASHED, *origin.table_files, *origin.plan_files(header), *annotated)
+    return (*HASHED, *origin.text_files, *origin.table_files, *origin.plan_files(header), *annotated)
 
 
 def write_index(root: Path, target: Path) -> None:
@@ -196,6 +214,7 @@ def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
         CARD: said.card.encode(),
         LICENCE: said.licence.encode(),
         manifest.REJECTED: table.getvalue().encode(),
+        **{path: text.encode() for path, text in said.others.items()},
     }
 
 

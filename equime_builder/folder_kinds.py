@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.card import card, licence_text
+from equime_builder.documents.croissant import CROISSANT, croissant_text
+from equime_builder.documents.datasheet import DATASHEET, datasheet
 from equime_builder.importing.origin import Imported
 from equime_builder.manifest import Commit
 from equime_builder.origins import Origin, Texts
@@ -21,6 +23,7 @@ class Built:
     """Drawn by the builder."""
 
     table_files: tuple[str, ...] = ()
+    text_files: tuple[str, ...] = (DATASHEET, CROISSANT)
 
     def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
         return manifest.plan_files(header)
@@ -35,7 +38,15 @@ class Built:
         plan = manifest.read_plan(root)
         rejects = [("portrait", each.name, each.reason) for each in rejected_portraits(plan.portraits)]
         rejects += [("clip", each.name, each.reason) for commit in commits for each in commit.rejected]
-        return Texts(card(plan, index, rejected=len(rejects)), licence_text(plan), rejects)
+        files = [
+            *(described for commit in commits for described in commit.files.values()),
+            *manifest.describe_files(root, {"index": manifest.INDEX}).values(),
+        ]
+        others = {
+            DATASHEET: datasheet(plan, index, rejected=len(rejects)),
+            CROISSANT: croissant_text(plan, index, files, rejected=len(rejects)),
+        }
+        return Texts(card(plan, index, rejected=len(rejects), commits=commits), licence_text(plan), rejects, others)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}

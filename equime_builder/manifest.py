@@ -40,6 +40,7 @@ from equime_loader.storage.manifest import digest
 
 FOLDER = "__manifest__"
 HEADER, CLIPS, PORTRAITS = (f"{FOLDER}/{name}" for name in ("plan.json", "clips.parquet", "portraits.parquet"))
+INDEX = "index.parquet"
 CURATION = f"{FOLDER}/{CURATION_FILE}"
 REJECTED, DATASET, LOCKS = (f"{FOLDER}/{name}" for name in ("rejected.csv", "dataset.json", "locks"))
 # Fields of every header, and folders of files that belong to single clips.

@@ -6,7 +6,7 @@ Shards, index and manifest are the same for both. What differs, and what finishi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,17 +20,25 @@ IMPORTED = "imported"  # the field `generator` of clips from a corpus
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a folder says of itself: card, terms, and all that was left out as (what, name, reason)."""
+    """What a folder says of itself: card, terms, and all that was left out as (what, name, reason).
+
+    `others`: further texts by path, those of the origin's `text_files`.
+    """
 
     card: str
     licence: str
     rejects: Sequence[tuple[str, str, str]]
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 class Origin(Protocol):
-    """A kind of dataset folder. `table_files`: paths of the tables that are derived for it beside the index."""
+    """A kind of dataset folder.
+
+    `table_files`, `text_files`: paths of what is derived for it beside the index, and beside card and terms.
+    """
 
     table_files: tuple[str, ...]
+    text_files: tuple[str, ...]
 
     def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
         """Paths of the files that the plan consists of."""

@@ -22,6 +22,7 @@ from equime_loader.schema import SPLITS, age_group
 
 FORMAT_VERSION = 1
 UNKNOWN = "unknown"
+CHANGES = "changes"  # in the header: what editions have changed
 
 CLIP_SCHEMA = pa.schema(
     [
@@ -307,6 +308,11 @@ def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table, c
             for row in batch.to_pylist():
                 digest.update(repr(row).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
+
+
+def changes_of(header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What editions have changed in a folder since it was built, by its plan's header; the first one first."""
+    return list(header.get(CHANGES, []))
 
 
 def differences(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:

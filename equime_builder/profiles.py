@@ -17,6 +17,7 @@ from typing import Any
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.curation.thresholds import Curation, check_weights
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, MAX_INTENSITY, au_sets
+from equime_builder.licences import DEFAULT_LICENCE, LICENCES
 from equime_builder.typed import construct
 from equime_loader.schema import EMOTIONS, GENDERS, RACES, SPLITS
 
@@ -135,6 +136,7 @@ class Profile:
         ablations: extra clips per sequence with one AU changed by `do`, each in its own way.
         split: shares of subjects for train, validation, test.
         shard_samples: samples per shard.
+        licence: of the dataset, by the Hub's name; none allows commercial use.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Profile:
     audit: Thresholds = field(default_factory=Thresholds)
     marginals: Marginals = field(default_factory=Marginals)
     curation: Curation = field(default_factory=Curation)
+    licence: str = DEFAULT_LICENCE
 
     def __post_init__(self) -> None:
         _check_vocabulary(self)
@@ -182,6 +185,8 @@ def _check_vocabulary(profile: Profile) -> None:
         )
     if profile.au_table not in EMOTION_TABLES:
         raise ValueError(f"au_table={profile.au_table!r} must be one of {', '.join(EMOTION_TABLES)}")
+    if profile.licence not in LICENCES:
+        raise ValueError(f"licence={profile.licence!r} must be one of {', '.join(LICENCES)}: none for commercial use")
 
 
 def _check_numbers(profile: Profile) -> None:

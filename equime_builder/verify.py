@@ -258,7 +258,7 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
 def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
     origin = origin_of(header)
     expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET}
-    expected |= {*origin.table_files, *origin.plan_files(header)}
+    expected |= {*origin.text_files, *origin.table_files, *origin.plan_files(header)}
     for shard in shards:
         expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
         expected |= _signals(root, shard, origin)

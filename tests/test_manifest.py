@@ -181,7 +181,8 @@ HEADER = """{
     "race": {},
     "age": {}
    }
-  }
+  },
+  "licence": "cc-by-nc-sa-4.0"
  },
  "seed": 7,
  "source": "procedural",
@@ -205,7 +206,7 @@ HEADER = """{
  },
  "reserve": {},
  "curation": null,
- "plan_sha256": "2f09f3e2b024bae9544bc884dd66f9436a3d79f32ccdbac3ea0cb2c83b56f033"
+ "plan_sha256": "48b69c8c6ab0bdc89a36aa43a4e0ea37039a08bdf3bc64ca0e002608a3fdf22c"
 }
 """
 

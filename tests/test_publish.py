@@ -129,7 +129,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(built: Path, hub: Local
 
 def test_troubles_that_stay_are_one_line(built: Path, hub: LocalHub) -> None:
     hub.fail("503", where="/commit/", times=1000)
-    with pytest.raises(StorageError, match=r"^lab/equime: sending .* and 22 more: HTTP 503.*\(attempt 4 of 4\)$"):
+    with pytest.raises(StorageError, match=r"^lab/equime: sending .* and 24 more: HTTP 503.*\(attempt 4 of 4\)$"):
         release(hub, built)
     assert on_main(hub) == {}
 

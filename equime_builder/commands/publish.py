@@ -193,6 +193,6 @@ def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool
 
 def _notes(root: Path) -> list[str]:
     from equime_builder import manifest
-    from equime_builder.hub.editing import changes_of
+    from equime_builder.plan import changes_of
 
     return [_note(change) for change in changes_of(manifest.folder_header(root))]

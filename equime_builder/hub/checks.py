@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path
 from equime_builder.finish import CARD, INDEX, LICENCE, committed
+from equime_builder.folder_kinds import origin_of
 from equime_builder.hub.words import word_list
 from equime_builder.verify import verify
 from equime_loader.schema import LABELS
@@ -80,7 +81,7 @@ def _addresses(root: Path) -> Iterator[Objection]:
 def published_text(root: Path) -> Iterator[tuple[str, str]]:
     """Every text that a publication shows, by the file that it is in; a table as its distinct words."""
     header = manifest.folder_header(root)
-    for path in (CARD, LICENCE, manifest.REJECTED, manifest.HEADER):
+    for path in (CARD, LICENCE, *origin_of(header).text_files, manifest.REJECTED, manifest.HEADER):
         yield path, (root / path).read_text(encoding="utf-8")
     for shard, _ in committed(root):
         line = manifest.commit_path(root, shard)

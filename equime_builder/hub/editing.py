@@ -28,7 +28,7 @@ from equime_builder.annotations import read_annotations
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX, committed, finish
 from equime_builder.manifest import Commit, FolderError
-from equime_builder.plan import Plan, Shard, plan_hash
+from equime_builder.plan import CHANGES, Plan, Shard, changes_of, plan_hash
 from equime_builder.portraits import Rejection
 from equime_builder.readers import READERS
 from equime_builder.samples import Sample
@@ -37,7 +37,6 @@ from equime_builder.top_up import cell_of, fill, lacking_before
 
 # Looks at a folder and says what is to change, None where nothing is.
 MakeEdit = Callable[[Path], "Edit | None"]
-CHANGES = "changes"
 VERDICTS = ("audit_verdict", "review_verdict")
 
 
@@ -55,11 +54,6 @@ class Edit:
     subjects: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
     numbered: bool = False
-
-
-def changes_of(header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What editions have changed in a folder, the first one first."""
-    return list(header.get(CHANGES, []))
 
 
 def same_person(plan: Plan, subject: str) -> frozenset[str]:

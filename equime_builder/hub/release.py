@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from equime_builder import manifest
 from equime_builder.finish import CARD, LICENCE
 from equime_builder.hub.client import MAIN, Hub
-from equime_builder.hub.editing import changes_of
 from equime_builder.hub.files import OWN_OF_THE_HUB, Changes, Planned, Remote, compare, planned_files
 from equime_builder.hub.upload import check_same, upload
+from equime_builder.plan import changes_of
 from equime_loader.storage.errors import Failure, MissingError, StorageError
 
 if TYPE_CHECKING:

@@ -91,6 +91,7 @@ class Imported:
     """Taken from a corpus."""
 
     table_files: tuple[str, ...] = (EVENTS,)
+    text_files: tuple[str, ...] = ()  # such a folder is not published
 
     def plan_files(self, header: Mapping[str, Any]) -> tuple[str, ...]:
         return (manifest.HEADER, manifest.CLIPS, FINDINGS)

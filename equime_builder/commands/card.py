@@ -1,0 +1,39 @@
+"""`equime card`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from equime_builder.commands.shared import Folder, say
+
+Text = Annotated[str, typer.Option("--text", help="which one: README.md, DATASHEET.md, croissant.json or LICENSE")]
+
+
+def card(
+    folder: Folder,
+    text: Text = "README.md",
+    write: Annotated[bool, typer.Option("--write", help="write all of them into the folder again")] = False,
+) -> None:
+    """Print a dataset's card, datasheet, Croissant description or terms, as plan and index make them; or write all."""
+    import pyarrow.parquet as pq
+
+    from equime_builder import manifest
+    from equime_builder.finish import rewrite_texts, texts
+    from equime_builder.manifest import FolderError
+
+    if not (folder / manifest.INDEX).is_file():
+        raise FolderError(f"{folder}: not complete; run the build again")
+    if write:
+        with manifest.lock(folder, "build", patience_s=manifest.LOCK_PATIENCE_S):
+            rewrite_texts(folder)
+        shutil.rmtree(folder / manifest.LOCKS, ignore_errors=True)
+        say(f"{folder}: card and what goes with it written")
+        return
+    found = texts(folder, pq.read_table(folder / manifest.INDEX))
+    if text not in found:
+        raise ValueError(f"--text {text!r} must be one of {', '.join(found)}")
+    sys.stdout.write(found[text].decode())

@@ -1,0 +1,204 @@
+"""Tables of the card and the datasheet, in Markdown, from a folder's plan, index and shards' lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from equime_builder.acceptance import acceptance_of
+from equime_builder.documents.words import plain
+from equime_builder.manifest import Commit
+from equime_builder.plan import Plan, changes_of
+from equime_loader.fairness.bias import Association, BiasReport, Representation, bias_report
+from equime_loader.fairness.figures import number
+from equime_loader.index import Codes
+from equime_loader.schema import FIELD, LABELS, SPLITS
+
+# Columns of the index with a figure for every clip that was measured.
+MEASURED = tuple(
+    field.name
+    for field in LABELS
+    if pa.types.is_floating(field.kind)
+    and (field.name.startswith("motion_") or field.about.startswith(("quality:", "audit:")))
+)
+TIMES = ("onset", "apex", "offset")
+MOST_REASONS = 12
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1) -> str:
+    """A Markdown table; the first `words` columns are text, the others figures."""
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
+    lines = [head, rule, *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """Labels of an index that was read, as the formulas of bias take them."""
+
+    index: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def codes(self, name: str) -> Codes:
+        """The label `name` of every clip; words are those of its vocabulary, or those that occur."""
+        column = self.index[name].combine_chunks()
+        words = FIELD[name].words or tuple(sorted(set(column.drop_null().to_pylist())))
+        places = pc.fill_null(pc.index_in(column, pa.array(words, pa.string())), -1)
+        return Codes(places.to_numpy(zero_copy_only=False).astype(np.int32), words)
+
+
+def splits(plan: Plan, index: pa.Table) -> str:
+    """Subjects, clips and shards of each split, and the SHA-256 of its keys, sorted, one per line."""
+    rows = []
+    for split in SPLITS:
+        part = index.filter(pc.equal(index["split"], split))
+        keys = "\n".join(sorted(part["key"].to_pylist()))
+        shards = sum(shard.split == split for shard in plan.shards)
+        subjects = pc.count_distinct(part["subject"]).as_py()
+        rows.append(
+            (split, f"`{hashlib.sha256(keys.encode()).hexdigest()}`", f"{subjects:,}", f"{len(part):,}", shards)
+        )
+    return table(("split", "SHA-256 of its keys", "subjects", "clips", "shards"), rows, words=2)
+
+
+def bias(index: pa.Table) -> str:
+    """Who is in the dataset, and whether groups and emotions go together: two tables."""
+    if not len(index):
+        return "No clip."
+    attributes = ("apparent_gender", "apparent_race", "age_group", ("apparent_gender", "apparent_race"))
+    report = bias_report(Clips(index), attributes)
+    return f"{_representation(report)}\n\n{_associations(report)}"
+
+
+def _representation(report: BiasReport) -> str:
+    head = ("who is in it", "counted in", "known", "groups", "present", "ENS", "SEI", "NSD", "imbalance")
+    return table(head, map(_represented, report.representation), words=2)
+
+
+def _represented(item: Representation) -> tuple[object, ...]:
+    figures = [_figure(item.figures[name]) for name in ("ens", "sei", "nsd", "imbalance_ratio")]
+    present = sum(count > 0 for count in item.counts)
+    return _named(item.attribute), item.unit, f"{sum(item.counts):,}", len(item.groups), present, *figures
+
+
+def _associations(report: BiasReport) -> str:
+    head = ("goes together", "strongest Ducher's Z", "clips", "Cramér's V", "V by chance")
+    return table(head, map(_associated, report.associations), words=2)
+
+
+def _associated(item: Association) -> tuple[object, ...]:
+    name = f"{_named(item.attribute)}, {_named(item.label)}"
+    values = (_figure(item.cramers_v), _figure(item.cramers_v_by_chance))
+    return name, plain(item.strongest), f"{sum(map(sum, item.counts)):,}", *values
+
+
+def _named(attribute: str) -> str:
+    return attribute.replace("_", " ")
+
+
+def _figure(value: float) -> str:
+    return "∞" if math.isinf(value) else number(value)
+
+
+def is_audited(plan: Plan, index: pa.Table) -> bool:
+    """Whether clips were judged by what their frames show, while they were built or afterwards."""
+    return bool(plan.header["audit"]) or index["audit_verdict"].null_count < len(index)
+
+
+def audit(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
+    """Acceptance by emotion and group, how far found times lie from labels, and why clips were refused."""
+    if not is_audited(plan, index):
+        return (
+            "This folder was not audited: what its labels say was caused, and no clip was judged by what its frames "
+            "show. `equime audit` does that, and this section then has its figures."
+        )
+    report = acceptance_of(plan, index, commits)
+    rows = []
+    for row in report.rows:
+        rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}–{row.high:.0%})" if row.planned else "–"
+        name = "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
+        rows.append((name, row.planned, row.first, row.accepted, rate, row.stood_in, row.final))
+    head = ("clips", "planned", "at the first attempt", "at any", "% (95 %)", "from the reserve", "in the dataset")
+    parts = [table(head, rows)]
+    if timing := _timing(index):
+        parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))
+    reasons = list(report.reasons.items())
+    parts.append("\n".join(f"- {count} x {plain(reason)}" for reason, count in reasons[:MOST_REASONS]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _timing(index: pa.Table) -> list[tuple[object, ...]]:
+    """Distance of what the audit found from what is labeled."""
+    rows: list[tuple[object, ...]] = []
+    for time in TIMES:
+        frames = pc.abs(pc.subtract(index[f"audit_{time}_frame"], index[f"{time}_frame"]))
+        apart = pc.divide(pc.multiply(pc.cast(frames, pa.float64()), 1000.0), pc.cast(index["fps"], pa.float64()))
+        known = apart.drop_null().to_numpy()
+        if len(known):
+            rows.append((time, f"{len(known):,}", *(f"{np.percentile(known, share):.0f}" for share in (50, 95))))
+    return rows
+
+
+def measured(index: pa.Table) -> str:
+    """What was measured in the encoded clips: one row for each column that has values."""
+    rows = []
+    for name in MEASURED:
+        column = index[name].drop_null()
+        values = column.to_numpy().astype(np.float64)
+        values = values[np.isfinite(values)]
+        if len(values):
+            shown = (f"{value:.3g}" for value in np.percentile(values, (5, 50, 95)))
+            about = FIELD[name].about.split(": ", 1)[-1]
+            rows.append((f"`{name}`", about, f"{len(values):,}", *shown))
+    return table(("column", "", "clips", "5 %", "median", "95 %"), rows, words=2) if rows else "Nothing was measured."
+
+
+def changes(plan: Plan) -> str:
+    """What editions have changed, the first one first."""
+    lines = []
+    for change in changes_of(plan.header):
+        subjects = ", ".join(plain(str(name)) for name in change.get("subjects", ()))
+        clips = f", {change['clips']} clips" if "clips" in change else ""
+        lines.append(f"- {plain(str(change['what']))}{f': subject {subjects}' if subjects else ''}{clips}")
+    if not lines:
+        return "None: this is the folder as it was built."
+    if any("subjects" in change for change in changes_of(plan.header)):
+        lines.append("\nDelete what left from every copy of an earlier version, as the terms ask.")
+    return "\n".join(lines)
+
+
+def provenance(plan: Plan, index: pa.Table) -> str:
+    """What the clips were made from and by, as far as the same words lead to the same bytes."""
+    header = plan.header
+    models = {f"{row['model']} {row['model_revision']}" for row in _distinct(index, ("model", "model_revision"))}
+    rows = [
+        ("portraits", f"source {plain(header['source'])}, fingerprint {plain(header['source_fingerprint'])}"),
+        ("options of the source", _options(header["source_options"])),
+        ("generator", plain(header["generator"])),
+        ("options of the generator", _options(header["generator_options"])),
+        ("generative model", plain("; ".join(sorted(models))) or "none"),
+        ("AU statistics", plain(plan.profile.au_table)),
+        ("seed", header["seed"]),
+        ("builder", f"equime {plain(header['builder_version'])}"),
+        ("plan", plain(header["plan_sha256"])),
+    ]
+    return table(("", ""), rows, words=2)
+
+
+def _distinct(index: pa.Table, names: Sequence[str]) -> list[dict[str, str | None]]:
+    rows: list[dict[str, str | None]] = index.select(list(names)).group_by(list(names)).aggregate([]).to_pylist()
+    return [row for row in rows if row[names[0]] is not None]
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return plain(json.dumps(options, ensure_ascii=False, sort_keys=True)) if options else "none"

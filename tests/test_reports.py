@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from fake_runs import FIVE, THREE, reported, table, write_run
+from fake_runs import FIVE, THREE, attacked, reported, table, write_run
 from sklearn.metrics import f1_score
 
 from training.reports import make_report, write_report
@@ -244,7 +244,8 @@ def test_overlapping_divisions_are_said(tmp_path: Path) -> None:
 def test_scores_without_a_class_are_marked(tmp_path: Path) -> None:
     whole = table(skill=0.6)
     partial = whole.filter(pc.not_equal(whole["label"], "surprise"))
-    write_run(tmp_path / "run", tests={"test": whole, "samm": partial})
+    rows = [{**row, "test": "samm", "mark": "†"} for row in attacked()]
+    write_run(tmp_path / "run", tests={"test": whole, "samm": partial}, robustness=rows)
     evaluations = read_runs([tmp_path / "run"])
     assert {one.test: one.absent for one in results_of(evaluations, resamples=20)} == {
         "equime": (),
@@ -254,6 +255,7 @@ def test_scores_without_a_class_are_marked(tmp_path: Path) -> None:
     text = (tmp_path / "page" / "report.md").read_text(encoding="utf-8")
     assert "† 1 of 2 test sets lacks a class (samm)" in text and "† no clip is of surprise" in text
     marked = [line for line in text.splitlines() if line.startswith("| flow | equime |") and "†" in line]
+    assert "| samm † | FGSM |" in text and "†: the clips lack a class" in text.partition("Scores under attack")[2]
     assert len(marked) == 1 and marked[0].count("†") == 2  # UF1 and UAR
     assert {row["test"]: row["classes_absent"] for row in records(tmp_path / "page" / "scores-three.csv")} == {
         "equime": "",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.protocols.scores import scores, scores_of
+from training.protocols.scores import partial_mark, scores, scores_of
 from training.reports.evidence import ROBUSTNESS
 from training.runs import write_json
 
@@ -97,8 +97,8 @@ def attack(run: Run, task: Task, name: str, plan: AttackPlan) -> list[dict[str, 
         name: of the test set, as in the run's predictions.
 
     Returns:
-        A row for each attack and strength: `test`, `attack`, `strength`, `clips`, scores, mean `confidence`, and the
-        scores of the constant predictor.
+        A row for each attack and strength: `test`, `attack`, `strength`, `clips`, scores, mean `confidence`, the
+        scores of the constant predictor, and the `mark` of clips that lack a class.
 
     Raises:
         ValueError: the run has no weights, or the task other classes. LoaderFault: clips that cannot be read.
@@ -115,6 +115,7 @@ def attack(run: Run, task: Task, name: str, plan: AttackPlan) -> list[dict[str, 
     matrix[:, counts.argmax()] = counts
     constant = scores_of(matrix)
     base = {"test": name, "clips": len(truth), "constant_uf1": constant.uf1, "constant_accuracy": constant.accuracy}
+    base |= {"mark": partial_mark(constant.confusion)}
     return [{**base, **_row(key, logits, truth, task.classes)} for key, logits in said.items()]
 
 

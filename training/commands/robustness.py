@@ -21,6 +21,7 @@ def run(arguments: Namespace) -> None:
     """Attack, and print scores."""
     from equime_loader.fairness.figures import number
     from equime_loader.tables import text_table
+    from training.protocols.scores import PARTIAL_NOTE
     from training.robustness import AttackPlan, attack_run
     from training.runs import Run
 
@@ -30,7 +31,15 @@ def run(arguments: Namespace) -> None:
     rows = attack_run(Run.open(arguments.run), plan, arguments.on, arguments.folders)
     names = ("uf1", "uar", "accuracy", "confidence", "constant_uf1", "constant_accuracy")
     body = [
-        (row["test"], row["attack"], f"{row['strength']:g}", *(number(row[name]) for name in names)) for row in rows
+        (
+            f"{row['test']} {row['mark']}".strip(),
+            row["attack"],
+            f"{row['strength']:g}",
+            *(number(row[name]) for name in names),
+        )
+        for row in rows
     ]
     head = ("test", "attack", "strength", "UF1", "UAR", "accuracy", "confidence", "constant UF1", "constant accuracy")
     print(text_table(head, body))
+    if any(row["mark"] for row in rows):
+        print(PARTIAL_NOTE)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from equime_loader.fairness.figures import number
+from training.protocols.scores import PARTIAL_NOTE
 from training.reports import curves
 from training.reports.document import Gallery, Picture, Section, Text, slug
 from training.reports.evidence import OWN, RunFacts
@@ -39,14 +41,18 @@ def _table(attacked: Sequence[RunFacts]) -> Table:
             records.append({"run": run.name, "model": run.model, "train": run.train, "seed": run.seed, **row})
             figures = [number(row[name]) for name in ("uf1", "uar", "accuracy", "confidence")]
             constant = [number(row[name]) for name in ("constant_uf1", "constant_accuracy")]
-            rows.append(
-                Row(cells(_tested(run, row["test"]), row["attack"], f"{row['strength']:g}", *figures, *constant))
-            )
+            rows.append(Row(cells(_marked(run, row), row["attack"], f"{row['strength']:g}", *figures, *constant)))
     columns = (
         *(Column("tested on", False), Column("attack", False), Column("strength"), Column("UF1"), Column("UAR")),
         *(Column("accuracy"), Column("confidence"), Column("constant UF1"), Column("constant accuracy")),
     )
-    return Table("robustness", "Scores under attack", "", columns, tuple(rows), tuple(records))
+    note = PARTIAL_NOTE if any(record.get("mark") for record in records) else ""
+    return Table("robustness", "Scores under attack", note, columns, tuple(rows), tuple(records))
+
+
+def _marked(run: RunFacts, row: Mapping[str, Any]) -> str:
+    """The test set of a row, and the mark of clips that lack a class."""
+    return f"{_tested(run, row['test'])} {row.get('mark', '')}".strip()
 
 
 def _tested(run: RunFacts, test: str) -> str:

@@ -108,12 +108,20 @@ def measured(measures: Sequence[Measure]) -> str:
 
 
 def verdicts(said: Verdicts) -> str:
-    """Accepted shares by emotion and group."""
+    """Accepted shares: of all clips in a sentence, by emotion and group in tables."""
+    _, _, judged, accepted = said.rows[0]
+    groups = dict.fromkeys(group for group, *_ in said.rows[1:])
+    tables = "\n".join(_accepted(said, group) for group in groups)
+    words = f"{said.title}: {accepted:,} of {judged:,} clips accepted ({accepted / judged:.1%})."
+    return f'<p class="prose">{escape(words)}</p>\n<div class="columns">\n{tables}\n</div>'
+
+
+def _accepted(said: Verdicts, group: str) -> str:
     rows = (
-        f'<tr><th scope="row">{word(name)} <span class="muted">{escape(group.lower() if name != group else "")}</span>'
-        f'</th><td class="wide">{bar(accepted / judged)}</td><td>{accepted / judged:.0%}</td><td>{accepted:,}</td>'
-        f"<td>{judged:,}</td></tr>"
-        for group, name, judged, accepted in said.rows
+        f'<tr><th scope="row">{word(name)}</th><td class="wide">{bar(accepted / judged)}</td>'
+        f"<td>{accepted / judged:.0%}</td><td>{accepted:,}</td><td>{judged:,}</td></tr>"
+        for mine, name, judged, accepted in said.rows
+        if mine == group
     )
     heads = (HIDDEN_HEAD, BAR_HEAD, "share", "accepted", "judged")
-    return table(f"{said.title}: clips accepted, by emotion and group", heads, rows, style="counts")
+    return table(f"{said.title}, by {group.lower()}", heads, rows, style="counts")

@@ -1,0 +1,120 @@
+"""How fast is the page of a dataset where it lists 1,000 clips?
+
+usage: measure_site.py FOLDER [--clips N] [--rounds N] [--json FILE] [--picture FILE]
+
+Writes the page of a dataset folder into a temporary folder and opens it in Chromium from its file, in a new window each
+round. Medians over the rounds:
+
+first paint   first contentful paint, from the start of the navigation.
+listed        until the first clips are in the list.
+all           "Show all": every clip in the list and laid out.
+filter        one choice in one filter with every clip in the list, until it is laid out: median and slowest of all.
+
+`--picture` draws the top of the page, the first clip at its apex.
+
+Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from equime_builder.site.folder import LISTED, write_site
+
+VIEWPORT = {"width": 1280, "height": 900}
+FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+# Milliseconds of a change with the layout that it needs.
+TIMED = """(change) => {
+  const start = performance.now();
+  change();
+  document.body.getBoundingClientRect();
+  return performance.now() - start;
+}"""
+LOADED = """() => {
+  const paint = performance.getEntriesByName("first-contentful-paint")[0];
+  const navigation = performance.getEntriesByType("navigation")[0];
+  return [paint?.startTime, navigation.domContentLoadedEventEnd];
+}"""
+ALL = f"() => ({TIMED})(() => extend(matching.length))"
+CHOICES = f"""() => {{
+  const times = [];
+  for (const control of document.querySelectorAll("#filters select")) {{
+    for (let choice = 1; choice < control.length; choice++) {{
+      control.selectedIndex = choice;
+      times.push(({TIMED})(() => {{ filter(); list(matching.length); }}));
+    }}
+    control.selectedIndex = 0;
+    times.push(({TIMED})(() => {{ filter(); list(matching.length); }}));
+  }}
+  return times;
+}}"""
+
+
+def measure(page: Any, url: str) -> dict[str, float]:
+    """Times of one window, milliseconds."""
+    page.goto(url)
+    page.wait_for_selector("#list li button")
+    page.wait_for_timeout(500)
+    paint, listed = page.evaluate(LOADED)
+    whole = page.evaluate(ALL)
+    times = page.evaluate(CHOICES)
+    return {
+        "first paint": paint,
+        "listed": listed,
+        "all": whole,
+        "filter, median": statistics.median(times),
+        "filter, slowest": max(times),
+    }
+
+
+def draw(page: Any, target: Path) -> None:
+    """The top of the page with the clip at its apex."""
+    page.evaluate("scrollTo(0, 0)")
+    page.click("#featured [data-moment='1']")
+    page.wait_for_timeout(500)
+    page.screenshot(path=target)
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--clips", type=int, default=LISTED)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path)
+    asked = parser.parse_args()
+    chromium = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
+        start = time.perf_counter()
+        written = write_site(asked.folder, Path(place) / "page", listed=asked.clips)
+        seconds = time.perf_counter() - start
+        browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        rounds = []
+        for _ in range(asked.rounds):
+            window = browser.new_page(viewport=VIEWPORT)
+            rounds.append(measure(window, (Path(place) / "page" / "index.html").as_uri()))
+            if asked.picture:
+                draw(window, asked.picture)
+            window.close()
+        browser.close()
+    medians = {name: round(statistics.median(one[name] for one in rounds), 1) for name in rounds[0]}
+    found = {"clips": written.clips, "videos": written.videos, "bytes": written.size, "written_s": round(seconds, 1)}
+    print(f"{written.clips:,} clips, {written.videos} videos, {written.size / 1e6:.1f} MB, written in {seconds:.1f} s")
+    for name, value in medians.items():
+        print(f"{name:16} {value:8.1f} ms")
+    if asked.json:
+        asked.json.write_text(json.dumps({**found, "rounds": len(rounds), "median_ms": medians}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

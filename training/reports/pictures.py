@@ -93,8 +93,8 @@ def _scores(panel: Axes, rows: Sequence[Result], score: str) -> None:
         panel.plot(ends, (row, row), color=color, linewidth=2.2, solid_capstyle="butt", zorder=2)
         style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": CARD}
         panel.plot(value, row, marker, clip_on=False, zorder=3, **style)
-        say(panel, 1, row, number(value) + one.mark(score), (30, 0), ha="right", fontsize=SMALL)
-    say(panel, 0, -0.5, SCORES[score], (0, 20), weight="bold")
+        say(panel, 1, row, number(value), (30, 0), ha="right", fontsize=SMALL)
+    say(panel, 0, -0.5, SCORES[score] + rows[0].mark(score), (0, 20), weight="bold")
     say(panel, 0, -0.5, f"constant {number(constant)}", (0, 8), color=MUTED, fontsize=SMALL)
 
 
@@ -116,7 +116,8 @@ def matrix(results: Sequence[Result]) -> Figure:
     columns = min(len(models), max(1, int(PAGE // width)))
     lines = math.ceil(len(models) / columns)
     figure = sheet(max(6.4, columns * width + 0.2), 0.8 + lines * height + 0.35)
-    heading(figure, "UF1 by training and test data set", "rows: trained on; columns: tested on")
+    partial = f" · {PARTIAL} the test set lacks a class" if any(one.absent for one in results) else ""
+    heading(figure, "UF1 by training and test data set", f"rows: trained on; columns: tested on{partial}")
     for place, model in enumerate(models):
         x, y = (place % columns) * width, 0.8 + (place // columns) * height
         panel = axes(figure, x + left, y + 0.62, cell_width * len(tests), cell_height * len(trains))
@@ -124,7 +125,6 @@ def matrix(results: Sequence[Result]) -> Figure:
         found = {(one.train, one.test): one for one in results if one.model == model}
         _matrix(panel, trains, tests, found)
     foot = "small: constant predictor · ▽ not above it · framed: unseen subjects of the same data set"
-    foot += f" · {PARTIAL} the test set lacks a class" if any(one.absent for one in results) else ""
     write(figure, MARGIN, 0.8 + lines * height + 0.12, foot, size=SMALL, color=MUTED)
     return figure
 

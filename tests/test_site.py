@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -172,6 +173,36 @@ def test_what_the_page_holds_of_a_clip(built: Path, site: Path) -> None:
         assert still is not None and still.shape == (160, 320, 3)
         video = site / "videos" / f"{number:04}.mp4"
         assert clip["video"] == (video.stat().st_size if video.exists() else 0)
+
+
+def test_every_format_gives_the_same_page(
+    built: Path, copy_of: Callable[[Path], Path], site: Path, tmp_path: Path
+) -> None:
+    root = copy_of(built)
+    shutil.rmtree(root / "wds")
+    table = pq.read_table(root / "index.parquet")
+    pq.write_table(change(table, shard=[None] * len(table)), root / "index.parquet")
+    for folder in ("data", "arrow"):
+        write_site(root, tmp_path / folder, videos=4, repository="owner/equime")
+        assert tree(tmp_path / folder) == tree(site)
+        shutil.rmtree(root / folder)
+    with pytest.raises(FolderError, match="holds no samples"):
+        write_site(root, tmp_path / "none")
+
+
+def test_clips_that_lack_labels(built: Path, copy_of: Callable[[Path], Path], tmp_path: Path) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    nothing: list[Any] = [None] * len(table)
+    uncoded = [{"au": 45, "side": "both", "intensity": None}, {"au": 99, "side": None, "intensity": 2.0}]
+    for aus in ([], uncoded):
+        changed = change(table, emotion=nothing, apparent_race=nothing, age_group=nothing, aus=[aus] * len(table))
+        pq.write_table(changed, root / "index.parquet")
+        write_site(root, tmp_path / "page")
+        clip = data_of(tmp_path / "page")["clips"][0]
+        assert (clip["emotion"], clip["race"], clip["age"]) == ("unknown",) * 3
+        assert [one[0] for one in clip["aus"]] == [one["au"] for one in aus]
+        assert "unknown" in (tmp_path / "page" / "index.html").read_text()
 
 
 class Parsed(HTMLParser):

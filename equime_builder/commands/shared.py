@@ -66,7 +66,7 @@ Corrections = Annotated[
     Path | None,
     typer.Option(help="CSV of rows to put right: corpus,subject,clip,onset,field,value", show_default=False),
 ]
-SheetFile = Annotated[Path | None, typer.Option(help="annotation file", show_default="the one that is found")]
+SheetFile = Annotated[Path | None, typer.Option(help="annotation file, or none", show_default="the one that is found")]
 FramesPart = Annotated[
     str | None, typer.Option(help="part of the path of the frames to take, where there are several copies of them")
 ]

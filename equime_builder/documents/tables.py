@@ -164,16 +164,17 @@ def measured(index: pa.Table) -> str:
 
 
 def changes(plan: Plan) -> str:
-    """What editions have changed, the first one first."""
+    """What editions have changed, the first one first. Everybody reads this, so it does not name who left."""
     lines = []
     for change in changes_of(plan.header):
-        subjects = ", ".join(plain(str(name)) for name in change.get("subjects", ()))
+        count = len(change.get("subjects", ()))
+        subjects = f": {count} subject{'s' if count > 1 else ''}" if count else ""
         clips = f", {change['clips']} clips" if "clips" in change else ""
-        lines.append(f"- {plain(str(change['what']))}{f': subject {subjects}' if subjects else ''}{clips}")
+        lines.append(f"- {plain(str(change['what']))}{subjects}{clips}")
     if not lines:
         return "None: this is the folder as it was built."
     if any("subjects" in change for change in changes_of(plan.header)):
-        lines.append("\nDelete what left from every copy of an earlier version, as the terms ask.")
+        lines.append("\nDelete them from every copy of an earlier version; `__manifest__/plan.json` says who left.")
     return "\n".join(lines)
 
 

@@ -248,7 +248,7 @@ CHANGES = {
     "blink_probability": 0.2, "noise_sigma": 1.0, "shared_program_subjects": 3, "ablations": 1,
     "split": (0.6, 0.2, 0.2), "shard_samples": 63, "event": Event(mean_ms=371), "video": Video(crf=17),
     "marginals": Marginals(gender={"Woman": 2, "Man": 1}), "acceptance": Acceptance(attempts=2),
-    "curation": Curation(max_turn=20), "audit": Thresholds(residual=0.3),
+    "curation": Curation(max_turn=20), "audit": Thresholds(residual=0.3), "licence": "cc-by-nc-4.0",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,7 +55,8 @@ def planned_batches(share: Share) -> Iterator[Planned]:
 class Buffers:
     """Memory for batches, used again once nobody holds what was given out: fresh pages cost as much as decoding.
 
-    An array is free when nothing but this refers to it; tensors made of it, and all views of them, refer to it.
+    An array is free when nothing but this refers to it; tensors made of it, and all views of them, refer to it. Threads
+    may share it.
 
     Args:
         most: arrays to keep. One that a consumer holds on to beyond that is left to the consumer.
@@ -63,20 +65,22 @@ class Buffers:
     def __init__(self, most: int = 1) -> None:
         self._most = most
         self._arrays: list[NDArray[np.uint8]] = []
+        self._lock = threading.Lock()
 
     def get(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """An array of this shape with contents of any kind."""
-        for place in range(len(self._arrays)):
-            # A free array has two references: the list's and that of getrefcount's argument.
-            if sys.getrefcount(self._arrays[place]) == 2:
-                if self._arrays[place].shape == shape:
-                    return self._arrays[place]
-                del self._arrays[place]
-                break
-        if len(self._arrays) >= self._most:
-            del self._arrays[0]
-        self._arrays.append(np.empty(shape, np.uint8))
-        return self._arrays[-1]
+        with self._lock:
+            for place in range(len(self._arrays)):
+                # A free array has two references: the list's and that of getrefcount's argument.
+                if sys.getrefcount(self._arrays[place]) == 2:
+                    if self._arrays[place].shape == shape:
+                        return self._arrays[place]
+                    del self._arrays[place]
+                    break
+            if len(self._arrays) >= self._most:
+                del self._arrays[0]
+            self._arrays.append(np.empty(shape, np.uint8))
+            return self._arrays[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,10 +163,10 @@ def sample_seeds(seed: int, epoch: int, places: NDArray[np.int64]) -> NDArray[np
 
 
 @contextmanager
-def thread_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int) -> Iterator[Iterator[Made]]:
+def thread_batches(
+    make: MakeBatch, share: Share, *, workers: int, prefetch: int, buffers: Buffers
+) -> Iterator[Iterator[Made]]:
     """Batches in order, filled by threads that end with the block; by the caller's where `workers` is 0."""
-    # Those that are worked on, the one given out, the one before that, and some for what else the consumer does.
-    buffers = Buffers(prefetch + 4)
     if not workers:
         yield (make_batch(make, planned, buffers) for planned in planned_batches(share))
         return
@@ -172,37 +176,52 @@ def thread_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int
         ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
     ):
         try:
-            yield _ahead(make, share, buffers, prefetch, begun, decoding, fetching)
+            yield _ahead(make, share, buffers, prefetch, begun, decoding, fetching, workers)
         except KeyboardInterrupt:
             make.reader.store.close()  # a server that does not answer would be waited for
             raise
         finally:
-            # What no thread has taken up is not done any more; leaving the block waits for what one has.
+            # Leaving the block waits for what threads have taken up.
             for batch in begun:
-                for future in (batch.fetched, *batch.clips):
-                    future.cancel()
+                batch.cancel()
 
 
 def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
     """A batch, made here and now."""
     room = make.room(planned, buffers)
-    positions = planned.positions.tolist()
-    fetched = make.reader.fetch(positions)
-    clips = [make.fill(p, fetched[slot], _part(room, slot)) for slot, p in enumerate(positions)]
-    return make.finish(planned, room, clips)
+    positions, parts = planned.positions.tolist(), _parts(planned, room)
+    fetched = make.reader.fetch(positions, parts)
+    return make.finish(planned, room, list(map(make.fill, positions, fetched, parts)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
-    """A batch that threads work on."""
+    """A batch that threads work on; each takes the next of its slots until none is left."""
 
     planned: Planned
     room: torch.Tensor | None
+    parts: list[NDArray[np.uint8] | None]
     fetched: Future[Any]
-    clips: list[Future[Clip | SampleFault]]
+    slots: Iterator[int]
+    clips: list[Any]
+    threads: list[Future[None]]
+
+    def work(self, make: MakeBatch) -> None:
+        fetched = self.fetched.result()
+        for slot in self.slots:
+            self.clips[slot] = make.fill(int(self.planned.positions[slot]), fetched[slot], self.parts[slot])
 
     def finish(self, make: MakeBatch) -> Made:
-        return make.finish(self.planned, self.room, [clip.result() for clip in self.clips])
+        for thread in self.threads:
+            thread.result()
+        return make.finish(self.planned, self.room, self.clips)
+
+    def cancel(self) -> None:
+        """What no thread has taken up is not done any more."""
+        for future in (self.fetched, *self.threads):
+            future.cancel()
+        for _ in self.slots:
+            pass
 
 
 def _ahead(
@@ -213,14 +232,15 @@ def _ahead(
     begun: deque[_Begun],
     decoding: ThreadPoolExecutor,
     fetching: ThreadPoolExecutor,
+    workers: int,
 ) -> Iterator[Made]:
     def begin(planned: Planned) -> _Begun:
         room = make.room(planned, buffers)
-        positions = planned.positions.tolist()
-        fetched = fetching.submit(make.reader.fetch, positions)
-        parts = [_part(room, slot) for slot in range(len(positions))]
-        clips = [decoding.submit(_fill, make, fetched, slot, p, parts[slot]) for slot, p in enumerate(positions)]
-        return _Begun(planned, room, fetched, clips)
+        positions, parts = planned.positions.tolist(), _parts(planned, room)
+        fetched = fetching.submit(make.reader.fetch, positions, parts)
+        batch = _Begun(planned, room, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
+        batch.threads.extend(decoding.submit(batch.work, make) for _ in range(min(workers, len(parts))))
+        return batch
 
     for planned in planned_batches(share):
         begun.append(begin(planned))
@@ -232,12 +252,9 @@ def _ahead(
         begun.popleft()
 
 
-def _fill(make: MakeBatch, fetched: Future[Any], slot: int, position: int, room: Any) -> Clip | SampleFault:
-    return make.fill(position, fetched.result()[slot], room)
-
-
-def _part(room: torch.Tensor | None, slot: int) -> NDArray[np.uint8] | None:
-    return None if room is None else room[slot].numpy()
+def _parts(planned: Planned, room: torch.Tensor | None) -> list[NDArray[np.uint8] | None]:
+    """The place of each clip of a batch in its memory."""
+    return [None] * len(planned.positions) if room is None else list(room.numpy())
 
 
 class _Batches(Dataset[Made]):

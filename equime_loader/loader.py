@@ -191,6 +191,8 @@ class Loader:
         )
         self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
         self._workers, self._processes, self._prefetch = workers, processes, prefetch
+        # Those that are worked on, the one given out, the one before that, and some for what else the consumer does.
+        self._buffers = Buffers(prefetch + 4)
         self._pin, self._transform = pin_memory and torch.cuda.is_available(), transform
         self._next = self._now = Position()
         self.failures: list[SampleFault] = []
@@ -262,8 +264,9 @@ class Loader:
         )
 
     def _batches(self, make: MakeBatch, share: Share) -> Any:
-        batches = process_batches if self._processes else thread_batches
-        return batches(make, share, workers=self._workers, prefetch=self._prefetch)
+        if self._processes:
+            return process_batches(make, share, workers=self._workers, prefetch=self._prefetch)
+        return thread_batches(make, share, workers=self._workers, prefetch=self._prefetch, buffers=self._buffers)
 
     def _tolerate(self, faults: Sequence[SampleFault], bad: int, share: Share) -> None:
         self.failures += faults
@@ -288,7 +291,7 @@ class Loader:
         place = share.total + number * self.ranks + self.rank
         for position in np.roll(share.positions, -(number + 1) * self.batch_size):
             planned = Planned(np.array([position]), np.array([True]), np.array([place]))
-            if batch := make_batch(make, planned, Buffers())[0]:
+            if batch := make_batch(make, planned, self._buffers)[0]:
                 return batch
         raise LoaderFault(f"none of {len(share.positions)} samples can be read. Run `equime verify` on the folder")
 

@@ -135,19 +135,25 @@ class ClipReader:
         """The error that names a clip and what is wrong with it."""
         return SampleFault(self.places.shards[self.places.shard[position]], self.key(position), str(reason))
 
-    def fetch(self, positions: Sequence[int]) -> list[bytes | SampleFault | None]:
-        """The bytes of some clips, in few requests; None for a clip whose window is in the cache.
+    def fetch(
+        self, positions: Sequence[int], rooms: Sequence[NDArray[np.uint8] | None] | None = None
+    ) -> list[bytes | Clip | SampleFault]:
+        """What it takes to read some clips, in few requests: a window that is in the cache, or the bytes of a clip.
 
         A clip that cannot be read gives its fault in its place.
+
+        Args:
+            rooms: where windows go, as in `read`.
         """
-        answers: list[bytes | SampleFault | None] = [None] * len(positions)
-        slots = [slot for slot, p in enumerate(positions) if self._windows is None or p not in self._windows]
+        rooms = rooms or [None] * len(positions)
+        answers: list[Any] = [self._cached(position, room) for position, room in zip(positions, rooms, strict=True)]
+        slots = [slot for slot, answer in enumerate(answers) if answer is None]
         for slot, answer in zip(slots, self._read([positions[slot] for slot in slots]), strict=True):
             answers[slot] = self.fault(positions[slot], answer) if isinstance(answer, StorageError) else answer
         return answers
 
     def read(
-        self, position: int, data: bytes | SampleFault | None = None, out: NDArray[np.uint8] | None = None
+        self, position: int, data: bytes | Clip | SampleFault | None = None, out: NDArray[np.uint8] | None = None
     ) -> Clip:
         """The window of a clip.
 
@@ -157,17 +163,13 @@ class ClipReader:
         Raises:
             SampleFault: the clip cannot be read.
         """
+        if data is None:
+            (data,) = self.fetch([position], [out])
+        if isinstance(data, Clip):
+            return data
         if isinstance(data, SampleFault):
             raise data
         event = self.event(position)
-        if data is None:
-            found = None if self._windows is None else self._windows.read(position, event, self.view, out)
-            if found is not None:
-                return found
-            (answer,) = self._bytes([position])
-            if isinstance(answer, StorageError):
-                raise self.fault(position, answer)
-            data = answer
         try:
             clip = read_frames(data, event, self.view, out)
         except VideoFault as error:
@@ -178,6 +180,14 @@ class ClipReader:
         if self._windows is not None:
             self._windows.write(position, clip)
         return clip
+
+    def _cached(self, position: int, room: NDArray[np.uint8] | None) -> Clip | SampleFault | None:
+        if self._windows is None:
+            return None
+        try:
+            return self._windows.read(position, self.event(position), self.view, room)
+        except SampleFault as fault:
+            return fault
 
 
 def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answer]:

@@ -92,7 +92,7 @@ class WindowCache:
 
     def __init__(self, path: Path, form: Form, slots: int, made_by: str) -> None:
         self._arguments = (path, form, slots, made_by)
-        self._path, self._form, self._slots = path, form, slots
+        self._path, self._form, self._slots, self._slot_bytes = path, form, slots, form.slot_bytes
         self._key = hashlib.sha256(f"{made_by}:{_boot()}".encode()).digest()
         self._descriptor = _open(path)
         weakref.finalize(self, os.close, self._descriptor)
@@ -133,18 +133,15 @@ class WindowCache:
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened_again, self._arguments
 
-    def __contains__(self, position: int) -> bool:
-        tag = bytearray(TAG_BYTES)
-        return self._read(position, [tag], self._form.slot_bytes - TAG_BYTES) and tag == self._tag(position)
-
     def read(self, position: int, event: Event, view: View, out: NDArray[np.uint8] | None) -> Clip | None:
         """A cached window, copied into `out` where one is given; None where there is none."""
         first, last = bytearray(TAG_BYTES), bytearray(TAG_BYTES)
+        if not self._read(position, [first], 0) or first != self._tag(position):
+            return None
         frames = np.empty(self._form.shape, np.uint8) if out is None else out
         flow = None if self._form.flow is None else np.empty(self._form.flow, np.float32)
         # What follows a first tag was whole before it was written; what stands before a last one has not been cut.
-        found = self._read(position, [first, frames, *([] if flow is None else [flow]), last], 0)
-        if not found or not first == last == self._tag(position):
+        if not self._read(position, [frames, *([] if flow is None else [flow]), last], TAG_BYTES) or last != first:
             return None
         indices, mask = view.window.indices(event)
         return Clip(frames, mask, indices, flow)
@@ -153,7 +150,7 @@ class WindowCache:
         """Keep a window, where it has a slot. A full disk switches the cache off and costs nothing else."""
         if self._off or position >= self._slots or clip.frames.shape != self._form.shape:
             return
-        tag, start = self._tag(position), position * self._form.slot_bytes
+        tag, start = self._tag(position), position * self._slot_bytes
         try:
             # In one call, between whose parts nobody can cut the file; the first tag says that all of it was done.
             _write(self._descriptor, [clip.frames, *([] if clip.flow is None else [clip.flow]), tag], start + TAG_BYTES)
@@ -170,7 +167,7 @@ class WindowCache:
             return False
         wanted = sum(memoryview(part).nbytes for part in parts)
         try:
-            return os.preadv(self._descriptor, parts, position * self._form.slot_bytes + skip) == wanted
+            return os.preadv(self._descriptor, parts, position * self._slot_bytes + skip) == wanted
         except OSError as error:
             self._fail(error)
             return False

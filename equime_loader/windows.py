@@ -123,7 +123,7 @@ class Window:
                 places = start - 0.5 + (np.arange(self.frames) + 0.5) * count / self.frames
         indices = np.floor(places + 0.5).astype(np.int64)
         inside = (indices >= 0) & (indices < event.frames)
-        return np.clip(indices, 0, event.frames - 1), inside
+        return np.minimum(np.maximum(indices, 0), event.frames - 1), inside
 
     def __str__(self) -> str:
         if self.kind == "whole":

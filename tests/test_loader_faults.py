@@ -157,20 +157,21 @@ def test_faults_that_are_kept_hold_no_batch(damaged: Callable[..., Selection]) -
     import gc
     import weakref
 
-    from equime_loader import batches
+    from equime_loader import loader as module
 
     made = []
 
-    class Watched(batches.Buffers):
+    class Watched(module.Buffers):
         def get(self, shape: tuple[int, ...]) -> Any:
             array = super().get(shape)
             made.append(weakref.ref(array))
             return array
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "Buffers", Watched)
+        patch.setattr(module, "Buffers", Watched)
         loader = Loader(damaged(4), VIEW, batch_size=1, tolerance=0.1)
         pixels(loader)
+    del loader._buffers
     gc.collect()
     assert loader.failures and made
     assert [array() for array in made] == [None] * len(made)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import gc
 import io
 import logging
+import os
 import pickle
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +51,18 @@ def test_stored_login_is_used(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("huggingface_hub.get_token", lambda: APPROVED)
     with open_store(ROOT, endpoint=hub.url, retries=QUICK) as store:
         assert store.read(SHARD, 5, 3) == DATA[5:8]
+
+
+def test_a_process_that_imported_nothing_else(hub: HubServer, tmp_path: Path) -> None:
+    code = f"""if True:
+        from equime_loader.storage import open_store
+        with open_store({ROOT!r}, token={APPROVED!r}) as store:
+            print(len(store.read({SHARD!r}, 5, 300)))"""
+    place = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | place, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("300\n", "")
 
 
 def test_hub_is_asked_once_for_a_commit_and_once_for_a_file(hub: HubServer) -> None:

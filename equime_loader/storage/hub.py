@@ -62,11 +62,12 @@ def hub_source(
     Raises:
         AccessError, MissingError, StorageError: no such dataset or revision, or none that may be read.
     """
-    import huggingface_hub
+    # The package gives its submodules out only once they were imported by name.
+    from huggingface_hub import constants, get_token
 
     repository = parse_url(root)
-    endpoint = (endpoint or huggingface_hub.constants.ENDPOINT).rstrip("/")
-    if token is None and (stored := huggingface_hub.get_token()):
+    endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+    if token is None and (stored := get_token()):
         token = Token(stored)
 
     def source(commit: str) -> HttpSource:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -242,14 +243,16 @@ def _ahead(
         batch.threads.extend(decoding.submit(batch.work, make) for _ in range(min(workers, len(parts))))
         return batch
 
-    for planned in planned_batches(share):
-        begun.append(begin(planned))
-        if len(begun) > prefetch:
-            yield begun[0].finish(make)
-            begun.popleft()
-    while begun:
+    planned = planned_batches(share)
+    # Whatever else is begun takes its time from the first batch, which somebody waits for.
+    ahead = 1
+    while True:
+        begun.extend(map(begin, islice(planned, ahead + 1 - len(begun))))
+        if not begun:
+            return
         yield begun[0].finish(make)
         begun.popleft()
+        ahead = prefetch
 
 
 def _parts(planned: Planned, room: torch.Tensor | None) -> list[NDArray[np.uint8] | None]:

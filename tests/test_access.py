@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import inspect
 import io
 import stat
 from datetime import UTC, datetime
@@ -14,7 +16,9 @@ from hub_server.state import Asked, Repository
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from publishing import NAME, READER, client, people
+from typer.testing import CliRunner
 
+import equime_builder
 from equime_builder.hub.access import (
     DESCRIPTION_FIELD,
     EMAIL_FIELD,
@@ -40,6 +44,7 @@ COMPLETE = {
     label: "true" if kind == CHECKBOX else f"an answer to {label}, long enough to be one"
     for label, kind in gate_fields().items()
 } | {EMAIL_FIELD: "rita@university.edu", POSITION_FIELD: "Professor or faculty", SUPERVISOR_FIELD: "none"}
+MODULE = "equime_builder.hub.access"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -119,15 +124,94 @@ def test_requests_are_sorted_and_nothing_is_decided(hub: LocalHub) -> None:
     assert {each.status for each in hub.repository(NAME).requests.values()} == {"pending"}
 
 
+DECISIONS = {"accept", "reject", "grant"}
+ROUTES = {"accept_access_request", "reject_access_request", "grant_access", "cancel_access_request"}
+
+
+def deciders(source: str) -> set[str]:
+    """Functions (or `<module>`) of a module in which something decides: asks the Hub to, or calls what does so."""
+    module = ast.parse(source)
+    imports = [each for each in ast.walk(module) if isinstance(each, ast.ImportFrom) and each.module == MODULE]
+    called = {name.asname or name.name for each in imports for name in each.names if name.name in DECISIONS}
+    own = {each.name for each in module.body if isinstance(each, ast.FunctionDef)} & DECISIONS
+    if any(node.attr in ROUTES for node in ast.walk(module) if isinstance(node, ast.Attribute)):
+        called |= own
+    # By any name of the module, or as text for `getattr`.
+    words = ROUTES | {"access." + name for name in DECISIONS}
+    found = set()
+    for part in module.body:
+        name = part.name if isinstance(part, ast.FunctionDef) else "<module>"
+        for node in ast.walk(part):
+            is_call = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in called
+            is_route = isinstance(node, ast.Attribute) and (
+                node.attr in ROUTES or f"{ast.unparse(node.value).split('.')[-1]}.{node.attr}" in words
+            )
+            is_text = isinstance(node, ast.Constant) and node.value in ROUTES
+            if is_call or is_route or is_text:
+                found.add(name)
+    return found
+
+
 def test_no_rule_can_decide() -> None:
-    """What decides takes a user's name from a person; nothing in the module calls it."""
-    import ast
-    import inspect
+    """Only the commands decide, of users whom a person named; nothing else of the product reaches what they call."""
+    package = Path(equime_builder.__file__).parent
+    found = {path.relative_to(package).as_posix(): deciders(path.read_text()) for path in package.rglob("*.py")}
+    allowed = {"hub/access.py": DECISIONS, "commands/access.py": DECISIONS}
+    assert {path: names for path, names in found.items() if names} == allowed
+    from equime_builder.commands import access as commands
 
-    from equime_builder.hub import access
+    for name in DECISIONS:
+        parameters = inspect.signature(getattr(commands, name)).parameters
+        typed = parameters.get("user") or parameters["users"]
+        assert typed.default is inspect.Parameter.empty, "a person names each user"
 
-    calls = [node.func for node in ast.walk(ast.parse(inspect.getsource(access))) if isinstance(node, ast.Call)]
-    assert not {"accept", "reject", "grant"} & {call.id for call in calls if isinstance(call, ast.Name)}
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"from {MODULE} import accept\ndef rule(hub):\n    accept(hub, 'x')",
+        f"from {MODULE} import grant as let\ndef rule(hub):\n    for user in 'ab': let(hub, user)",
+        f"from {MODULE} import reject\ndef rule(hub):\n    return map(partial(reject, hub), 'ab')",
+        "from equime_builder.hub import access\ndef rule(hub):\n    access.accept(hub, 'x')",
+        "import equime_builder.hub.access\ndef rule(hub):\n    equime_builder.hub.access.grant(hub, 'x')",
+        "def rule(api):\n    api.accept_access_request('a/b', 'x')",
+        "def rule(api):\n    getattr(api, 'grant_access')('a/b', 'x')",
+        "def accept(hub, user):\n    api.accept_access_request(user)\ndef rule(hub):\n    accept(hub, 'x')",
+    ],
+)
+def test_a_rule_that_decides_is_found(source: str) -> None:
+    assert "rule" in deciders(source)
+
+
+def test_looking_decides_nothing(hub: LocalHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from equime_builder.commands import access as commands
+
+    monkeypatch.setattr(commands, "_hub", lambda _: client(hub))
+    for command, *rest in (("list",), ("show", "reader"), ("show", "stranger"), ("export", str(tmp_path / "r.csv"))):
+        done = CliRunner().invoke(commands.app, [command, NAME, *rest])
+        assert done.exit_code == 0, done.output
+    assert hub.requests and {each.method for each in hub.requests} == {"GET"}
+    assert {each.status for each in hub.repository(NAME).requests.values()} == {"pending"}
+
+
+def test_a_wrong_name_costs_only_itself(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from equime_builder.commands import access as commands
+
+    monkeypatch.setattr(commands, "_hub", lambda _: client(hub))
+    done = CliRunner().invoke(commands.app, ["accept", NAME, "nobody", "reader", "nobody2", "stranger"])
+    assert [each.user for each in list_requests(client(hub), "accepted")] == ["reader", "stranger"]
+    assert isinstance(done.exception, StorageError) and str(done.exception).count("User not found") == 2
+
+
+def test_names_of_users_are_compared_as_the_hub_does(hub: LocalHub) -> None:
+    assert find_request(client(hub), "Reader").user == "reader"
+
+
+def test_a_grant_whose_answer_was_lost_is_done(hub: LocalHub) -> None:
+    hub.user("guest", "hf_guestSECRET")
+    hub.fail("done", where="/grant")
+    grant(client(hub), "guest")
+    assert find_request(client(hub), "guest").status == "accepted"
 
 
 def test_accept_reject_and_grant(hub: LocalHub) -> None:
@@ -142,8 +226,7 @@ def test_accept_reject_and_grant(hub: LocalHub) -> None:
     grant(owner, "guest")
     assert find_request(owner, "guest").email is None
     assert len(all_requests(owner)) == 3
-    with pytest.raises(StorageError, match="already has access"):
-        grant(owner, "guest")
+    grant(owner, "guest")  # who is in stays in
     with pytest.raises(StorageError, match="User not found"):
         accept(owner, "nobody")
     hub.user("idle", "hf_idleSECRET")
@@ -186,12 +269,42 @@ def test_the_register_is_not_published(built: Path) -> None:
         write_register(built / "__manifest__" / "register.csv", [])
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.text(max_size=60), st.text(max_size=60))
+SIGNS = st.text(alphabet=st.sampled_from("=+-@＝＋－＠;,|\t\" '\nxy1"), max_size=30) | st.text(max_size=60)
+
+
+@settings(deadline=None, max_examples=200)
+@given(SIGNS, SIGNS)
 def test_a_register_is_inert_in_a_spreadsheet(name: str, answer: str) -> None:
+    """Whatever a spreadsheet takes for the separator: a semicolon in most of Europe."""
     text = register([Request(name, answer, None, "pending", WHEN, {"Full name": answer, f"={name}": name})])
-    for row in csv.reader(io.StringIO(text)):
-        assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in row)
+    for separator in ",;\t|":
+        for row in csv.reader(io.StringIO(text), delimiter=separator):
+            assert not [cell for cell in row if cell.strip().startswith(tuple("=+-@＝＋－＠"))]
+
+
+def test_a_formula_behind_another_separator(tmp_path: Path) -> None:
+    hostile = 'x;=HYPERLINK("http://e.vil","click")'
+    text = register([Request("eve", "＝1+1", None, "pending", WHEN, {"Full name": hostile})])
+    assert "x;'=HYPERLINK" in text and "'＝1+1" in text
+    row = next(csv.DictReader(io.StringIO(text)))
+    assert row["Full name"] == hostile.replace("=", "'=")
+
+
+def test_a_register_is_its_owners_and_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".register.csv.tmp").touch(mode=0o644)
+    path = tmp_path / "register.csv"
+    write_register(path, [request()])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(ValueError, match="is a folder; name a file"):
+        write_register(tmp_path, [request()])
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("equime_builder.hub.access.os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_register(tmp_path / "second.csv", [request()])
+    assert {each.name for each in tmp_path.iterdir()} == {".register.csv.tmp", "register.csv"}
 
 
 def test_answers_are_one_line_of_printable_letters(hub: LocalHub) -> None:

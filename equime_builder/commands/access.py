@@ -69,12 +69,16 @@ def show(repository: Repository, user: User, as_json: Json = False) -> None:
 
 @app.command()
 def accept(repository: Repository, users: Annotated[list[str], typer.Argument(help="user names")]) -> None:
-    """Let people in who have asked; each by name."""
+    """Let people in who have asked; each by name. Who cannot be let in is told at the end."""
     from equime_builder.hub.access import accept as decide
+    from equime_builder.hub.access import each_of
 
-    for user in users:
-        decide(_hub(repository), user)
+    def let_in(user: str) -> None:
+        decide(hub, user)
         say(f"{user} may read {repository}")
+
+    hub = _hub(repository)
+    each_of(users, let_in)
 
 
 @app.command()

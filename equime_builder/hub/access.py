@@ -8,17 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from equime_builder.hub.checks import EMAIL
 from equime_builder.hub.client import Hub
 from equime_builder.hub.gate import CHECKBOX, gate_fields
 from equime_builder.hub.words import word_list
-from equime_loader.storage.errors import MissingError, StorageError, one_line
+from equime_loader.storage.errors import AccessError, MissingError, StorageError, one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,8 +35,11 @@ SUPERVISOR_FIELD = 'Supervisor (students; others write "none")'
 STUDENTS = ("Doctoral student", "Student")
 NOBODY = frozenset({"", "none", "no", "n/a", "na", "-", "--", "."})
 TICKED = frozenset({"true", "on", "yes", "1", "checked"})
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA = ("=", "+", "-", "@")
+ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+# A spreadsheet takes a cell that begins with such a sign for a formula, and another separator makes other cells.
+FORMULA = re.compile(r"(^|[;,|\t\"])(\s*)(?=[=+\-@＝＋－＠])")
+# What the Hub says where a question was asked before.
+_DONE_BEFORE = ("No access request found", "already has access")
 COLUMNS = ("user", "full name of the account", "e-mail of the account", "status", "asked at", "look at")
 
 
@@ -88,7 +92,7 @@ def find_request(hub: Hub, user: str) -> Request:
         MissingError: there is none.
     """
     for request in all_requests(hub):
-        if request.user == user:
+        if request.user.lower() == user.lower():  # as the Hub compares names
             return request
     raise MissingError(f"{hub.name}: {user} has not asked for access; see `equime access list {hub.name}`")
 
@@ -114,7 +118,7 @@ def look_at(request: Request) -> list[str]:
 def _of_address(address: str, account: str | None) -> list[str]:
     if not address:
         return []
-    if EMAIL.fullmatch(address) is None:
+    if ADDRESS.fullmatch(address) is None:
         return [f"{address!r} is no e-mail address"]
     domain = _domain(address)
     if domain in FREE_MAIL:
@@ -160,25 +164,46 @@ def reject(hub: Hub, user: str, reason: str) -> None:
 
 
 def grant(hub: Hub, user: str) -> None:
-    """Let somebody in who has not asked.
+    """Let somebody in who has not asked; nothing changes for one who is in already.
 
     Raises:
-        StorageError: no such user, one who is in already, or the Hub refuses.
+        StorageError: no such user, or the Hub refuses.
     """
-    hub.ask(f"granting access to {user}", lambda api: api.grant_access(hub.name, user, repo_type="dataset"))
+    _decide(hub, user, "accepted", lambda api: api.grant_access(hub.name, user, repo_type="dataset"))
 
 
-def _decide(hub: Hub, user: str, status: str, question: Any) -> None:
-    """Ask, and where the answer says that there is no such request, see whether it was decided so before."""
+def _decide(hub: Hub, user: str, status: str, question: Callable[[HfApi], None]) -> None:
+    """Ask, and where the answer says that nothing is to be done, see whether it was decided so before.
+
+    An answer may have been lost on its way, and the question asked again.
+    """
     try:
         hub.ask(f"{status} {user}", question)
     except StorageError as error:
-        if "No access request found" not in str(error):
+        if not any(words in str(error) for words in _DONE_BEFORE):
             raise
     else:
         return
-    if find_request(hub, user).status != status:
-        raise StorageError(f"{hub.name}: {user} cannot be {status} from {find_request(hub, user).status}")
+    if (found := find_request(hub, user).status) != status:
+        raise StorageError(f"{hub.name}: {user} cannot be {status} from {found}")
+
+
+def each_of(users: Sequence[str], decide: Callable[[str], None]) -> None:
+    """Decide about each of the users that were named, whatever becomes of the others.
+
+    Raises:
+        StorageError: some of it was refused, all in one line; at once where the login is not accepted.
+    """
+    refused: list[str] = []
+    for user in users:
+        try:
+            decide(user)
+        except AccessError:
+            raise
+        except StorageError as error:
+            refused.append(str(error))
+    if refused:
+        raise StorageError(" | ".join(refused))
 
 
 def register(requests: Sequence[Request]) -> str:
@@ -195,25 +220,29 @@ def register(requests: Sequence[Request]) -> str:
 
 
 def _inert(cell: str) -> str:
-    cell = one_line(cell, LONGEST_ANSWER)
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return FORMULA.sub(r"\1\2'", one_line(cell, LONGEST_ANSWER))
 
 
 def write_register(path: Path, requests: Sequence[Request]) -> None:
     """Write the register so that only its owner can read it: it holds names and addresses.
 
     Raises:
-        ValueError: the path lies in a dataset folder, which is published.
+        ValueError: the path is a folder, or lies in a dataset folder, which is published.
     """
     from equime_builder import manifest
 
     path = path.resolve()
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file for the register")
     if any((folder / manifest.HEADER).exists() for folder in path.parents):
         raise ValueError(f"{path} lies in a dataset folder, which is published; write the register elsewhere")
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.write(register(requests))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its owner's only
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(register(requests))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets.builder import Key
 
@@ -55,10 +56,19 @@ class Equime(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         files = dl_manager.download(self.config.data_files)
+        # All clips of a split may have been rejected or withdrawn; `datasets` cannot load a split without samples.
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"files": list(paths), "splits": [split] * len(paths)})
             for split, paths in files.items()
+            if any(self._has_samples(path, split) for path in paths)
         ]
+
+    def _has_samples(self, path: str, split: str) -> bool:
+        with open(path, "rb") as file:
+            parquet = pq.ParquetFile(file)
+            if self.config.name != "metadata":
+                return bool(parquet.metadata.num_rows)
+            return split in pc.unique(parquet.read(columns=["split"])["split"]).to_pylist()
 
     def _generate_tables(self, files: list[str], splits: list[str]) -> Iterator[tuple[Key, pa.Table]]:
         schema = self.info.features.arrow_schema
@@ -68,6 +78,6 @@ class Equime(datasets.ArrowBasedBuilder):
                 for group in range(parquet.num_row_groups):
                     table = parquet.read_row_group(group)
                     if self.config.name == "metadata":
-                        table = table.filter(pa.compute.equal(table["split"], split))
+                        table = table.filter(pc.equal(table["split"], split))
                     if len(table):
                         yield Key(number, group), table.replace_schema_metadata(None).cast(schema)

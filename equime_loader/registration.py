@@ -105,15 +105,20 @@ def _module(load: Any, arguments: dict[str, Any]) -> Any:
 def _pinned(base: str, token: str | bool | None) -> str:
     """A dataset on the Hub at the commit that its revision names now, once this user may read it; else as it is.
 
+    Offline it is what was downloaded before.
+
     Raises:
         StorageError: not logged in, no access, a pending request, no such dataset or revision; in one line.
     """
     if not base.startswith("hf://datasets/"):
         return base
+    from equime_loader.storage.downloaded import downloaded_folder, is_offline
     from equime_loader.storage.hub import parse_url
     from equime_loader.storage.standing import commit_to_read
 
     where = parse_url(base)
+    if is_offline():
+        return (downloaded_folder(where.name, where.revision) / (where.folder or "")).as_posix()
     commit = commit_to_read(where.name, where.revision, token=token)
     return f"hf://datasets/{where.name}@{commit}{f'/{where.folder}' if where.folder else ''}"
 

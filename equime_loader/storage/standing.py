@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 PATIENCE = Retries(attempts=4)
-# What the Hub says of a request, in part, and what comes next.
+# What the Hub says with 401 of a token that it does not take, in part and in lower case.
+_NO_TOKEN = ("credentials", "is expired", "username or password", "invalid token", "is revoked")
+# What the Hub says of a request, in part, and what comes next. The words count, whatever code comes with them.
 _SAID = (
+    (
+        "fine-grained token",
+        "your token may not read gated datasets; give it that right at {endpoint}/settings/tokens, or run `hf auth "
+        "login` with a token of type read",
+    ),
     (
         "awaiting a review",
         "your request for access is pending; its owners decide, and the Hub mails you then: load it again after that",
@@ -88,15 +95,16 @@ def _refusal(
     if code == "RevisionNotFound":
         reason = f"no revision {revision!r}; name one of {page}/tree/main, or leave revision= out for the newest"
         return Failure(reason, again=False, error=MissingError)
-    if status == 401 and secret and "credentials" in said.lower():
+    if status == 401 and secret and any(words in said.lower() for words in _NO_TOKEN):
         reason = "your login is not accepted: the token is wrong, expired or revoked; run `hf auth login` again"
         return Failure(reason, again=False, error=AccessError)
     if not secret:
         reason = f"you are not logged in; ask for access at {page}, then run `hf auth login` or set HF_TOKEN"
         return Failure(reason, again=False, error=AccessError)
-    if code == "GatedRepo":
-        known = next((step for words, step in _SAID if words in said), "you have no access; ask for it at {page}")
-        return Failure(known.format(page=page), again=False, error=AccessError)
+    known = next((step for words, step in _SAID if words in said), "")
+    if known or code == "GatedRepo":
+        reason = (known or "you have no access; ask for it at {page}").format(page=page, endpoint=endpoint)
+        return Failure(reason, again=False, error=AccessError)
     if status in (401, 404):
         reason = (
             "no such dataset, or a private one that your login may not see; check its name (EQUIME_REPO), or name a "

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path, folded, read_annotations
+from equime_builder.documents.publication import Publication, write_publication
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.folder_kinds import origin_of
 from equime_builder.manifest import Commit, FolderError
@@ -58,17 +59,23 @@ def _write_texts(root: Path, index: pa.Table) -> None:
     write_atomic(root / manifest.DATASET, dataset_bytes(root))
 
 
-def rewrite_texts(root: Path) -> None:
+def rewrite_texts(root: Path, publication: Publication | None = None) -> None:
     """Write card, terms and what else is text again, and the hashes; all other files must be as they were recorded.
+
+    Args:
+        publication: where the folder is to be found from now on; without it that stays as it is.
 
     Raises:
         FolderError: one of them is not, or the folder is not finished.
     """
     recorded = recorded_hashes(root)
-    others = [path for path in hashed_files(root) if path not in (*TEXTS, *_origin(root).text_files)]
+    again = (*TEXTS, *_origin(root).text_files, manifest.PUBLICATION)
+    others = [path for path in hashed_files(root) if path not in again]
     for path in others:
         if not (root / path).is_file() or recorded.get(path) != file_sha256(root / path):
             raise FolderError(f"{root}: {path} is not as it was recorded; mend it with `equime verify --repair`")
+    if publication is not None:
+        write_publication(root, publication)
     _write_texts(root, pq.read_table(root / INDEX))
 
 
@@ -87,7 +94,8 @@ def hashed_files(root: Path) -> tuple[str, ...]:
     header = manifest.folder_header(root)
     origin = origin_of(header)
     annotated = (annotation_path(name) for name in annotation_names(root))
-    return (*HASHED, *origin.text_files, *origin.table_files, *origin.plan_files(header), *annotated)
+    published = [manifest.PUBLICATION] if (root / manifest.PUBLICATION).is_file() else []
+    return (*HASHED, *origin.text_files, *origin.table_files, *origin.plan_files(header), *annotated, *published)
 
 
 def write_index(root: Path, target: Path) -> None:

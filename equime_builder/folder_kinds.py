@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 
@@ -12,11 +12,20 @@ from equime_builder import manifest
 from equime_builder.card import card, licence_text
 from equime_builder.documents.croissant import CROISSANT, croissant_text
 from equime_builder.documents.datasheet import DATASHEET, datasheet
+from equime_builder.documents.publication import Publication, read_publication
 from equime_builder.importing.origin import Imported
 from equime_builder.manifest import Commit
 from equime_builder.origins import Origin, Texts
 from equime_builder.plan import Shard
 from equime_builder.portrait_table import rejected_portraits
+
+
+class Said(TypedDict):
+    """What every text is told beside plan and index."""
+
+    rejected: int
+    commits: Sequence[Commit]
+    published: Publication | None
 
 
 class Built:
@@ -42,11 +51,12 @@ class Built:
             *(described for commit in commits for described in commit.files.values()),
             *manifest.describe_files(root, {"index": manifest.INDEX}).values(),
         ]
+        said: Said = {"rejected": len(rejects), "commits": commits, "published": read_publication(root)}
         others = {
-            DATASHEET: datasheet(plan, index, rejected=len(rejects)),
-            CROISSANT: croissant_text(plan, index, files, rejected=len(rejects)),
+            DATASHEET: datasheet(plan, index, **said),
+            CROISSANT: croissant_text(plan, index, files, **said),
         }
-        return Texts(card(plan, index, rejected=len(rejects), commits=commits), licence_text(plan), rejects, others)
+        return Texts(card(plan, index, **said), licence_text(plan), rejects, others)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}

@@ -5,6 +5,7 @@ __manifest__/clips.parquet      every clip that will exist
 __manifest__/portraits.parquet  subjects, and rejected portraits with reasons
 __manifest__/curation.parquet   of photographs: every candidate with its scores, whether it was taken, and why not
 __manifest__/shards/NAME.json   one line per shard: hash, bytes, samples, first and last key, rejected clips
+__manifest__/publication.json   where the folder is to be found on the Hub, once its curator has said so
 __manifest__/rejected.csv       all that was left out, and why (written with the index)
 __manifest__/dataset.json       hashes of everything beside the shards (written last)
 """
@@ -43,6 +44,7 @@ HEADER, CLIPS, PORTRAITS = (f"{FOLDER}/{name}" for name in ("plan.json", "clips.
 INDEX = "index.parquet"
 CURATION = f"{FOLDER}/{CURATION_FILE}"
 REJECTED, DATASET, LOCKS = (f"{FOLDER}/{name}" for name in ("rejected.csv", "dataset.json", "locks"))
+PUBLICATION = f"{FOLDER}/publication.json"
 # Fields of every header, and folders of files that belong to single clips.
 COMMON = ("format_version", "formats", "clips", "shards", "reserve", "plan_sha256")
 SIGNALS = "signals"

@@ -257,7 +257,7 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
 
 def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
     origin = origin_of(header)
-    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET}
+    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET, manifest.PUBLICATION}
     expected |= {*origin.text_files, *origin.table_files, *origin.plan_files(header)}
     for shard in shards:
         expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from equime_builder import manifest
-from equime_builder.card import card, composition, licence_text, metadata
+from equime_builder.card import card, licence_text, metadata
+from equime_builder.documents.composition import action_units, composition, events
+from equime_builder.documents.words import printable
 from equime_builder.finish import texts
 from equime_builder.plan import FORMATS, Plan, ask, make_plan
 from equime_builder.portraits import Attributes, Subject, Survey
@@ -36,16 +38,19 @@ HOSTILE = {
     "bidi": "\u202egnp.exe\u202c \u2066a\u2069\u200f",
     "control": "a\x00\x1b[31mb\x07\ufeff",
     "words": "Ünïcôde 顔 ßÉ",
+    "dash": "- item",
+    "plus": "+ item",
+    "number": "1. item",
+    "bracket": "12) item",
+    "indent": "    code",
+    "underline": "====",
+    "code span": "x`<img src=x onerror=alert(1)>`",
 }
 TITLES = {
     "emotion": "emotion", "derived emotion": "derived_emotion", "apparent gender": "apparent_gender",
     "apparent race": "apparent_race", "age group": "age_group",
 }  # fmt: skip
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-
-
-def printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
 
 
 def named(plan: Plan, name: str) -> Plan:
@@ -71,7 +76,7 @@ def texts_of(body: str) -> list[str]:
         assert token.type != "html_block"
         children = token.children or []
         assert not {child.type for child in children} & {"html_inline", "link_open", "image", "em_open", "s_open"}
-        blocks.append("".join(child.content for child in children))
+        blocks.append("".join(" " if child.type == "softbreak" else child.content for child in children))
     return blocks
 
 
@@ -185,10 +190,11 @@ def test_sums_of_the_composition_are_those_of_the_index(rows: list[dict[str, Any
     head, _, *lines = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in composition(index_of(rows)).split("\n")
     ]
-    assert head == ["", "", *SPLITS, "all"]
+    assert head == ["label", "word", "bar", *SPLITS, "all"]
     counts: dict[str, Counter[str]] = {title: Counter() for title in TITLES}
     totals: dict[str, Counter[str]] = {title: Counter() for title in TITLES}
-    for title, word, *numbers in lines[:-1]:
+    for title, word, filled, *numbers in lines[:-1]:
+        assert filled and set(filled) <= set("▏▎▍▌▋▊▉█")
         *by_split, whole = map(int, numbers)
         assert sum(by_split) == whole > 0
         assert word not in counts[title]
@@ -198,4 +204,28 @@ def test_sums_of_the_composition_are_those_of_the_index(rows: list[dict[str, Any
         assert counts[title] == Counter(row[name] or "unknown" for row in rows)
         assert +totals[title] == Counter(row["split"] for row in rows)
     people = [len({row["subject"] for row in rows if row["split"] == split}) for split in SPLITS]
-    assert lines[-1] == ["subjects", "", *map(str, people), str(sum(people))]
+    assert lines[-1] == ["subjects", "all", "", *map(str, people), str(sum(people))]
+
+
+def test_action_units_and_events_are_those_of_the_index() -> None:
+    rows = [
+        {"emotion": "happiness", "aus": [{"au": 12, "side": "both", "intensity": 2.0}], "onset_ms": 100.0,
+         "apex_ms": 150.0, "offset_ms": 300.0},
+        {"emotion": "happiness", "aus": [{"au": 12, "side": "left", "intensity": 1.0}, {"au": 6, "side": "both",
+         "intensity": None}], "onset_ms": 0.0, "apex_ms": 200.0, "offset_ms": 400.0},
+        {"emotion": None, "aus": [], "onset_ms": 5.0, "apex_ms": 5.0, "offset_ms": 5.0},
+        {"emotion": "fear", "aus": None},
+    ]  # fmt: skip
+    acting, shares = action_units(index_of(rows)).split("\n\n")
+    assert acting.split("\n")[2:] == [
+        "| AU6 | cheek raiser | ████ | 1 | 100% | 0% | 0% | – | – | – |",
+        "| AU12 | lip corner puller | ████████ | 2 | 50% | 50% | 0% | 1.1 | 1.5 | 1.9 |",
+    ]
+    assert shares.split("\n")[0] == "| % of the clips | happiness | fear | unknown |"
+    assert shares.split("\n")[2:] == ["| AU6 | 50 | · | · |", "| AU12 | 100 | · | · |"]
+    lines = {line.split(" | ")[0][2:]: line for line in events(index_of(rows)).split("\n")[2:]}
+    assert lines["duration, onset to offset"].endswith("| 200 | 210 | 300 | 390 | 400 |")
+    assert "█··········█" in lines["duration, onset to offset"]
+    assert lines["peak intensity of an AU"].endswith("| 1.00 | 1.05 | 1.50 | 1.95 | 2.00 |")
+    assert action_units(index_of([])) == "No AU acts in any clip."
+    assert events(index_of([])) == "No clip."

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,34 +14,45 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import requests
 import yaml
 from conftest import small_profile
+from hub_server import LocalHub
 from huggingface_hub import DatasetCard, DatasetCardData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from test_card import HOSTILE, index_of, plan_with, printable
+from publishing import NAME, READER, client, people, release
+from test_card import HOSTILE, index_of, plan_with
 from typer.testing import CliRunner
 
 from equime_builder import manifest
 from equime_builder.card import card, licence_text, metadata
 from equime_builder.cli import app
 from equime_builder.documents import tables
+from equime_builder.documents.citation import paper
 from equime_builder.documents.croissant import croissant_text
 from equime_builder.documents.datasheet import datasheet
-from equime_builder.documents.words import plain, words_of
-from equime_builder.finish import recorded_hashes, rewrite_texts, texts
+from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
+from equime_builder.documents.words import plain, printable, words_of, wrapped
+from equime_builder.finish import dataset_bytes, recorded_hashes, rewrite_texts, texts
+from equime_builder.hub.access import accept
+from equime_builder.hub.editing import edit, withdrawal
+from equime_builder.hub.files import planned_files
+from equime_builder.hub.gate import gate_fields
 from equime_builder.licences import LICENCES
-from equime_builder.manifest import FolderError
+from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import CHANGES, Plan
+from equime_builder.portraits import Rejection
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import verify
-from equime_loader import open_dataset
+from equime_loader import open_dataset, schema
 from equime_loader.fairness.bias import bias_report
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -59,12 +72,28 @@ def plan(built: Path) -> Plan:
     return manifest.read_plan(built)
 
 
+WORDS_OF_PLAN = ("source", "generator", "seed", "plan_sha256", "source_fingerprint", "builder_version")
+WORDS_OF_INDEX = (
+    *("emotion", "derived_emotion", "apparent_gender", "apparent_race", "age_group", "model", "model_revision"),
+    *("subject", "source", "generator", "licence"),
+)
+
+
 def said(plan: Plan, name: str) -> Plan:
     """The plan with a name wherever words of others come into the texts."""
-    header = {**plan.header, "profile": {**plan.header["profile"], "name": name, "follows": name}, "source": name}
-    header |= {"source_options": {name: name}, "builder_version": name}
-    header[CHANGES] = [{"what": name, "subjects": [name], "clips": 1}]
+    header = {**plan.header, "profile": {**plan.header["profile"], "name": name, "follows": name}}
+    header |= dict.fromkeys(WORDS_OF_PLAN, name)
+    header |= {"source_options": {name: name}, "generator_options": {"a": name}}
+    header[CHANGES] = [{"what": name, "subjects": [name], "clips": name}, {"what": name}]
     return replace(plan, header=header)
+
+
+def told(index: pa.Table, name: str) -> pa.Table:
+    """The index with a name for each of its words."""
+    for column in WORDS_OF_INDEX:
+        place = index.schema.get_field_index(column)
+        index = index.set_column(place, index.schema.field(place), pa.array([name] * len(index), pa.string()))
+    return index
 
 
 def markup(text: str) -> list[tuple[str, str]]:
@@ -72,7 +101,7 @@ def markup(text: str) -> list[tuple[str, str]]:
     found = []
     for token in MARKDOWN.parse(text):
         for each in (token, *(token.children or ())):
-            if each.type not in ("text", "inline"):
+            if each.type not in ("text", "inline", "softbreak"):
                 found.append((each.type, str(each.attrs) + (each.content if each.type == "code_inline" else "")))
     return found
 
@@ -86,12 +115,13 @@ def without_head(text: str) -> str:
 
 def check_inert(plan: Plan, index: pa.Table, name: str) -> None:
     for make in (card, datasheet):
-        text, calm = (without_head(make(said(plan, each), index, rejected=0)) for each in (name, "calm"))
+        text, calm = (without_head(make(said(plan, each), told(index, each), rejected=0)) for each in (name, "calm"))
         assert markup(text) == markup(calm)
         assert all(letter.isprintable() or letter == "\n" for letter in text)
-    content = json.loads(croissant_text(said(plan, name), index, [], rejected=0))
+    content = json.loads(croissant_text(said(plan, name), told(index, name), [], rejected=0))
     assert content["name"] == f"EquiME ({printable(name)})"
-    assert all(letter.isprintable() for text in strings(content) for letter in text)
+    prose = {key: value for key, value in content.items() if key != "citeAs"}  # ours, in lines
+    assert all(letter.isprintable() for text in strings(prose) for letter in text)
 
 
 def strings(value: Any) -> list[str]:
@@ -113,7 +143,43 @@ LETTERS = st.one_of(st.characters(codec="utf-8"), st.sampled_from("\\`*_~[]<>|#$
 @given(st.text(LETTERS, min_size=1, max_size=40).filter(lambda text: bool(printable(text).strip())))
 @settings(deadline=None, max_examples=60)
 def test_any_name_is_text_in_every_document(name: str) -> None:
-    check_inert(plan_with(("CC0",), "folder"), index_of([]), name)
+    check_inert(plan_with(("CC0",), "folder"), index_of([{"key": "k", "split": "train"}]), name)
+
+
+def test_characters_that_show_nothing_are_left_out_and_names_are_bounded() -> None:
+    assert printable("a\u3164b\u115fc\ufe0fd\u2800e\U000e0101") == "abcde"
+    assert printable("e\u0301") == "é" and printable(printable("A\u030a")) == "Å"
+    assert printable("n" * 20_000) == "n" * 199 + "…"
+    assert printable("n" * 20_000, most=None) == "n" * 20_000
+    assert len(plain("*" * 20_000)) == 399
+
+
+PARAGRAPH = """---
+a: b   c
+---
+
+# A heading that is long and stays on its line, whatever it takes, as do tables and code, for they are lines as such
+one two
+three
+
+| a table | that is nearly too wide for a line, and yet must stay on one line, since that is what tables are | a | b |
+- an item
+
+```python
+a  =  1
+
+    b
+```
+"""
+
+
+def test_paragraphs_are_wrapped_and_nothing_else() -> None:
+    assert wrapped(PARAGRAPH) == PARAGRAPH.replace("one two\nthree", "one two three")
+    long = wrapped("- " + "word " * 30 + "- minus 1. one ")
+    assert long == wrapped(long) and max(map(len, long.split("\n"))) <= 120
+    for blank in range(80, 120):
+        text = f"{'x' * blank} + plus {'y' * 60} 1. one ======= {'z' * 90} - minus"
+        assert [kind for kind, _ in markup(wrapped(text))] == ["paragraph_open", "paragraph_close"]
 
 
 @pytest.mark.parametrize("name", ["http://a.example", "HTTPS://b.example/c", "see www.d.example", "WWW.e.example"])
@@ -135,23 +201,103 @@ def test_the_hubs_own_classes_take_the_card(built: Path) -> None:
     assert {"configs", "dataset_info", "extra_gated_fields", "size_categories", "tags"} <= set(head)
 
 
+def test_declared_features_and_counts_are_those_that_load(built: Path, tmp_path: Path) -> None:
+    declared = {
+        info["config_name"]: info for info in DatasetCard.load(built / "README.md").data.to_dict()["dataset_info"]
+    }
+    files = {"default": sorted(built.glob("data/*.parquet")), "metadata": [built / "index.parquet"]}
+    assert declared.keys() == files.keys()
+    for name, paths in files.items():
+        features = datasets.Features._from_yaml_list(declared[name]["features"])
+        loaded = datasets.load_dataset(str(built), name, cache_dir=str(tmp_path))
+        for split in declared[name]["splits"]:
+            assert loaded[split["name"]].features == features
+            assert loaded[split["name"]].num_rows == split["num_examples"]
+        assert len(declared[name]["splits"]) == len(loaded)
+        assert features == schema.features(schema.FIELDS if name == "default" else (*schema.LABELS, *schema.LOCATION))
+        for path in paths:
+            assert pq.read_schema(path).remove_metadata() == features.arrow_schema.remove_metadata()
+
+
+def test_the_length_of_events_is_that_of_the_clips(built: Path, index: pa.Table) -> None:
+    lengths = pc.subtract(index["offset_ms"], index["onset_ms"]).to_pylist()
+    text = " ".join((built / "README.md").read_text(encoding="utf-8").split())
+    assert f"return to neutral within {min(lengths):.0f}–{max(lengths):.0f} ms." in text
+
+
+def test_a_split_tells_which_groups_it_lacks(plan: Plan, index: pa.Table) -> None:
+    lines = {line.split(" | ")[0][2:]: line.split(" | ") for line in tables.splits(plan, index).split("\n")[2:]}
+    for split, cells in lines.items():
+        part = index.filter(pc.equal(index["split"], split))
+        lacking = {
+            word for name in tables.ATTRIBUTES for word in set(index[name].to_pylist()) - set(part[name].to_pylist())
+        }
+        assert set(cells[1].split(", ")) == (lacking or {"none"})
+        assert cells[2] == str(len(set(part["subject"].to_pylist())))
+
+
 SNIPPETS = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
 
 
+def snippets_of(root: Path) -> tuple[list[str], list[str]]:
+    """Snippets of a card: those of the Hub, and those of a folder."""
+    text = (root / "README.md").read_text(encoding="utf-8").replace("PATH/TO/THIS/FOLDER", root.as_posix())
+    found = SNIPPETS.findall(text)
+    of_hub = [snippet for snippet in found if PLACEHOLDER in snippet]
+    return of_hub, [snippet for snippet in found if snippet not in of_hub]
+
+
+def ran(code: str, home: Path, **environment: str) -> str:
+    """What a snippet prints, run by a process with a home of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "EQUIME_"))}
+    known = {**kept, "HF_HOME": str(home / "cache"), **environment}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, env=known)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_every_snippet_of_the_card_runs(built: Path, index: pa.Table, tmp_path: Path) -> None:
-    snippets = SNIPPETS.findall((built / "README.md").read_text(encoding="utf-8"))
-    assert len(snippets) == 5
-    told = []
-    for snippet in snippets:
-        code = "import os; os.environ['HF_HOME'] = 'cache'\n" + snippet.replace("PATH/TO/THIS/FOLDER", built.as_posix())
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        told.append(done.stdout)
+    of_hub, of_folder = snippets_of(built)
+    assert (len(of_hub), len(of_folder)) == (3, 5)
+    told = [ran(snippet, tmp_path, HF_HUB_OFFLINE="1") for snippet in of_folder]
     assert told[0].strip() in (built / "README.md").read_text(encoding="utf-8")
     train = index.filter(pc.equal(index["split"], "train"))
     keys = sorted(train["key"].to_pylist())
     assert told[0].strip() == hashlib.sha256("\n".join(keys).encode()).hexdigest()
+    assert told[2].strip() == "(80, 128, 128, 3)"
     assert told[4].splitlines()[0].endswith("(80, 18)")
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_every_snippet_of_the_hub_runs(built: Path, index: pa.Table, local_hub: LocalHub, tmp_path: Path) -> None:
+    people(local_hub)
+    release(local_hub, built, public=True)
+    ask = f"{local_hub.url}/datasets/{NAME}/ask-access"
+    answers, login = dict.fromkeys(gate_fields(), "an answer"), {"Authorization": f"Bearer {READER}"}
+    requests.post(ask, json=answers, headers=login, allow_redirects=False, timeout=10).raise_for_status()
+    accept(client(local_hub), "reader")
+    known = {"HF_ENDPOINT": local_hub.url, "HF_TOKEN": READER, "HF_HUB_DISABLE_XET": "1", "no_proxy": "127.0.0.1"}
+    decoded, labels, chosen = (
+        ran(snippet.replace(PLACEHOLDER, NAME), tmp_path, **known).splitlines() for snippet in snippets_of(built)[0]
+    )
+    first = index.filter(pc.equal(index["split"], "train")).to_pylist()[0]
+    assert decoded[0].split()[:3] == [first["key"], first["emotion"], first["au_text"]]
+    assert decoded[1] == "(80, 128, 128, 3)"
+    assert "# (80, 128, 128, 3): frames" in (built / "README.md").read_text(encoding="utf-8")
+    assert labels == [f"{len(index)} {index['key'][0]}"]
+    assert chosen[0].startswith(f"{len(index)} ")
+    command = re.findall(r"^hf download .*$", (built / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    program = f"import sys; from huggingface_hub.cli.hf import main; sys.argv = {command[0].split()!r}; main()"
+    ran(program.replace(PLACEHOLDER, NAME), tmp_path, **known)
+    assert verify_but_the_cache(tmp_path / "equime") == []
+
+
+def verify_but_the_cache(root: Path) -> list[object]:
+    """Faults of a downloaded folder, but for what the client and the Hub put beside its files."""
+    shutil.rmtree(root / ".cache")
+    (root / ".gitattributes").unlink(missing_ok=True)
+    return list(verify(root))
 
 
 def test_figures_of_bias_are_those_of_the_report(built: Path, index: pa.Table) -> None:
@@ -184,6 +330,17 @@ def test_the_audit_of_a_folder_is_told(plan: Plan, index: pa.Table) -> None:
     assert {f"| emotion: {name} " in text for name in ("happiness", "surprise")} == {True}
     assert "| apex | 12 | 10 | 10 |" in text
     assert "- 1 x … (\\*lip\\*) does not show: … of …" in text
+    assert text.startswith("What was judged are the frames")
+
+
+def test_refused_clips_count_though_they_have_left(plan: Plan, index: pa.Table) -> None:
+    place = index.schema.get_field_index("audit_verdict")
+    judged = index.set_column(place, "audit_verdict", pa.array(["accepted"] * len(index))).slice(2)
+    gone = [Rejection(key, "AU12 does not show") for key in index["key"].to_pylist()[:2]]
+    lines = [Commit("train-00000", "", 0, None, None, {}, tuple(gone))]
+    said = "of 12 that were planned it accepted 10, 10 of them at the first attempt."
+    assert said in " ".join(datasheet(plan, judged, rejected=2, commits=lines).split())
+    assert said in croissant_text(plan, judged, [], rejected=2, commits=lines)
 
 
 def test_changes_are_those_of_the_editions(plan: Plan) -> None:
@@ -254,8 +411,12 @@ def test_people_are_spoken_of_as_the_source_demands(source: str) -> None:
     whole, rows = plan_with(("CC0",), source), index_of([])
     about = words_of("sources", source)
     assert ("nobody" in about["people"]) == (source == "procedural")
-    for text in (card(whole, rows, rejected=0), datasheet(whole, rows, rejected=0)):
-        assert about["people"] in text and about["consent"] in text
+    card_said, sheet_said = (" ".join(make(whole, rows, rejected=0).split()) for make in (card, datasheet))
+    for text in (card_said, sheet_said):
+        assert about["people"] in text and about["consent"] in text and about["disjoint"] in text
+        assert ("Nobody was photographed." in text) == (source == "procedural")
+    assert about["confidential"] in sheet_said and about["offensive"] in sheet_said
+    assert about["confidential"].startswith("No.") == (source == "procedural")
     assert about["consent"] in croissant_text(whole, rows, [], rejected=0)
 
 
@@ -263,10 +424,23 @@ def test_people_are_spoken_of_as_the_source_demands(source: str) -> None:
 def test_croissant_is_valid_and_reads_the_folder(built: Path, index: pa.Table) -> None:
     mlcroissant = pytest.importorskip("mlcroissant", reason="validation needs the extra `dev`")
     dataset = mlcroissant.Dataset(jsonld=built / "croissant.json")
-    assert not dataset.metadata.issues.errors
+    assert not dataset.metadata.issues.errors and not dataset.metadata.issues.warnings
     rows = list(dataset.records("clips"))
     assert [row["clips/key"].decode() for row in rows] == index["key"].to_pylist()
     assert [row["clips/apex_frame"] for row in rows] == index["apex_frame"].to_pylist()
+    videos = {row["videos/key"].decode(): row["videos/video"]["bytes"] for row in dataset.records("videos")}
+    sha256 = {key: hashlib.sha256(data).hexdigest() for key, data in videos.items()}
+    assert sha256 == dict(zip(index["key"].to_pylist(), index["mp4_sha256"].to_pylist(), strict=True))
+
+
+def test_croissant_says_what_its_records_leave_out(built: Path, index: pa.Table) -> None:
+    content = json.loads((built / "croissant.json").read_text(encoding="utf-8"))
+    clips = content["recordSet"][0]
+    held = {field["name"] for field in clips["field"]}
+    assert all(name in clips["description"] for name in set(index.column_names) - held)
+    assert content["creator"][0]["name"] == "Pei-Sze Tan"
+    assert content["citeAs"] in (built / "README.md").read_text(encoding="utf-8")
+    assert (content["datePublished"], content["url"]) == (str(paper().year), paper().url)
 
 
 def test_croissant_names_every_shard_with_its_hash(built: Path) -> None:
@@ -334,3 +508,83 @@ def test_the_command_prints_and_writes(built: Path, copy_of: Callable[[Path], Pa
     refused = runner.invoke(app, ["card", str(root), "--text", "x"])
     assert "must be one of README.md, LICENSE" in str(refused.exception)
     assert "not complete" in str(runner.invoke(app, ["card", str(tmp_path)]).exception)
+
+
+# --- folders of older versions, and folders that are published
+
+
+def aged(root: Path, *names: str) -> Path:
+    """A folder whose index lacks some columns, as one of an older version."""
+    table = pq.read_table(root / "index.parquet")
+    pq.write_table(table.drop_columns(list(names)), root / "index.parquet")
+    (root / manifest.DATASET).write_bytes(dataset_bytes(root))
+    return root
+
+
+def test_an_older_folder_has_texts_of_what_it_holds(
+    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    lacking = ("corpus", "corpus_subject", "timing_by", "audit_verdict", "audit_reasons", "motion_inside")
+    root = aged(copy_of(built), *lacking)
+    done = CliRunner().invoke(app, ["card", str(root), "--write"])
+    assert done.exit_code == 0, done.exception
+    labels = datasets.load_dataset(str(root), "metadata", split="clips", cache_dir=str(tmp_path / "cache"))
+    assert labels.num_rows == 12 and not set(labels.column_names) & set(lacking)
+    held = {field["name"] for field in json.loads((root / "croissant.json").read_text())["recordSet"][0]["field"]}
+    assert "emotion" in held and not held & set(lacking)
+
+
+def test_an_older_folder_that_lacks_too_much_is_one_line(built: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = aged(copy_of(built), "portrait")
+    for asked in ([], ["--text", "DATASHEET.md"], ["--write"]):
+        done = CliRunner().invoke(app, ["card", str(root), *asked])
+        assert isinstance(done.exception, FolderError)
+        assert str(done.exception).endswith("lacks the column 'portrait'; build the dataset with this version")
+
+
+def test_a_published_folder_says_where_it_is(built: Path, copy_of: Callable[[Path], Path], tmp_path: Path) -> None:
+    root, runner = copy_of(built), CliRunner()
+    asked = ["card", str(root), "--write", "--repository", "lab/equime", "--published", "2026-01-02"]
+    assert runner.invoke(app, asked).exit_code == 0
+    assert verify(root) == []
+    assert read_publication(root) == Publication("lab/equime", "2026-01-02")
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert 'load_dataset("lab/equime", ' in text and PLACEHOLDER not in text
+    content = json.loads((root / "croissant.json").read_text(encoding="utf-8"))
+    page = "https://huggingface.co/datasets/lab/equime"
+    assert (content["url"], content["datePublished"]) == (page, "2026-01-02")
+    assert page in (root / "DATASHEET.md").read_text(encoding="utf-8")
+    assert manifest.PUBLICATION in {file.path for file in planned_files(root)}
+    before = {path: (root / path).read_bytes() for path in ("README.md", "croissant.json")}
+    rewrite_texts(root)  # stays as it is
+    assert {path: (root / path).read_bytes() for path in before} == before
+    subject = manifest.read_plan(root).portraits["subject"][0].as_py()
+    change = withdrawal(root, subject)
+    assert change is not None
+    edit(root, tmp_path / "edition", change)
+    assert read_publication(tmp_path / "edition") == read_publication(root)
+    assert verify(tmp_path / "edition") == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"repository": "a b/c", "published": "2026-01-02"}',
+        '{"repository": "a/b", "published": "20260102"}',
+        '{"repository": "a/b", "published": "2026-02-30"}',
+        '{"repository": 1, "published": "2026-01-02"}',
+        "{}",
+        "x",
+    ],
+)
+def test_a_damaged_publication_is_one_line(built: Path, copy_of: Callable[[Path], Path], content: str) -> None:
+    root = copy_of(built)
+    (root / manifest.PUBLICATION).write_text(content)
+    with pytest.raises(FolderError, match=r"publication\.json"):
+        texts(root, pq.read_table(root / "index.parquet"))
+
+
+def test_where_a_folder_is_goes_with_writing(built: Path) -> None:
+    for asked in (["--repository", "a/b"], ["--write", "--published", "2026-01-02"]):
+        told = CliRunner().invoke(app, ["card", str(built), *asked])
+        assert "--repository with --write" in str(told.exception)

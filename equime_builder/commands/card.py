@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,25 +12,38 @@ import typer
 from equime_builder.commands.shared import Folder, say
 
 Text = Annotated[str, typer.Option("--text", help="which one: README.md, DATASHEET.md, croissant.json or LICENSE")]
+Repository = Annotated[
+    str | None, typer.Option(help="with --write: where the folder is to be found, OWNER/NAME", show_default=False)
+]
+Published = Annotated[
+    str | None, typer.Option(help="with --repository: day of its first version, YYYY-MM-DD", show_default="today")
+]
 
 
 def card(
     folder: Folder,
     text: Text = "README.md",
     write: Annotated[bool, typer.Option("--write", help="write all of them into the folder again")] = False,
+    repository: Repository = None,
+    published: Published = None,
 ) -> None:
     """Print a dataset's card, datasheet, Croissant description or terms, as plan and index make them; or write all."""
     import pyarrow.parquet as pq
 
     from equime_builder import manifest
+    from equime_builder.documents.publication import Publication
     from equime_builder.finish import rewrite_texts, texts
     from equime_builder.manifest import FolderError
 
+    if (repository and not write) or (published and not repository):
+        raise ValueError("--published goes with --repository, and --repository with --write")
     if not (folder / manifest.INDEX).is_file():
         raise FolderError(f"{folder}: not complete; run the build again")
     if write:
+        today = datetime.now(UTC).date().isoformat()
+        publication = Publication(repository, published or today) if repository else None
         with manifest.lock(folder, "build", patience_s=manifest.LOCK_PATIENCE_S):
-            rewrite_texts(folder)
+            rewrite_texts(folder, publication)
         shutil.rmtree(folder / manifest.LOCKS, ignore_errors=True)
         say(f"{folder}: card and what goes with it written")
         return

@@ -1,7 +1,8 @@
 """The folder in Croissant, the metadata format of MLCommons: files with SHA-256, fields, responsible-AI answers.
 
 Follows Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html) and its RAI vocabulary 1.0. The
-records are the rows of the index; shards are files with checksums, gathered in sets by format.
+records are the rows of the index, and the clips of the Parquet files; shards are files with checksums, gathered in sets
+by format.
 """
 
 from __future__ import annotations
@@ -13,37 +14,52 @@ from typing import Any
 import pyarrow as pa
 
 from equime_builder import manifest
-from equime_builder.documents.facts import Facts, facts_of
-from equime_builder.documents.words import printable, text_of
+from equime_builder.documents.citation import paper
+from equime_builder.documents.facts import Facts, facts_of, whole
+from equime_builder.documents.publication import Publication
+from equime_builder.documents.words import LIST_LETTERS, printable, text_of
+from equime_builder.manifest import Commit
 from equime_builder.plan import Plan, changes_of
-from equime_loader.schema import LABELS, LOCATION, Field
+from equime_loader.schema import LABELS, LOCATION, VIDEO, Field
 
 CROISSANT = "croissant.json"
 CONFORMS = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
-CITATION = "Tan et al., EquiME: Equitable Micro-Expression Dataset for Cross-Demographic Emotion Recognition, 2025"
-PAPER = "https://github.com/noobasuna/equime"
 # Media type by suffix, and the sets that files of a kind are gathered in: id, pattern, what they hold.
 MEDIA = {
     ".tar": "application/x-tar",
     ".parquet": "application/x-parquet",
     ".arrow": "application/vnd.apache.arrow.file",
 }
+PARQUET = "parquet-files"
 SETS = (
     ("tars", "wds/*.tar", ".tar", "WebDataset shards: KEY.mp4, KEY.json, KEY.txt, KEY.au.npy"),
-    ("parquet-files", "data/*.parquet", ".parquet", "the same clips as Parquet with embedded video"),
+    (PARQUET, "data/*.parquet", ".parquet", "the same clips as Parquet with embedded video"),
     ("arrow-files", "arrow/*.arrow", ".arrow", "the same clips as Arrow files for memory-mapped access"),
 )
 Node = dict[str, Any]
 
 
-def croissant_text(plan: Plan, index: pa.Table, files: Sequence[Mapping[str, Any]], *, rejected: int) -> str:
+def croissant_text(
+    plan: Plan,
+    index: pa.Table,
+    files: Sequence[Mapping[str, Any]],
+    *,
+    rejected: int,
+    commits: Sequence[Commit] = (),
+    published: Publication | None = None,
+) -> str:
     """croissant.json of a dataset folder.
 
     Args:
         files: path, bytes and sha256 of every shard's files and of the index.
-        rejected: portraits and clips that were left out.
+        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
+        published: where the folder is to be found. Where nobody has said, page and day are those of the paper.
+
+    Raises:
+        FolderError: the index lacks a column that every clip must have.
     """
-    facts = facts_of(plan, index)
+    facts, cited = facts_of(plan, whole(index), commits), paper()
+    sets = _sets(files)
     content = {
         "@context": json.loads(text_of("croissant_context.json")),
         "@type": "sc:Dataset",
@@ -54,16 +70,23 @@ def croissant_text(plan: Plan, index: pa.Table, files: Sequence[Mapping[str, Any
             f"{facts.generator['exact']} Profile: {printable(plan.profile.follows)}."
         ),
         "license": facts.licence.url,
-        "url": PAPER,
+        "url": published.page if published else cited.url,
+        "creator": [_person(*names) for names in cited.authors],
+        "datePublished": published.published if published else str(cited.year),
+        "inLanguage": "en",
         "version": printable(f"{plan.header['builder_version']}+{plan.header['plan_sha256'][:12]}"),
         "keywords": ["micro-expressions", "facial action units", "synthetic", "fairness", "video"],
-        "citeAs": CITATION,
+        "citeAs": cited.bibtex,
         "isLiveDataset": False,
         **_responsible(plan, facts, rejected),
-        "distribution": [*map(_file, files), *_sets(files)],
-        "recordSet": [_records()],
+        "distribution": [*map(_file, files), *sets],
+        "recordSet": [_records(index), *([_videos()] if any(each["@id"] == PARQUET for each in sets) else [])],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _person(given: str, family: str) -> Node:
+    return {"@type": "sc:Person", "name": f"{given} {family}", "givenName": given, "familyName": family}
 
 
 def _file(file: Mapping[str, Any]) -> Node:
@@ -100,15 +123,43 @@ def _sets(files: Iterable[Mapping[str, Any]]) -> list[Node]:
     ]
 
 
-def _records() -> Node:
+def _records(index: pa.Table) -> Node:
     """One record for each clip: the columns of the index that hold single values."""
+    held = [field for field in (*LABELS, *LOCATION) if field.name in index.column_names]
+    left_out = ", ".join(field.name for field in held if _data_type(field.kind) is None)
     return {
         "@type": "cr:RecordSet",
         "@id": "clips",
         "name": "clips",
-        "description": "One record for each clip: its labels, and where its bytes lie.",
+        "description": (
+            "One record for each clip: its labels, and where its bytes lie. AUs are in au_text, in FACS notation with "
+            f"side and letter of intensity; columns of lists and structs are in index.parquet alone: {left_out}."
+        ),
         "key": {"@id": "clips/key"},
-        "field": [_field(each, kind) for each in (*LABELS, *LOCATION) if (kind := _data_type(each.kind))],
+        "field": [_field(each, kind) for each in held if (kind := _data_type(each.kind))],
+    }
+
+
+def _videos() -> Node:
+    """One record for each clip of the Parquet files: its key and its video."""
+    fields = (("key", "sc:Text", "as in the record set clips"), (VIDEO, "sc:VideoObject", "bytes of an MP4, and null"))
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "videos",
+        "name": "videos",
+        "description": "One record for each clip: its video, with the key of its labels in the record set clips.",
+        "key": {"@id": "videos/key"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"videos/{name}",
+                "name": name,
+                "description": about,
+                "dataType": kind,
+                "source": {"fileSet": {"@id": PARQUET}, "extract": {"column": name}},
+            }
+            for name, kind, about in fields
+        ],
     }
 
 
@@ -140,7 +191,9 @@ def _responsible(plan: Plan, facts: Facts, rejected: int) -> Node:
         "rai:dataCollection": f"Generated from programs of Action Units. {source['portraits']}",
         "rai:dataCollectionType": ["Experiments", "Software Collection"],
         "rai:dataCollectionRawData": printable(
-            f"Portraits of source {header['source']}, under: {facts.portrait_licence}; generator {header['generator']}."
+            f"Portraits of source {header['source']}, under: {facts.portrait_licence}; "
+            f"generator {header['generator']}.",
+            most=LIST_LETTERS,
         ),
         "rai:dataCollectionMissingData": facts.missing,
         "rai:dataPreprocessingProtocol": [

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from equime_builder.documents import tables
-from equime_builder.documents.facts import facts_of
-from equime_builder.documents.words import filled, plain
+from equime_builder.documents.facts import facts_of, whole
+from equime_builder.documents.publication import Publication
+from equime_builder.documents.words import LIST_LETTERS, document, plain
+from equime_builder.manifest import Commit
 from equime_builder.plan import Plan
 
 DATASHEET = "DATASHEET.md"
 
 
-def datasheet(plan: Plan, index: pa.Table, *, rejected: int) -> str:
+def datasheet(
+    plan: Plan,
+    index: pa.Table,
+    *,
+    rejected: int,
+    commits: Sequence[Commit] = (),
+    published: Publication | None = None,
+) -> str:
     """DATASHEET.md of a dataset folder.
 
     Args:
-        rejected: portraits and clips that were left out.
+        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
+        published: where the folder is to be found, None where nobody has said.
+
+    Raises:
+        FolderError: the index lacks a column that every clip must have.
     """
-    profile, header, facts = plan.profile, plan.header, facts_of(plan, index)
+    profile, header, facts = plan.profile, plan.header, facts_of(plan, whole(index), commits)
     texts = {**facts.source, "exact": facts.generator["exact"], "generator_limits": facts.generator["limits"]}
     texts["source_limits"] = texts.pop("limits")
     others = {
@@ -28,7 +43,8 @@ def datasheet(plan: Plan, index: pa.Table, *, rejected: int) -> str:
         "source": header["source"],
         "generator": header["generator"],
         "au_table": profile.au_table,
-        "portrait_licence": facts.portrait_licence,
+        "seed": header["seed"],
+        "plan_sha256": header["plan_sha256"],
     }
     numbers = {
         "clips": f"{facts.clips:,}",
@@ -37,17 +53,17 @@ def datasheet(plan: Plan, index: pa.Table, *, rejected: int) -> str:
         "size": profile.size,
         "frames": profile.frames,
         "fps": f"{profile.fps:g}",
-        "seed": header["seed"],
-        "plan_sha256": header["plan_sha256"],
     }
     said = {name: getattr(facts, name) for name in ("split_counts", "missing", "audited")}
     values = {
         **texts,
-        **{name: plain(str(text)) for name, text in others.items()},
+        **{name: plain(text) for name, text in others.items()},
         **numbers,
         **said,
+        "portrait_licence": plain(facts.portrait_licence, most=LIST_LETTERS),
+        "page": published.page if published else "the page of the repository",
         "license": facts.licence.name,
         "license_url": facts.licence.url,
         "changes": tables.changes(plan),
     }
-    return filled("DATASHEET.md", values)
+    return document("DATASHEET.md", values)

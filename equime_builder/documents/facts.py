@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from equime_builder.acceptance import acceptance_of
 from equime_builder.documents.tables import is_audited
 from equime_builder.documents.words import words_of
 from equime_builder.licences import LICENCES, Licence
+from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan
-from equime_loader.schema import FIELD, SPLITS
+from equime_loader.schema import FIELD, LABELS, LOCATION, SPLITS
 
 # Columns that most clips lack for good reasons: what was never asked for is not missing.
 OPTIONAL = ("audit:", "review:", "quality:", "corpus:")
@@ -32,15 +35,29 @@ class Facts:
     generator: dict[str, str]
 
 
-def facts_of(plan: Plan, index: pa.Table) -> Facts:
-    """The facts of a folder, none of them made inert."""
+def whole(index: pa.Table) -> pa.Table:
+    """An index with all columns; those that an older folder lacks are null.
+
+    Raises:
+        FolderError: a column is lacking that every clip must have.
+    """
+    for field in (*LABELS, *LOCATION):
+        if field.name not in index.column_names:
+            if not field.nullable:
+                raise FolderError(f"index.parquet lacks the column {field.name!r}; build the dataset with this version")
+            index = index.append_column(field.name, pa.nulls(len(index), field.kind))
+    return index
+
+
+def facts_of(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> Facts:
+    """The facts of a folder, none of them made inert. `index` is whole; `commits` are the lines of its shards."""
     counts = [f"{split} {pc.sum(pc.equal(index['split'], split)).as_py() or 0:,} clips" for split in SPLITS]
     return Facts(
         clips=len(index),
         subjects=pc.count_distinct(index["subject"]).as_py(),
         split_counts=", ".join(counts),
         missing=_missing(index),
-        audited=_audited(plan, index),
+        audited=_audited(plan, index, commits),
         portrait_licence=portrait_licence(plan),
         licence=LICENCES[plan.profile.licence],
         source=words_of("sources", plan.header["source"]),
@@ -70,12 +87,11 @@ def _is_empty(index: pa.Table, name: str) -> bool:
     return bool(index[name].null_count == len(index))
 
 
-def _audited(plan: Plan, index: pa.Table) -> str:
+def _audited(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
     if not is_audited(plan, index):
         return "No clip was judged by what its frames show."
-    judged = index["audit_verdict"].drop_null()
-    accepted = pc.sum(pc.equal(judged, "accepted")).as_py() or 0
+    every = acceptance_of(plan, index, commits).rows[0]
     return (
-        f"An audit judged {len(judged):,} of the {len(index):,} clips by what their frames show, and accepted "
-        f"{accepted:,} of them."
+        f"An audit judged clips by what their frames show: of {every.planned:,} that were planned it accepted "
+        f"{every.accepted:,}, {every.first:,} of them at the first attempt."
     )

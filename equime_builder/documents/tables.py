@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from equime_builder.acceptance import acceptance_of
-from equime_builder.documents.words import plain
+from equime_builder.documents.markdown import table
+from equime_builder.documents.words import LIST_LETTERS, plain
 from equime_builder.manifest import Commit
 from equime_builder.plan import Plan, changes_of
 from equime_loader.fairness.bias import Association, BiasReport, Representation, bias_report
@@ -29,15 +30,15 @@ MEASURED = tuple(
     if pa.types.is_floating(field.kind)
     and (field.name.startswith("motion_") or field.about.startswith(("quality:", "audit:")))
 )
+ATTRIBUTES = ("apparent_gender", "apparent_race", "age_group")
 TIMES = ("onset", "apex", "offset")
 MOST_REASONS = 12
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1) -> str:
-    """A Markdown table; the first `words` columns are text, the others figures."""
-    rule = ["---"] * words + ["---:"] * (len(head) - words)
-    lines = [head, rule, *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+JUDGED = (
+    "What was judged are the frames of the encoded clips. Accepted means that the labeled AUs act and others do not, "
+    "that onset, apex and offset lie near their labels, that the face returns to neutral, that head and identity keep "
+    "still, and that no blink hides the event. Clips that were refused while the dataset was built are not in it, "
+    "unless the profile keeps them: shares are of all clips that were planned."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +59,48 @@ class Clips:
 
 
 def splits(plan: Plan, index: pa.Table) -> str:
-    """Subjects, clips and shards of each split, and the SHA-256 of its keys, sorted, one per line."""
+    """Of each split: subjects, clips, shards, effective number of groups, and groups of the dataset that it lacks."""
+    held = {name: _groups(index, name) for name in ATTRIBUTES}
     rows = []
     for split in SPLITS:
         part = index.filter(pc.equal(index["split"], split))
-        keys = "\n".join(sorted(part["key"].to_pylist()))
         shards = sum(shard.split == split for shard in plan.shards)
         subjects = pc.count_distinct(part["subject"]).as_py()
-        rows.append(
-            (split, f"`{hashlib.sha256(keys.encode()).hexdigest()}`", f"{subjects:,}", f"{len(part):,}", shards)
-        )
-    return table(("split", "SHA-256 of its keys", "subjects", "clips", "shards"), rows, words=2)
+        lacking = [plain(word) for name, words in held.items() for word in words if word not in _groups(part, name)]
+        numbers = (f"{subjects:,}", f"{len(part):,}", shards, *_effective(part))
+        rows.append((split, ", ".join(lacking) or "none", *numbers))
+    head = ("split", "groups that it lacks", "subjects", "clips", "shards", "ENS gender", "ENS race", "ENS age")
+    return table(head, rows, words=2)
+
+
+def hashes(index: pa.Table) -> str:
+    """SHA-256 of the keys of each split, sorted, one per line."""
+    rows = []
+    for split in SPLITS:
+        keys = "\n".join(sorted(index.filter(pc.equal(index["split"], split))["key"].to_pylist()))
+        rows.append((split, f"`{hashlib.sha256(keys.encode()).hexdigest()}`"))
+    return table(("split", "SHA-256 of its keys"), rows, words=2)
+
+
+def _groups(index: pa.Table, name: str) -> list[str]:
+    """Words of a label that occur, those of its vocabulary in their order."""
+    codes = Clips(index).codes(name)
+    return [codes.words[code] for code in np.unique(codes.codes[codes.codes >= 0])]
+
+
+def _effective(part: pa.Table) -> list[str]:
+    """Effective number of groups among the subjects of a split, by attribute."""
+    if not len(part):
+        return ["–"] * len(ATTRIBUTES)
+    found = bias_report(Clips(part), ATTRIBUTES).representation
+    return [f"{item.figures['ens']:.1f}" for item in found if item.unit == "subjects"]
 
 
 def bias(index: pa.Table) -> str:
     """Who is in the dataset, and whether groups and emotions go together: two tables."""
     if not len(index):
         return "No clip."
-    attributes = ("apparent_gender", "apparent_race", "age_group", ("apparent_gender", "apparent_race"))
-    report = bias_report(Clips(index), attributes)
+    report = bias_report(Clips(index), (*ATTRIBUTES, ATTRIBUTES[:2]))
     return f"{_representation(report)}\n\n{_associations(report)}"
 
 
@@ -128,8 +152,8 @@ def audit(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
         rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}–{row.high:.0%})" if row.planned else "–"
         name = "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
         rows.append((name, row.planned, row.first, row.accepted, rate, row.stood_in, row.final))
-    head = ("clips", "planned", "at the first attempt", "at any", "% (95 %)", "from the reserve", "in the dataset")
-    parts = [table(head, rows)]
+    head = ("clips", "planned", "accepted at first", "at any attempt", "% (95 %)", "from the reserve", "in the dataset")
+    parts = [JUDGED, table(head, rows)]
     if timing := _timing(index):
         parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))
     reasons = list(report.reasons.items())
@@ -160,7 +184,11 @@ def measured(index: pa.Table) -> str:
             shown = (f"{value:.3g}" for value in np.percentile(values, (5, 50, 95)))
             about = FIELD[name].about.split(": ", 1)[-1]
             rows.append((f"`{name}`", about, f"{len(values):,}", *shown))
-    return table(("column", "", "clips", "5 %", "median", "95 %"), rows, words=2) if rows else "Nothing was measured."
+    return (
+        table(("column", "what it is", "clips", "5 %", "median", "95 %"), rows, words=2)
+        if rows
+        else "Nothing was measured."
+    )
 
 
 def changes(plan: Plan) -> str:
@@ -169,7 +197,7 @@ def changes(plan: Plan) -> str:
     for change in changes_of(plan.header):
         count = len(change.get("subjects", ()))
         subjects = f": {count} subject{'s' if count > 1 else ''}" if count else ""
-        clips = f", {change['clips']} clips" if "clips" in change else ""
+        clips = f", {plain(change['clips'])} clips" if "clips" in change else ""
         lines.append(f"- {plain(str(change['what']))}{subjects}{clips}")
     if not lines:
         return "None: this is the folder as it was built."
@@ -187,13 +215,13 @@ def provenance(plan: Plan, index: pa.Table) -> str:
         ("options of the source", _options(header["source_options"])),
         ("generator", plain(header["generator"])),
         ("options of the generator", _options(header["generator_options"])),
-        ("generative model", plain("; ".join(sorted(models))) or "none"),
+        ("generative model", plain("; ".join(sorted(models)), most=LIST_LETTERS) or "none"),
         ("AU statistics", plain(plan.profile.au_table)),
-        ("seed", header["seed"]),
+        ("seed", plain(header["seed"])),
         ("builder", f"equime {plain(header['builder_version'])}"),
         ("plan", plain(header["plan_sha256"])),
     ]
-    return table(("", ""), rows, words=2)
+    return table(("of what", "which"), rows, words=2)
 
 
 def _distinct(index: pa.Table, names: Sequence[str]) -> list[dict[str, str | None]]:
@@ -202,4 +230,4 @@ def _distinct(index: pa.Table, names: Sequence[str]) -> list[dict[str, str | Non
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    return plain(json.dumps(options, ensure_ascii=False, sort_keys=True)) if options else "none"
+    return plain(json.dumps(options, ensure_ascii=False, sort_keys=True), most=LIST_LETTERS) if options else "none"

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from equime_builder.card import configs, counted, size_category
+from equime_builder.card import configs, size_category
+from equime_builder.documents.composition import counted
 from equime_builder.documents.words import plain, printable, template
 from equime_loader.schema import documentation
 

@@ -39,6 +39,8 @@ def card(
         raise ValueError("--published goes with --repository, and --repository with --write")
     if not (folder / manifest.INDEX).is_file():
         raise FolderError(f"{folder}: not complete; run the build again")
+    if repository:
+        manifest.read_header(folder)  # refuses a folder that was imported: it is not published
     if write:
         today = datetime.now(UTC).date().isoformat()
         publication = Publication(repository, published or today) if repository else None

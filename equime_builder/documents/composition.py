@@ -78,7 +78,8 @@ def action_units(index: pa.Table) -> str:
         shown = [f"{peak:.1f}" for peak in np.percentile(peaks, PERCENTILES)] if len(peaks) else ["–"] * 3
         rows.append((f"AU{number}", _name(number), bar(clips / most), f"{clips:,}", *sides, *shown))
     head = ("AU", "name", "bar", "clips", *SIDES, *(f"peak, {share}" for share in HEAD_OF_RANGE))
-    return f"{table(head, rows, words=3)}\n\n{_by_emotion(index, clip, au, acting)}"
+    shares = _by_emotion(index, clip, au, acting)
+    return f"{table(head, rows, words=3)}\n\nIn how many of the clips of an emotion, by percent:\n\n{shares}"
 
 
 def _name(au: int) -> str:
@@ -93,7 +94,7 @@ def _by_emotion(index: pa.Table, clip: Codes, au: Codes, acting: Sequence[int]) 
     for number in acting:
         here = Counter(emotion[np.unique(clip[au == number])].tolist())
         rows.append((f"AU{number}", *(_percent(here[word], clips) for word, clips in counts.items())))
-    return table(("% of the clips", *map(plain, counts)), rows)
+    return table(("AU", *map(plain, counts)), rows)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -37,7 +37,8 @@ JUDGED = (
     "What was judged are the frames of the encoded clips. Accepted means that the labeled AUs act and others do not, "
     "that onset, apex and offset lie near their labels, that the face returns to neutral, that head and identity keep "
     "still, and that no blink hides the event. Clips that were refused while the dataset was built are not in it, "
-    "unless the profile keeps them: shares are of all clips that were planned."
+    "unless the profile keeps them; others may have stood in. Shares are of all clips that were planned, with their "
+    "95 % interval."
 )
 
 
@@ -149,10 +150,10 @@ def audit(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
     report = acceptance_of(plan, index, commits)
     rows = []
     for row in report.rows:
-        rate = f"{row.accepted / row.planned:.0%} ({row.low:.0%}–{row.high:.0%})" if row.planned else "–"
+        share = (f"{row.accepted / row.planned:.0%}", f"{row.low:.0%}–{row.high:.0%}") if row.planned else ("–", "–")
         name = "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
-        rows.append((name, row.planned, row.first, row.accepted, rate, row.stood_in, row.final))
-    head = ("clips", "planned", "accepted at first", "at any attempt", "% (95 %)", "from the reserve", "in the dataset")
+        rows.append((name, row.planned, row.first, row.accepted, *share, row.stood_in, row.final))
+    head = ("clips", "planned", "accepted at first", "at any attempt", "share", "95 %", "stood in", "in the dataset")
     parts = [JUDGED, table(head, rows)]
     if timing := _timing(index):
         parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))

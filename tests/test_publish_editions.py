@@ -7,37 +7,40 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import FACES, small_profile
+from conftest import small_request
 from hub_server import LocalHub
 from publishing import NAME, client, contents, on_main, people, release
 from test_acceptance import faint
 
 from equime_builder import manifest
 from equime_builder.annotations import write_annotation
-from equime_builder.build import Request, build
+from equime_builder.build import build
 from equime_builder.finish import INDEX
-from equime_builder.hub.checks import EMAIL, about, is_neutral, objections, picture_names, published_text
+from equime_builder.hub.checks import about, objections
 from equime_builder.hub.editing import (
     Edit,
+    aside_of,
     before_of,
     changes_of,
     edit,
     edit_plan,
+    edition_aside,
     edition_of,
-    numbering,
     refusal,
     replace_by_edition,
     resume_replacing,
+    take_place,
     withdrawal,
 )
+from equime_builder.hub.people import same_person
 from equime_builder.hub.release import plan_release
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan
-from equime_builder.sources.folder import FolderSource
 from equime_builder.verify import verify
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -111,8 +114,6 @@ def test_all_subjects_of_a_person_leave(built: Path) -> None:
     people_of = ["one" if name in (first, second) else name for name in plan.portraits["subject"].to_pylist()]
     place = plan.portraits.schema.get_field_index("person")
     portraits = plan.portraits.set_column(place, plan.portraits.schema.field(place), pa.array(people_of))
-    from equime_builder.hub.editing import same_person
-
     assert same_person(Plan(plan.header, plan.clips, portraits), first) == {first, second}
 
 
@@ -206,106 +207,73 @@ def test_a_folder_with_faults_is_refused(built: Path, copy_of: Copy) -> None:
     assert "equime.py" in found[0].what
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["00001.jpg", "img_0012.png", "CelebA-HQ-img/77.jpg", "synthetic_04.png", "a/b/c/0.webp", "3f2a9c4d5e6f7a8b.jpg",
-     "DSC01234.JPG", "image 12 (2).png"],
-)  # fmt: skip
-def test_names_that_name_nobody(name: str) -> None:
-    assert is_neutral(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["anna_smith.jpg", "AnnaSmith01.png", "smith/0001.jpg", "müller.jpg", "王伟.jpg", "portrait-bob.jpg",
-     "j.doe.png", "0001 Иван.jpg", "deadbeefabe.jpg"],
-)  # fmt: skip
-def test_names_that_may_name_somebody(name: str) -> None:
-    assert not is_neutral(name)
-
-
-@pytest.mark.parametrize("text", ["a@b.de", "x first.last+tag@uni-köln.de y", "mail:Ann@cs.example.ac.uk."])
-def test_addresses(text: str) -> None:
-    assert EMAIL.search(text)
-
-
-@pytest.mark.parametrize("text", ["hf://datasets/a/b@v1", "@name", "a@b", "12:30@noon"])
-def test_what_is_no_address(text: str) -> None:
-    assert not EMAIL.search(text)
-
-
-def photographed(root: Path) -> Path:
-    """Make a drawn folder look like one of photographs with telling names: only what a plan says of them matters."""
-    from equime_builder.plan import plan_hash
-
-    plan = manifest.read_plan(root)
-    names = [f"anna_smith_{number}.jpg" for number in range(len(plan.portraits))]
-    place = plan.portraits.schema.get_field_index("reference")
-    portraits = plan.portraits.set_column(place, plan.portraits.schema.field(place), pa.array(names))
-    header = {**plan.header, "source": "folder", "source_options": {"limit": None}}
-    header.pop("plan_sha256")
-    header["plan_sha256"] = plan_hash(header, plan.clips, portraits)
-    manifest.write_plan(root, Plan(header, plan.clips, portraits))
-    for shard in manifest.shards_in(header, None):
-        line = manifest.commit_path(root, shard)
-        commit = manifest.read_commit(root, shard)
-        assert commit is not None
-        from dataclasses import replace
-
-        line.write_bytes(replace(commit, plan_sha256=header["plan_sha256"]).line())
-    from equime_builder.finish import finish
-
-    finish(root)
-    assert verify(root) == []
-    return root
-
-
-def test_names_of_photographs_are_refused_or_numbered(built: Path, copy_of: Copy) -> None:
-    root = photographed(copy_of(built))
-    found = objections(root)
-    assert len(found) == 1 and "may name people ('anna_smith_0.jpg'" in found[0].what
-    assert "--strip-names" in found[0].next_step
-    change = numbering(root)
-    assert change is not None
-    replace_by_edition(root, [lambda _: change])
-    assert verify(root) == [] and objections(root) == []
-    assert picture_names(root)[0] == "portrait-000001.jpg"
-    assert not [path for path, data in contents(root).items() if b"anna" in data]
-    assert numbering(root) is None
-
-
-def test_photographs_and_their_table_of_curation(face_model: Path, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number, name in ((4, "anna smith.png"), (3, "ben.png"), (10, "carla_c.png")):
-        shutil.copy(FACES / f"synthetic_{number:02d}.png", photos / name)
-    shutil.copy(photos / "ben.png", photos / "ben again.png")
-    (photos / "list of dora.txt").write_text("names")
+@pytest.mark.parametrize("edits", ["withdrawal", "refusal", "numbering"])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_damage_is_not_edited_into_a_new_folder(edits: str, filtered: bool, tmp_path: Path) -> None:
+    """An edition describes its files anew: what was damaged before would be good ever after."""
     root = tmp_path / "equime"
-    source = FolderSource(photos, model=lambda: face_model)
-    assert build(root, Request(small_profile(subjects=3, emotions=("happiness",)), source))
-    assert [name for name in picture_names(root) if is_neutral(name)] == []
-    gone = subjects(root)[0]
-    replace_by_edition(root, [numbering, partial(withdrawal, subject=gone)])
-    assert verify(root) == [] and objections(root) == []
-    assert len(subjects(root)) == 2
-    scored = pq.read_table(root / manifest.CURATION)
-    assert len(scored) == manifest.read_header(root)["curation"]["portraits"]
-    assert gone not in scored["subject"].to_pylist()
-    assert about(root)["table of curation"].startswith(f"scores of {len(scored)} photographs, ")
-    for path, text in published_text(root):
-        assert not [name for name in ("anna", "ben", "carla", "dora") if name in text.lower()], path
+    assert build(root, small_request(formats=("webdataset",)))
+    index = pq.read_table(root / INDEX).to_pylist()
+    row = index[0]
+    out = row if filtered else next(each for each in index if each["shard"] != row["shard"])
+    change: dict[str, Any] = {
+        "withdrawal": partial(withdrawal, subject=out["subject"]),
+        "refusal": lambda _: Edit({"what": "rejected"}, keys=frozenset({out["key"]})),
+        "numbering": lambda _: Edit({"what": "names"}, numbered=True),
+    }
+    path = root / row["shard"]
+    data = bytearray(path.read_bytes())
+    data[row["mp4_offset"] + row["mp4_length"] // 2] ^= 0x5A
+    path.write_bytes(data)
+    before = contents(root)
+    with pytest.raises(FolderError, match=r"1 faults, first .*differs from its committed sha256; mend them"):
+        replace_by_edition(root, [change[edits]])
+    assert contents(root) == before and [each.name for each in tmp_path.iterdir()] == ["equime"]
+    # Damage that comes after the check, too.
+    with pytest.raises(FolderError, match=r"content differs from the sha256 that shard .* was committed with"):
+        edit(root, tmp_path / "target", change[edits](root))
+    assert not (tmp_path / "target").exists()
 
 
-def test_an_address_is_found_wherever_it_stands(built: Path, copy_of: Copy) -> None:
+def test_an_edition_takes_its_place_when_it_is_told_to(built: Path, copy_of: Copy) -> None:
     root = copy_of(built)
-    plan = manifest.read_plan(root)
-    place = plan.portraits.schema.get_field_index("licence")
-    words = pa.array(["ask owner@example.org"] * len(plan.portraits))
-    from equime_builder.hub.checks import _addresses
+    before = contents(root)
+    edits = [partial(withdrawal, subject=subjects(root)[0])]
+    with edition_aside(root, edits) as edition:
+        assert verify(edition.path) == [] and edition.path != edition.root == root
+        assert {path: data for path, data in contents(root).items() if "/locks/" not in path} == before
+    assert contents(root) == before and [each.name for each in root.parent.iterdir()] == [root.name]
+    with edition_aside(root, edits) as edition:
+        after = contents(edition.path)
+        take_place(edition)
+        assert contents(root) == after and contents(before_of(root)) == before
+    assert contents(root) == after
+    with edition_aside(root, edits) as edition:
+        assert edition.path == root and edition.edits == ()
+        take_place(edition)
+    assert contents(root) == after
 
-    pq.write_table(plan.portraits.set_column(place, "licence", words), root / manifest.PORTRAITS)
-    assert [each.what for each in _addresses(root)] == [f"{manifest.PORTRAITS} holds 1 e-mail addresses"]
+
+def test_what_a_killed_edition_left_is_removed(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    for left in (aside_of(root) / "0", edition_of(root)):
+        shutil.copytree(root, left)
+    withdraw(root, subjects(root)[0])
+    assert {each.name for each in root.parent.iterdir()} == {root.name, before_of(root).name}
+    assert verify(root) == []
+
+
+def test_the_last_clips_of_a_subject_and_of_a_split(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    rows = pq.read_table(root / INDEX, columns=["key", "subject", "split"]).to_pylist()
+    last = [row for row in rows if row["split"] == "test"]
+    write_annotation(
+        root, "review", pa.table({"key": [row["key"] for row in last], "review_verdict": ["rejected"] * len(last)})
+    )
+    replace_by_edition(root, [refusal])
+    assert verify(root) == [] and objections(root) == []
+    assert about(root)["planned, and without a clip"] == "split test"
+    assert not {row["subject"] for row in last} & {*pq.read_table(root / manifest.PORTRAITS)["subject"].to_pylist()}
 
 
 def test_a_corpus_is_not_ours_to_publish(built: Path, copy_of: Copy) -> None:

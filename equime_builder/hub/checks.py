@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,18 +16,24 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.annotations import annotation_names, annotation_path
-from equime_builder.finish import CARD, INDEX, LICENCE, committed
-from equime_builder.folder_kinds import origin_of
+from equime_builder.finish import INDEX, committed, hashed_files
+from equime_builder.hub.people import DRAWN, traces
 from equime_builder.hub.words import word_list
+from equime_builder.pictures import SUFFIXES
 from equime_builder.verify import verify
 from equime_loader.schema import LABELS
 
-EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+# Compared with text in the normal form NFKC: full-width signs are plain ones there. A revision like `@v1.0.0` is none.
+EMAIL = re.compile(r"[\w.+-]+(?:@|%40)(?:(?:[\w-]+\.)+[^\W\d_][\w-]+|localhost\b|\[[\d.:a-fA-F]+\])")
 # Words in the name of a picture that name nobody. A word of another kind may be somebody's name.
 NEUTRAL = word_list("neutral_words.txt")
+SEPARATOR, LETTERS = re.compile(r"[\W_]+"), re.compile(r"[^\W\d_]+")
 HEX = re.compile(r"[0-9a-f]{8,}", re.IGNORECASE)
-WORD = re.compile(r"[^\W\d_]{2,}")
+# How often letters and digits take turns in a hash, at least; names with a number behind them have one turn.
+TURN = re.compile(r"(?<=\d)(?=[a-f])|(?<=[a-f])(?=\d)", re.IGNORECASE)
+TURNS_OF_A_HASH = 3
+# Endings that say what kind of file it is.
+FILES = (*SUFFIXES, ".csv")
 SHOWN = 3
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 
@@ -51,7 +58,7 @@ def objections(root: Path, *, progress: Callable[[str], None] = lambda _: None) 
     manifest.read_header(root)
     if faults := verify(root, progress=progress):
         return [Objection(f"{len(faults)} faults, first {faults[0]}", "mend them with `equime verify --repair`")]
-    return [*_rejected_clips(root), *_addresses(root), *_names(root)]
+    return [*_rejected_clips(root), *_addresses(root), *_photographs(root)]
 
 
 def _rejected_clips(root: Path) -> Iterator[Objection]:
@@ -71,7 +78,7 @@ def _rejected_clips(root: Path) -> Iterator[Objection]:
 
 def _addresses(root: Path) -> Iterator[Objection]:
     for path, text in published_text(root):
-        if found := EMAIL.findall(text):
+        if found := addresses(text):
             yield Objection(
                 f"{path} holds {len(found)} e-mail addresses",
                 "remove them where they come from (attributes, licence, notes of an annotation) and build again",
@@ -80,15 +87,10 @@ def _addresses(root: Path) -> Iterator[Objection]:
 
 def published_text(root: Path) -> Iterator[tuple[str, str]]:
     """Every text that a publication shows, by the file that it is in; a table as its distinct words."""
-    header = manifest.folder_header(root)
-    for path in (CARD, LICENCE, *origin_of(header).text_files, manifest.REJECTED, manifest.HEADER):
-        yield path, (root / path).read_text(encoding="utf-8")
-    for shard, _ in committed(root):
-        line = manifest.commit_path(root, shard)
-        yield line.relative_to(root).as_posix(), line.read_text(encoding="utf-8")
-    tables = [path for path in manifest.plan_files(header) if path.endswith(".parquet")]
-    for path in [INDEX, *tables, *map(annotation_path, annotation_names(root))]:
-        yield path, "\n".join(_words(root / path))
+    lines = (manifest.commit_path(root, shard).relative_to(root).as_posix() for shard, _ in committed(root))
+    for path in (*hashed_files(root), *lines):
+        is_table = path.endswith(".parquet")
+        yield path, "\n".join(_words(root / path)) if is_table else (root / path).read_text(encoding="utf-8")
 
 
 def _words(path: Path) -> Iterator[str]:
@@ -98,19 +100,36 @@ def _words(path: Path) -> Iterator[str]:
             yield from (word for word in pc.unique(column).to_pylist() if word)
 
 
-def _names(root: Path) -> Iterator[Objection]:
-    if telling := [name for name in picture_names(root) if not is_neutral(name)]:
-        shown = ", ".join(map(repr, telling[:SHOWN]))
+def addresses(text: str) -> list[str]:
+    """E-mail addresses in a text, however their signs are written."""
+    return EMAIL.findall(unicodedata.normalize("NFKC", text))
+
+
+def _photographs(root: Path) -> Iterator[Objection]:
+    """What a folder tells of photographs, and of people who are not in it."""
+    found = traces(root)
+    telling = [name for name in found.names if not is_neutral(name)]
+    shown = ", ".join(map(repr, telling[:SHOWN]))
+    wrong = (
+        (len(telling), f"{len(telling)} file names of photographs may name people ({shown})"),
+        (found.hashes, f"{found.hashes} hashes of photographs tell whoever has one who takes part"),
+        (found.absent, f"{found.absent} photographs of people who are not in the dataset, with what was found in them"),
+    )
+    for count, what in wrong:
+        if count:
+            yield Objection(what, "publish with --strip-names, which takes them out")
+    table = manifest.read_header(root)["source_options"].get("attributes")
+    if table and not is_neutral(table):
         yield Objection(
-            f"{len(telling)} file names of photographs may name people ({shown})",
-            "publish with --strip-names, which puts numbers in their place",
+            f"the name of the table of attributes, {table!r}, may name people, and stands in every clip's labels",
+            "rename the table and build again",
         )
 
 
 def picture_names(root: Path) -> list[str]:
     """File names of photographs in the plan's tables, those of portraits that were left out among them."""
     header = manifest.read_header(root)
-    if header["source"] == "procedural":
+    if header["source"] == DRAWN:
         return []
     names: set[str] = set()
     for path in manifest.plan_files(header)[2:]:
@@ -120,13 +139,16 @@ def picture_names(root: Path) -> list[str]:
 
 def is_neutral(name: str) -> bool:
     """Whether a picture's path is of numbers, hashes and words that name nobody."""
-    parts = PurePosixPath(name).with_suffix("").parts
-    return all(_is_neutral_part(part) for part in parts)
+    stem = name[: -len(ending)] if (ending := PurePosixPath(name).suffix).lower() in FILES else name
+    return all(_is_neutral_part(part) for part in SEPARATOR.split(unicodedata.normalize("NFKC", stem)))
 
 
 def _is_neutral_part(part: str) -> bool:
-    words = WORD.findall(HEX.sub(lambda found: "" if any(map(str.isdigit, found[0])) else found[0], part))
-    return all(word.lower() in NEUTRAL for word in words)
+    """Of what stands between separators: numbers, a word with or without a number, one letter with a number, a hash."""
+    if HEX.fullmatch(part) and len(TURN.findall(part)) >= TURNS_OF_A_HASH:
+        return True
+    words = LETTERS.findall(part)
+    return all(word.lower() in NEUTRAL or (len(word) == 1 and words == [word] != [part]) for word in words)
 
 
 def about(root: Path) -> dict[str, str]:
@@ -148,11 +170,24 @@ def about(root: Path) -> dict[str, str]:
     )
     if names := picture_names(root):
         facts["file names of photographs"] = f"{len(names):,}, e.g. {', '.join(names[:SHOWN])}"
+    if empty := _without_clips(root, index):
+        facts["planned, and without a clip"] = ", ".join(empty)
     if header.get("curation"):
         taken = pq.read_table(root / manifest.CURATION, columns=["taken"])["taken"].to_pylist()
         facts["table of curation"] = f"scores of {len(taken):,} photographs, {taken.count(False):,} of them not taken"
-    facts["checked"] = "every promise of the folder holds; no rejected clip; no e-mail address; no telling file name"
+    facts["checked"] = (
+        "every promise of the folder holds; no rejected clip; no e-mail address; no telling file name; no hash of a "
+        "photograph that is not public; nobody who is not in the dataset"
+    )
     return facts
+
+
+def _without_clips(root: Path, index: pa.Table) -> list[str]:
+    """Splits and emotions that were planned and have no clip: nobody can load or compare them."""
+    header = manifest.read_header(root)
+    planned = {"split": header["shards"], "emotion": header["profile"]["emotions"]}
+    present = {name: set(index[name].to_pylist()) for name in planned}
+    return [f"{name} {word}" for name, words in planned.items() for word in words if word not in present[name]]
 
 
 def free_words(root: Path) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
 from equime_builder.annotation_tables import Annotation, fold, read_table
 from equime_builder.annotations import annotation_names, annotation_path, folded
+from equime_builder.documents import publication
 from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
@@ -257,7 +258,8 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
 
 def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
     origin = origin_of(header)
-    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET, manifest.PUBLICATION}
+    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET}
+    expected |= {manifest.PUBLICATION} if publication.is_sound(root) else set()
     expected |= {*origin.text_files, *origin.table_files, *origin.plan_files(header)}
     for shard in shards:
         expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}

@@ -51,7 +51,7 @@ from equime_builder.plan import CHANGES, Plan
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
-from equime_builder.verify import verify
+from equime_builder.verify import STRAY, verify
 from equime_loader import open_dataset, schema
 from equime_loader.fairness.bias import bias_report
 
@@ -582,6 +582,9 @@ def test_a_damaged_publication_is_one_line(built: Path, copy_of: Callable[[Path]
     (root / manifest.PUBLICATION).write_text(content)
     with pytest.raises(FolderError, match=r"publication\.json"):
         texts(root, pq.read_table(root / "index.parquet"))
+    assert manifest.PUBLICATION in {fault.path for fault in verify(root) if fault.repair == STRAY}
+    assert CliRunner().invoke(app, ["verify", str(root), "--repair"]).exit_code == 0
+    assert verify(root) == [] and read_publication(root) is None
 
 
 def test_where_a_folder_is_goes_with_writing(built: Path) -> None:

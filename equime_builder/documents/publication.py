@@ -48,8 +48,17 @@ def read_publication(root: Path) -> Publication | None:
         return None
     try:
         return Publication(**manifest.read_json(path))
-    except (TypeError, ValueError) as error:
-        raise FolderError(f"{path}: says no publication ({error}); write it again with `equime card`") from None
+    except (TypeError, ValueError):
+        raise FolderError(f"{path}: is damaged; write it again with `equime card --write --repository`") from None
+
+
+def is_sound(root: Path) -> bool:
+    """Whether a folder's manifest says nothing of a publication, or what can be read."""
+    try:
+        read_publication(root)
+    except FolderError:
+        return False
+    return True
 
 
 def write_publication(root: Path, publication: Publication) -> None:

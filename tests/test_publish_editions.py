@@ -139,29 +139,11 @@ def test_a_second_version_sends_only_what_changed(built: Path, copy_of: Copy, lo
     assert set(repository.uploads.values()) == {1}, "no byte twice"
     large = [file for file in plan.changes.send if file.path.endswith((".tar", ".parquet", ".arrow"))]
     assert len(local_hub.asked("/storage/", "PUT")) == len(large)
-    assert gone in repository.pulls[2].description and "Delete these clips" in repository.pulls[2].description
+    note = repository.pulls[2].description
+    assert note.startswith("- withdrawn: 1 subject, 2 clips\nDelete from every copy of an earlier version")
+    assert not any(gone in str(pull) for pull in repository.pulls.values()), "everybody reads a public page's"
+    assert not any(gone in repository.notes[tag] for tag in repository.notes)
     assert repository.files("v1.0.0") != repository.files("v1.1.0")
-
-
-def test_history_can_be_erased(built: Path, copy_of: Copy, local_hub: LocalHub) -> None:
-    from equime_builder.hub.release import erase_history
-
-    people(local_hub)
-    root = copy_of(built)
-    release(local_hub, root)
-    gone = subjects(root)[0]
-    keys = [key for key in pq.read_table(root / INDEX)["key"].to_pylist() if f"_{gone}_" in key]
-    withdraw(root, gone)
-    done = release(local_hub, root)
-    assert erase_history(client(local_hub), done) > 0
-    repository = local_hub.repository(NAME)
-    assert on_main(local_hub) == on_main(local_hub, "v1.1.0") == contents(root)
-    assert [name for name in repository.references if "tags" in name] == ["refs/tags/v1.1.0"]
-    assert len(repository.history()) == 1
-    # What large files of any commit hold, in old pull requests, too. Lines of the manifest name keys, and show nobody.
-    held = [blob.data for commit in repository.commits.values() for blob in commit.files.values() if blob.large]
-    held += repository.stored.values()
-    assert held and not any(key.encode() in data for key in keys for data in held)
 
 
 def test_reserves_stay_right_without_their_subjects(tmp_path: Path) -> None:
@@ -258,9 +240,12 @@ def test_what_a_killed_edition_left_is_removed(built: Path, copy_of: Copy) -> No
     root = copy_of(built)
     for left in (aside_of(root) / "0", edition_of(root)):
         shutil.copytree(root, left)
+    with edition_aside(root, []) as edition:
+        assert [each.name for each in root.parent.iterdir()] == [root.name] and edition.path == root
+    (aside_of(root) / "0").mkdir(parents=True)
     withdraw(root, subjects(root)[0])
     assert {each.name for each in root.parent.iterdir()} == {root.name, before_of(root).name}
-    assert verify(root) == []
+    assert verify(root) == [] and not (root / manifest.LOCKS).exists()
 
 
 def test_the_last_clips_of_a_subject_and_of_a_split(built: Path, copy_of: Copy) -> None:

@@ -231,6 +231,7 @@ def test_photographs_and_their_table_of_curation(face_model: Path, tmp_path: Pat
     assert len(subjects(root)) == 2
     scored = pq.read_table(root / manifest.CURATION)
     assert len(scored) == manifest.read_header(root)["curation"]["portraits"] == 2
+    assert about(root)["hashes of photographs"].startswith("subject and portrait of a clip hold 10 and 16 digits")
     assert about(root)["table of curation"] == "scores of 2 photographs, 0 of them not taken"
     hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos.iterdir()]
     assert not holding(root, hashes)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from equime_builder import manifest
 from equime_builder.finish import INDEX, committed, hashed_files
-from equime_builder.hub.people import DRAWN, traces
+from equime_builder.hub.people import DRAWN, PUBLIC, traces
 from equime_builder.hub.words import word_list
 from equime_builder.pictures import SUFFIXES
 from equime_builder.verify import verify
@@ -172,6 +172,11 @@ def about(root: Path) -> dict[str, str]:
         facts["file names of photographs"] = f"{len(names):,}, e.g. {', '.join(names[:SHOWN])}"
     if empty := _without_clips(root, index):
         facts["planned, and without a clip"] = ", ".join(empty)
+        if header["source"] not in PUBLIC:
+            facts["hashes of photographs"] = (
+                "subject and portrait of a clip hold 10 and 16 digits of its photograph's SHA-256: whoever has a "
+                "photograph can tell that it was used"
+            )
     if header.get("curation"):
         taken = pq.read_table(root / manifest.CURATION, columns=["taken"])["taken"].to_pylist()
         facts["table of curation"] = f"scores of {len(taken):,} photographs, {taken.count(False):,} of them not taken"

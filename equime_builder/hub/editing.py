@@ -184,9 +184,12 @@ def numbering(root: Path) -> Edit | None:
     if not found:
         return None
     plan = manifest.read_plan(root)
-    named = [] if plan.header["source"] in PUBLIC else ["file names of portraits replaced by numbers, hashes left out"]
-    said = [*named, "photographs that were not taken left out"]
-    return Edit({"what": "; ".join(said), "photographs": found.absent, "reasons": reasons(plan)}, numbered=True)
+    said = [] if plan.header["source"] in PUBLIC else ["file names of portraits replaced by numbers, hashes left out"]
+    note: dict[str, Any] = {}
+    if found.absent:
+        said.append("photographs of people who are not in the dataset left out")
+        note = {"photographs": found.absent, "reasons": reasons(plan)}
+    return Edit({"what": "; ".join(said), **note}, numbered=True)
 
 
 def before_of(root: Path) -> Path:
@@ -226,31 +229,43 @@ class Edition:
 
 
 @contextmanager
-def edition_aside(root: Path, edits: Sequence[MakeEdit]) -> Iterator[Edition]:
+def edition_aside(
+    root: Path, edits: Sequence[MakeEdit], *, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[Edition]:
     """Make an edition of a folder aside, which is as it was until `take_place`; nobody else writes it meanwhile.
 
-    What lies aside is removed at the end of the block, or by the next edition after a run that was killed.
+    What lies aside is removed at the end of the block, or by the next call after a run that was killed.
+
+    Args:
+        progress: takes what is checked of the folder now.
 
     Raises:
         FolderError: the folder does not verify or is in use, or lies beside what an earlier edition replaced.
     """
     root = root.resolve()
     resume_replacing(root)
-    if all(make(root) is None for make in edits):
-        yield Edition(root, root)
+    left_behind = [path for path in (aside_of(root), edition_of(root)) if path.exists()]
+    edition = Edition(root, root)
+    if wanted := any(make(root) is not None for make in edits):
+        if before_of(root).exists():
+            raise FolderError(
+                f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away"
+            )
+    elif not left_behind:
+        yield edition
         return
-    if before_of(root).exists():
-        raise FolderError(f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away")
     with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         try:
-            for left in (aside_of(root), edition_of(root)):
-                shutil.rmtree(left, ignore_errors=True)
-            latest, made = edit_aside(root, edits, aside_of(root))
-            yield Edition(root, latest, tuple(made))
+            for path in left_behind:
+                shutil.rmtree(path)
+            if wanted:
+                latest, made = edit_aside(root, edits, aside_of(root), progress=progress)
+                edition = Edition(root, latest, tuple(made))
+            yield edition
         finally:
-            shutil.rmtree(aside_of(root), ignore_errors=True)
-            if not before_of(root).exists():  # else the folder is another one now, and its locks are not ours
+            if edition.path.exists():  # else it is the folder now, and locks in it are another one's
                 shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+            shutil.rmtree(aside_of(root), ignore_errors=True)
 
 
 def take_place(edition: Edition) -> None:
@@ -264,7 +279,9 @@ def take_place(edition: Edition) -> None:
     os.replace(edition_of(root), root)
 
 
-def edit_aside(root: Path, edits: Sequence[MakeEdit], aside: Path) -> tuple[Path, list[Edit]]:
+def edit_aside(
+    root: Path, edits: Sequence[MakeEdit], aside: Path, *, progress: Callable[[str], None] = lambda _: None
+) -> tuple[Path, list[Edit]]:
     """One edition after another in a folder aside: the last one, or the folder where nothing changes; and the edits.
 
     Raises:
@@ -275,20 +292,20 @@ def edit_aside(root: Path, edits: Sequence[MakeEdit], aside: Path) -> tuple[Path
     for number, make in enumerate(edits):
         if change := make(latest):
             if not made:
-                check_sound(root)
+                check_sound(root, progress=progress)
             edit(latest, aside / str(number), change)
             latest = aside / str(number)
             made.append(change)
     return latest, made
 
 
-def check_sound(root: Path) -> None:
+def check_sound(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> None:
     """Check a folder before it is edited: an edition is described anew, and its faults could not be seen any more.
 
     Raises:
         FolderError: it does not verify.
     """
-    if faults := verify(root):
+    if faults := verify(root, progress=progress):
         raise FolderError(
             f"{root}: {len(faults)} faults, first {faults[0]}; mend them with `equime verify --repair`, then edit it"
         )

@@ -11,7 +11,7 @@ import yaml
 
 from equime_builder.card import configs, size_category
 from equime_builder.documents.composition import counted
-from equime_builder.documents.words import plain, printable, template
+from equime_builder.documents.words import LIST_LETTERS, plain, printable, template
 from equime_loader.schema import documentation
 
 TITLES = (
@@ -26,19 +26,19 @@ TITLES = (
 
 def licence_text(header: Mapping[str, Any]) -> str:
     """The LICENSE file of an imported folder."""
-    about = {name: printable(str(text)) for name, text in header["about"].items()}
+    about = {name: printable(str(text), most=None) for name, text in header["about"].items()}
     return template("imported_LICENSE.md").substitute(about)
 
 
 def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str, str, str]]) -> str:
     """The README of an imported folder, with the metadata that the Hub and `datasets` read."""
     left_out = Counter(what for what, _, _ in rejects)
-    about = {name: plain(str(text)) for name, text in header["about"].items()}
+    about = {name: plain(text, most=LIST_LETTERS) for name, text in header["about"].items()}
     rates = sorted({f"{rate:g}" for rate in index["fps"].to_pylist()}, key=float)
     return template("imported_card.md").substitute(
         about,
         yaml=yaml.safe_dump(metadata(header, index), sort_keys=False, allow_unicode=True, width=110).strip(),
-        corpus=header["corpus"],
+        corpus=plain(header["corpus"]),
         sheet=plain(str(header["sheet"])),
         rows=f"{header['rows']:,}",
         events=f"{header['events']:,}",
@@ -47,8 +47,8 @@ def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str
         rates=", ".join(rates),
         context=f"{header['context_ms']:g}",
         left_out=left_out["event"] + left_out["clip"],
-        plan_sha256=header["plan_sha256"],
-        composition="\n".join(["| | | clips |", "| --- | --- | ---: |", *_rows(index)]),
+        plan_sha256=plain(header["plan_sha256"]),
+        composition="\n".join(["| label | word | clips |", "| --- | --- | ---: |", *_rows(index)]),
         fields=documentation(),
     )
 

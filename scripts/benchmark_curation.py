@@ -1,9 +1,10 @@
+#!/usr/bin/env python3
 """What scoring a portrait costs, what going on after a kill repeats, and what stacking faces brings to DeepFace.
 
 Drawn faces of 1024 x 1024 pixels are written as JPEG; each is scored in this process, then the folder is curated by two
 processes that are killed with SIGKILL in the middle, and curated again: the tables must be the bytes of a run that was
 left alone. DeepFace's own age network, with random weights, is given eight faces one by one and stacked. Seconds are
-of the processor, since other work may share the machine. usage: benchmark_curation.py FACE_LANDMARKER [PORTRAITS]
+of the processor, since other work may share the machine.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import time
 from pathlib import Path
 
 import cv2
+import door
 import numpy as np
 import pyarrow.parquet as pq
+from door import Count, File
 from PIL import Image
 
 from equime_builder.curation.scoring import Job, score_files
-from equime_builder.curation.store import FILE
+from equime_builder.curation.table import FILE
 from equime_builder.sources.procedural import draw_face, render_face
 from equime_loader.schema import GENDERS, RACES
 
@@ -59,7 +62,7 @@ def kill_and_go_on(folder: Path, work: Path, model: Path) -> None:
     outs = {name: work / name for name in ("killed", "left")}
     commands = {name: [part or str(out) for part in command] + [str(model)] for name, out in outs.items()}
     running = subprocess.Popen(commands["killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(outs["killed"].glob("parts/*.parquet")):
+    while not list(outs["killed"].glob("parts/*.parquet")) and running.poll() is None:
         time.sleep(0.05)
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -93,17 +96,16 @@ def measure_stacking() -> None:
     )
 
 
-def main() -> None:
-    model, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 192
+def main(face_model: File, portraits: Count = 192) -> None:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "portraits"
         folder.mkdir()
-        names = write_portraits(folder, count)
-        measure_scoring(folder, names, model)
-        kill_and_go_on(folder, Path(work), model)
+        names = write_portraits(folder, portraits)
+        measure_scoring(folder, names, face_model)
+        kill_and_go_on(folder, Path(work), face_model)
     measure_stacking()
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

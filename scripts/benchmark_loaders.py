@@ -1,16 +1,14 @@
+#!/usr/bin/env python3
 """Loaders of video side by side: the same windows of the same clips, in one run, checked to be the same work.
 
 Each loader reads the clips in its own format by its own best practice (`scripts/peers/`), in its own environment
 (`scripts/peers/install.py`), with two workers on two cores. Two forms of the clips: `default`, encoded again at the
 defaults of libx264, and `ours`, the bytes that the builder wrote. First the best setting of each loader is found, then
 all take turns, in another order each round. A round is a process of its own: a first epoch, cold, and one more.
-
-usage: benchmark_loaders.py FOLDER [--rounds 5] [--clips N] [--json FILE] [--figure FILE] ...
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -21,9 +19,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import door
 import pyarrow.parquet as pq
+import typer
+from door import Dataset, Rounds
 from peers import equal_work, report
 from peers.table import PEERS, Peer
 
@@ -257,36 +258,36 @@ def compare(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a dataset of the builder")
-    parser.add_argument("--peers", default=",".join(PEERS), help="names, comma-separated")
-    parser.add_argument("--clips", type=int, help="how many (all)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--environments", type=Path, default=Path(os.environ.get("EQUIME_PEERS", "build/peers")))
-    parser.add_argument("--work", type=Path, default=Path("build/loaders"), help="where the peers' datasets go")
-    parser.add_argument("--tuned", type=Path, help="JSON of an earlier run, whose settings are taken")
-    parser.add_argument("--json", type=Path, help="where everything measured goes")
-    parser.add_argument("--figure", type=Path, help="where the picture goes")
-    options = parser.parse_args()
+def main(
+    folder: Dataset,
+    *,
+    peers: Annotated[str, typer.Option(help="names, comma-separated")] = ",".join(PEERS),
+    clips: Annotated[int | None, typer.Option(min=1, help="how many (all)")] = None,
+    rounds: Rounds = 5,
+    environments: Annotated[Path, typer.Option(envvar="EQUIME_PEERS")] = Path("build/peers"),
+    work: Annotated[Path, typer.Option(help="where the peers' datasets go")] = Path("build/loaders"),
+    tuned: Annotated[Path | None, typer.Option(help="JSON of an earlier run, whose settings are taken")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="where everything measured goes")] = None,
+    figure: Annotated[Path | None, typer.Option(help="where the picture goes")] = None,
+) -> None:
+    names = door.one_of(peers.split(","), list(PEERS))
     # Two cores, for this process and all it starts.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-    tuned = json.loads(options.tuned.read_text())["settings"] if options.tuned else None
     measured = compare(
-        options.folder,
-        options.work.resolve(),
-        options.peers.split(","),
-        clips=options.clips,
-        rounds=options.rounds,
-        environments=options.environments.absolute(),
-        tuned=tuned,
+        folder,
+        work.resolve(),
+        names,
+        clips=clips,
+        rounds=rounds,
+        environments=environments.absolute(),
+        tuned=json.loads(tuned.read_text())["settings"] if tuned else None,
     )
-    if options.json:
-        options.json.write_text(report.as_json(measured))
+    if json_file:
+        json_file.write_text(report.as_json(measured))
     print(report.markdown(measured))
-    if options.figure:
-        report.draw(measured, options.figure)
+    if figure:
+        report.draw(measured, figure)
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

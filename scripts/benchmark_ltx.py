@@ -1,17 +1,14 @@
+#!/usr/bin/env python3
 """LTX-Video of true size with random weights: clips a minute and peak memory, ours against the published call.
 
 The published call is one clip at a time: prompt and negative prompt through T5-XXL in every call, nothing compiled,
 frames as PIL pictures. Ours is `LtxGenerator.render` with each preset: prompts embedded (each clip has its own),
 frames as I420 planes. Rounds take turns, so that a ratio comes from one run on one card. Peak memory is PyTorch's, of
 the variant alone. Without a GPU a tiny model runs, which tells nothing but that all of it works.
-
-usage: benchmark_ltx.py [--steps 80] [--rounds 5] [--presets fast,float8,low_memory,least_memory]
-       benchmark_ltx.py --limit-gb 8 --presets low_memory        PyTorch may not allocate more than that
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import re
 import statistics
@@ -19,10 +16,12 @@ import string
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+import door
 import numpy as np
 import torch
+import typer
 from diffusers import (
     AutoencoderKLLTXVideo,
     FlowMatchEulerDiscreteScheduler,
@@ -30,6 +29,7 @@ from diffusers import (
     LTXVideoTransformer3DModel,
 )
 from diffusers.utils import logging
+from door import Rounds
 from PIL import Image
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 
@@ -44,6 +44,7 @@ from equime_builder.scm import sample_nuisance, sample_program
 from equime_builder.sources.drawn import ProceduralSource
 
 GB = 1e9
+PRESETS = ("fast", "float8", "low_memory", "least_memory")
 # The scheduler of Lightricks/LTX-Video, version 0.9.
 SCHEDULER = {
     "use_dynamic_shifting": True,
@@ -285,37 +286,40 @@ def table(variants: Sequence[Variant]) -> str:
     return "\n".join(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=80)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--presets", default="fast,float8,low_memory,least_memory")
-    parser.add_argument("--keyframe", action="store_true", help="keyframe mode with the preset fast, too")
-    parser.add_argument("--limit-gb", type=float, help="most that PyTorch may allocate; the published call is left out")
-    chosen = parser.parse_args()
+def main(
+    *,
+    steps: Rounds = 80,
+    rounds: Rounds = 5,
+    presets: str = ",".join(PRESETS),
+    keyframe: Annotated[bool, typer.Option("--keyframe", help="keyframe mode with the preset fast, too")] = False,
+    limit_gb: Annotated[
+        float | None, typer.Option(help="most that PyTorch may allocate; the published call is left out")
+    ] = None,
+) -> None:
+    names = door.one_of(presets.split(","), list(PRESETS))
     logging.set_verbosity_error()
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
-    model, steps = MODELS[gpu], chosen.steps if gpu else 2
-    presets = [name for name in chosen.presets.split(",") if gpu or name != "float8"]
+    model, steps = MODELS[gpu], steps if gpu else 2
+    names = [name for name in names if gpu or name != "float8"]
     where = torch.cuda.get_device_name() if gpu else "no GPU, so these figures tell nothing"
     print(f"{model.name}, random weights, {model.size}x{model.size}, {model.frames} frames, {steps} steps; {where}")
-    if chosen.limit_gb and gpu:
-        share = chosen.limit_gb * GB / torch.cuda.get_device_properties(0).total_memory
+    if limit_gb and gpu:
+        share = limit_gb * GB / torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(share)
-        print(f"PyTorch may allocate {chosen.limit_gb} GB")
+        print(f"PyTorch may allocate {limit_gb} GB")
     bench = Bench(model, device, steps, torch.bfloat16 if gpu else torch.float32)
-    variants = [] if chosen.limit_gb else [bench.published()]
-    variants += [bench.ours(f"prompt mode, {name}", preset=name) for name in presets]
-    if chosen.keyframe:
+    variants = [] if limit_gb else [bench.published()]
+    variants += [bench.ours(f"prompt mode, {name}", preset=name) for name in names]
+    if keyframe:
         variants.append(bench.ours("keyframe mode, fast", preset="fast", mode="keyframe"))
-    for number in range(chosen.rounds):
+    for number in range(rounds):
         bench.round(variants, number)
     print(table(variants))
-    if not chosen.limit_gb:
-        for name in presets[:2]:
+    if not limit_gb:
+        for name in names[:2]:
             print(bench.neighbors(name), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What the five quality metrics of a clip cost, as published and here, and that the figures are the same.
 
 The published way, written after its description: OpenCV's frames one by one in grey, PSNR of bytes, skimage's SSIM,
@@ -6,13 +7,10 @@ frame. Both ways measure the same H.264 file in turn, on the same device. CLIP's
 with random numbers, so that a pass and a construction cost the same. BRISQUE's are the true ones where they are found
 (else random ones, which cost the same).
 A folder of such clips is measured too, by a process for each core, with their start and the loading of the weights.
-usage: benchmark_quality.py [--frames 33] [--size 256] [--rounds 5] [--clips 8] [--threads N] [--brisque-weights FILE]
-                            [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -22,12 +20,15 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import av
 import cv2
+import door
 import numpy as np
 import torch
+import typer
+from door import Rounds
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -113,13 +114,13 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
-def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
+def run(home: Path, *, frames: int, size: int, rounds: int, clips: int, brisque_weights: Path | None) -> dict[str, Any]:
     device = best_device()
-    kind = write_weights(home, arguments.brisque_weights)
+    kind = write_weights(home, brisque_weights)
     os.environ["TORCH_HOME"], os.environ["HOME"] = str(home / "torch"), str(home)
     write_clip(home / ".cache/clip", true_size=True)
     path = home / "clip.mp4"
-    write_video(path, arguments.frames, arguments.size)
+    write_video(path, frames, size)
     clip = VideoFile("clip.mp4", "", path)
     weights = find_weights()
     loading, scorers = timed(lambda: open_scorers(weights, device))
@@ -127,10 +128,10 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     here: Callable[[], Any] = lambda: measure_published(clip.chunks(pixels), scorers)  # noqa: E731
     here()
     measure(clip.chunks(pixels), scorers)
-    groups = [Group((VideoFile(f"{number}.mp4", "", path),)) for number in range(arguments.clips)]
+    groups = [Group((VideoFile(f"{number}.mp4", "", path),)) for number in range(clips)]
     job, record, cores = Job(weights, device, published=True), home / "record.jsonl", len(os.sched_getaffinity(0))
     seconds: dict[str, list[float]] = {"published": [], "here": [], "corrected": [], "folder": []}
-    for _ in range(arguments.rounds):
+    for _ in range(rounds):
         spent, expected = timed(lambda: as_published(path, device))
         seconds["published"].append(spent)
         spent, found = timed(here)
@@ -145,9 +146,9 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     }
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads",
-        "frames": arguments.frames,
-        "size": arguments.size,
-        "rounds": arguments.rounds,
+        "frames": frames,
+        "size": size,
+        "rounds": rounds,
         "brisque_weights": kind,
         "loading_s": loading,
         "seconds_a_clip": {name: spread(times) for name, times in seconds.items()},
@@ -161,26 +162,25 @@ def run(arguments: argparse.Namespace, home: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=33)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--brisque-weights", type=Path)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+def main(
+    *,
+    frames: Annotated[int, typer.Option(min=2)] = 33,
+    size: Annotated[int, typer.Option(min=64)] = 256,
+    rounds: Rounds = 5,
+    clips: Rounds = 8,
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+    brisque_weights: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
     warnings.simplefilter("ignore")  # of piq's use of TorchScript
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    if threads:
+        torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as home:
-        report = run(arguments, Path(home))
-    if arguments.json:
+        report = run(Path(home), frames=frames, size=size, rounds=rounds, clips=clips, brisque_weights=brisque_weights)
+    if as_json:
         print(json.dumps(report))
         return
-    size = f"{report['size']} x {report['size']}"
-    print(f"{report['device']}; {report['frames']} frames of {size}, {report['rounds']} rounds")
+    print(f"{report['device']}; {frames} frames of {size} x {size}, {rounds} rounds")
     print(f"CLIP: RN50 with random weights; BRISQUE: {report['brisque_weights']} weights")
     for name, row in report["seconds_a_clip"].items():
         print(f"{name:>10}: {row['median']:8.3f} s a clip ({row['least']:.3f}-{row['most']:.3f})")
@@ -193,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

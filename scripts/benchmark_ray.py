@@ -1,9 +1,9 @@
+#!/usr/bin/env python3
 """What a Ray cluster costs beside a local build of the same plan: seconds of each, and their ratio.
 
 A cluster of two nodes with one processor each is started on this machine, once. Each round then builds the same plan by
 two local processes and by the cluster, in turns who is first; both include starting their workers, the cluster also the
 connection and the check of its nodes. All folders are checked to be byte-identical.
-usage: benchmark_ray.py [SUBJECTS] [ROUNDS]
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import os
 import platform
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+import door
+from door import Count
 
 from equime_builder.build import Request, build
 from equime_builder.executors import Executor
@@ -40,7 +42,7 @@ def timed(root: Path, request: Request, executor: Executor) -> tuple[float, dict
     return seconds, made
 
 
-def main(subjects: int, rounds: int) -> None:
+def main(subjects: Count = 24, rounds: Count = 3) -> None:
     from ray.cluster_utils import Cluster
 
     profile = load_profile("micro", subjects=subjects)
@@ -56,7 +58,7 @@ def main(subjects: int, rounds: int) -> None:
         for _ in range(NODES):
             cluster.add_node(num_cpus=1, **store)
         started = time.monotonic() - start
-        executors = {"local": LocalExecutor(NODES), "ray": RayExecutor(cluster.address)}
+        executors: dict[str, Executor] = {"local": LocalExecutor(NODES), "ray": RayExecutor(cluster.address)}
         try:
             expected: dict[str, bytes] = {}
             for number in range(rounds):
@@ -81,5 +83,4 @@ def main(subjects: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[1:]]
-    main(*(numbers + [24, 3][len(numbers) :]))
+    door.run(main)

@@ -1,16 +1,15 @@
-"""Draw subjects against emotions: each subject at rest, then at the apex of one clip per emotion.
-
-usage: draw_apexes.py FOLDER PICTURE [SUBJECTS]
-"""
+#!/usr/bin/env python3
+"""Draw subjects against emotions: each subject at rest, then at the apex of one clip per emotion."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+import door
 import numpy as np
 import pyarrow.parquet as pq
+from door import Count, Dataset, Target
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -32,16 +31,16 @@ def face(frame: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype
     return frame[rows, columns]
 
 
-def main(folder: Path, picture: Path, most: int) -> None:
+def main(folder: Dataset, picture: Target, subjects: Count = 12) -> None:
     index = pq.read_table(folder / "index.parquet").to_pylist()
     emotions = list(dict.fromkeys(row["emotion"] for row in index))
-    subjects = sorted({row["subject"] for row in index})[:most]
-    width, height = 1.35 * (len(emotions) + 1), 1.75 * len(subjects) + 0.3
+    people = sorted({row["subject"] for row in index})[:subjects]
+    width, height = 1.35 * (len(emotions) + 1), 1.75 * len(people) + 0.3
     figure = Figure(figsize=(width, height), dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(subjects), len(emotions) + 1, squeeze=False)
+    axes = figure.subplots(len(people), len(emotions) + 1, squeeze=False)
     figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.25 / height, 0.03, 0.16)
-    for number, subject in enumerate(subjects):
+    for number, subject in enumerate(people):
         rows = {row["emotion"]: row for row in reversed(index) if row["subject"] == subject}
         for column, emotion in enumerate(("neutral", *emotions)):
             place = axes[number][column]
@@ -52,10 +51,8 @@ def main(folder: Path, picture: Path, most: int) -> None:
             title = "" if number else f"{emotion}\n"
             who = f"{row['apparent_gender'] or ''} {row['apparent_age'] or 0:.0f}".strip()
             place.set_title(title + (who if emotion == "neutral" else row["au_text"]), fontsize=7.5, pad=2)
-    figure.savefig(picture, metadata={"Software": None})
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) == 4 else 12)
+    door.run(main)

@@ -1,13 +1,10 @@
-"""Draw the first batch that a loader gives: a row per clip, its frames around the apex, and what it is labeled.
-
-usage: draw_batch.py FOLDER PICTURE
-"""
+#!/usr/bin/env python3
+"""Draw the first batch that a loader gives: a row per clip, its frames around the apex, and what it is labeled."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import door
+from door import Dataset, Target
 from matplotlib.figure import Figure
 
 from equime_loader import Loader, View, Window, balance, open_dataset
@@ -16,7 +13,7 @@ CLIPS, FRAMES, SIZE = 7, 12, 112
 LABEL_INCHES, CELL_INCHES = 1.9, 0.75
 
 
-def main(folder: Path, target: Path) -> None:
+def main(folder: Dataset, picture: Target) -> None:
     clips = open_dataset(folder).where(split="train")
     view = View(Window.around("apex", FRAMES), SIZE, flow="dis")
     loader = Loader(clips, view, batch_size=CLIPS, sampling=balance(clips, "emotion"), labels=("emotion", "aus"))
@@ -43,10 +40,8 @@ def main(folder: Path, target: Path) -> None:
             if row == 0:
                 head = f"{column - FRAMES // 2:+d}" if column != FRAMES // 2 else "apex"
                 axes.set_title(head if column < FRAMES else "flow", size=9, pad=3)
-    figure.savefig(target)
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    door.run(main)

@@ -1,4 +1,5 @@
-"""Draw the review page as a reviewer sees it: usage `scripts/draw_review.py FOLDER PICTURE.jpg` (needs Chromium)."""
+#!/usr/bin/env python3
+"""Draw the review page as a reviewer sees it, as JPEG. Needs playwright and Chromium."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import door
+from door import Dataset, Target
 from playwright.sync_api import sync_playwright
 
 SIZE = {"width": 1240, "height": 1060}
@@ -43,16 +46,27 @@ def draw(url: str, target: Path) -> None:
         browser.close()
 
 
-def main(folder: str, target: str) -> None:
+def main(folder: Dataset, picture: Target) -> None:
     with tempfile.TemporaryDirectory() as store:
-        command = [sys.executable, "-m", "equime_builder", "review", folder, "--store", store, "--port", "0", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "equime_builder",
+            "review",
+            str(folder),
+            "--store",
+            store,
+            "--port",
+            "0",
+            "--json",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdout is not None
             try:
-                draw(json.loads(server.stdout.readline())["url"], Path(target))
+                draw(json.loads(server.stdout.readline())["url"], picture)
             finally:
                 server.terminate()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    door.run(main)

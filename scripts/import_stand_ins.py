@@ -1,14 +1,12 @@
+#!/usr/bin/env python3
 """What an import makes of a stand-in of each corpus: rows in, clips out, what was left out and why, and faults that
 `equime verify` finds. Prints a Markdown table.
-
-usage: import_stand_ins.py [CORPUS ...]
 """
 
 from __future__ import annotations
 
 import csv
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +14,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from read_stand_ins import COPIES, KEY_FILE
+import door
+from read_stand_ins import COPIES, CORPORA, Corpora
 
 from equime_builder.finish import committed
 from equime_builder.importing.plan import Request
@@ -24,6 +23,7 @@ from equime_builder.importing.run import import_corpus
 from equime_builder.manifest import REJECTED
 from equime_builder.verify import verify
 from equime_loader.corpora import read_corpus
+from equime_loader.corpora.pseudonyms import VARIABLE as KEY_FILE
 
 HEADS = ("corpus", "copy", "rows in", "clips out", "with signals", "left out", "why", "faults")
 LONGEST = 64  # letters of a reason
@@ -47,10 +47,11 @@ def imported(corpus: str, make: Callable[..., Any], options: dict[str, Any], fol
     return [reading.rows, clips, signals, len(why), told, len(verify(folder / "out"))]
 
 
-def main(wanted: list[str]) -> None:
+def main(corpora: Corpora = None) -> None:
+    wanted = door.one_of(corpora, CORPORA)
     print(f"| {' | '.join(HEADS)} |\n| --- | --- |{' ---: |' * 4} --- | ---: |")
     for corpus, what, make, options in COPIES:
-        if wanted and corpus not in wanted:
+        if corpus not in wanted:
             continue
         with tempfile.TemporaryDirectory() as folder:
             os.environ[KEY_FILE] = str(Path(folder) / "pseudonyms.key")
@@ -59,4 +60,4 @@ def main(wanted: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    door.run(main)

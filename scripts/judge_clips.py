@@ -1,9 +1,8 @@
+#!/usr/bin/env python3
 """Judge a built dataset from outside: do the labelled AUs lead, briefly, with return and a still head?
 
 The judge is a program of its own, run as `python JUDGE MODEL CLIPS.json -v`: it reads MP4s and prints a JSON line per
 clip and a summary. It knows nothing of the generator. Figures come as Markdown: all clips, by emotion, by AU.
-
-usage: judge_clips.py FOLDER JUDGE MODEL [MOST_CLIPS]
 """
 
 from __future__ import annotations
@@ -17,8 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import door
 import numpy as np
 import pyarrow.parquet as pq
+from door import Count, Dataset, File
 from numpy.typing import NDArray
 
 from equime_builder.landmarks import Landmarker, open_landmarker
@@ -92,7 +93,7 @@ def extract(folder: Path, target: Path, most: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def judge(program: Path, model: Path, clips: list[dict[str, Any]], work: Path) -> list[dict[str, Any]]:
+def judged(program: Path, model: Path, clips: list[dict[str, Any]], work: Path) -> list[dict[str, Any]]:
     """Verdict per clip, joined with what was told."""
     told = work / "clips.json"
     told.write_text(json.dumps(clips))
@@ -179,11 +180,11 @@ def rows(verdicts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"| {name} | {len(members)} | {found} | {figures} | {peaks[0]:.3f} | {peaks[1]:.3f} |"
 
 
-def main(folder: Path, program: Path, model: Path, most: int) -> None:
+def main(folder: Dataset, judge: File, face_model: File, most_clips: Count = 10**9) -> None:
     with tempfile.TemporaryDirectory() as work:
-        clips = list(extract(folder, Path(work), most))
-        verdicts = judge(program, model, clips, Path(work))
-        landmarks_lead(model, verdicts)
+        clips = list(extract(folder, Path(work), most_clips))
+        verdicts = judged(judge, face_model, clips, Path(work))
+        landmarks_lead(face_model, verdicts)
     print("\n".join(rows(verdicts)))
     for verdict in verdicts:
         failed = [what for what in (*JUDGED, "lead_by_landmarks") if not verdict.get(what, what not in JUDGED)]
@@ -193,7 +194,4 @@ def main(folder: Path, program: Path, model: Path, most: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (4, 5):
-        sys.exit(__doc__)
-    most = int(sys.argv[4]) if len(sys.argv) == 5 else 10**9
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), most)
+    door.run(main)

@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Kill a build with SIGKILL at random moments, resume it, and compare the folder with an uninterrupted one.
 
 Every round starts a fresh folder, kills the build once or several times before it ends, lets it finish and compares all
-files byte by byte. usage: kill_builds.py [ROUNDS] [SUBJECTS]
+files byte by byte.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import door
+from door import Count
 
 Command = Callable[[Path, int], list[str]]
 
@@ -66,10 +70,12 @@ def kill_and_compare(rounds: int, command: Command) -> None:
         print(f"{kills} kills, {equal} of {rounds} folders byte-identical")
 
 
-if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[1:]]
-    rounds, subjects = numbers + [20, 12][len(numbers) :]
+def main(rounds: Count = 20, subjects: Count = 12) -> None:
     kill_and_compare(
         rounds,
         lambda root, workers: equime("build", root, "--profile", "demo", "--subjects", subjects, "--workers", workers),
     )
+
+
+if __name__ == "__main__":
+    door.run(main)

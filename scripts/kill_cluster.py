@@ -1,8 +1,8 @@
+#!/usr/bin/env python3
 """Kill parts of a Ray cluster with SIGKILL while it builds, and compare the folder with one of a local build.
 
 A cluster of three nodes is started on this machine. In every round a worker, a node or the command itself is killed at
 a random moment; a killed node is replaced afterwards, and a killed command is run again.
-usage: kill_cluster.py [ROUNDS]
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import door
+from door import Count
 from ray.cluster_utils import Cluster
 
 STORE = {"object_store_memory": 80 * 2**20}
@@ -58,7 +60,7 @@ def strike(draw: random.Random, victim: str, child: subprocess.Popen[str]) -> bo
     return True
 
 
-def main(rounds: int) -> None:
+def main(rounds: Count = 12) -> None:
     draw = random.Random(20)
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as work:
         os.environ |= {"RAY_TMPDIR": work, "RAY_USAGE_STATS_ENABLED": "0"}
@@ -94,4 +96,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 12)
+    door.run(main)

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Kill an import with SIGKILL at random moments, resume it, and compare the folder with an uninterrupted one.
 
-The corpus is a stand-in of CASME II. usage: kill_imports.py [ROUNDS] [SUBJECTS]
+The corpus is a stand-in of CASME II.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import sys
 import tempfile
 from pathlib import Path
 
+import door
+from door import Count
 from kill_builds import equime, kill_and_compare
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from corpora import make_casme2
 
 
-def main(rounds: int, subjects: int) -> None:
+def main(rounds: Count = 20, subjects: Count = 40) -> None:
     with tempfile.TemporaryDirectory() as copy:
         make_casme2.make(Path(copy), subjects=subjects, clips=5, size=128)
         kill_and_compare(rounds, lambda root, workers: equime("import", "casme2", copy, root, "--workers", workers))
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[1:]]
-    main(*(numbers + [20, 40][len(numbers) :]))
+    door.run(main)

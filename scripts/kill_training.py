@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Kill a training of two processes with SIGKILL at random moments, go on with it, and compare with an undisturbed one.
 
 A state is kept after every step, so that kills also hit the writing of one. Weights, what the optimizer keeps,
-predictions and history are compared. usage: kill_training.py [ROUNDS] [SEED]
+predictions and history are compared.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import door
 import psutil
+from door import Count, Seed
 
 SUBJECTS, EPOCHS = 12, 4
 CLOCKS = ("seconds", "waiting_seconds")
@@ -74,7 +77,7 @@ def outcome(out: Path) -> dict[str, object]:
     return {"history": rows, **{str(path.relative_to(out)): path.read_bytes() for path in files}}
 
 
-def main(rounds: int, seed: int) -> None:
+def main(rounds: Count = 5, seed: Seed = 0) -> None:
     """Kill and compare."""
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory() as work:
@@ -102,5 +105,4 @@ def main(rounds: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(argument) for argument in sys.argv[1:]]
-    main(*(numbers + [5, 0][len(numbers) :]))
+    door.run(main)

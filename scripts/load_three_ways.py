@@ -1,23 +1,21 @@
-"""Load a dataset folder in three ways and print the first sample of each.
-
-usage: load_three_ways.py FOLDER
-"""
+#!/usr/bin/env python3
+"""Load a dataset folder in three ways and print the first sample of each."""
 
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
+import door
 import webdataset
 from datasets import load_dataset
+from door import Dataset
 
 from equime_loader import read_video
 
 
-def main(folder: Path) -> None:
+def main(folder: Dataset) -> None:
     samples = load_dataset("equime", split="train", streaming=True, data_dir=str(folder))
     sample = next(iter(samples))
     frames = read_video(sample["video"])
@@ -33,6 +31,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    door.run(main)

@@ -1,10 +1,9 @@
+#!/usr/bin/env python3
 """From stand-in corpora to the cross-dataset matrix, all tables and one page with pictures, by one command.
 
 Makes stand-ins of corpora (layout and headers of the real ones, no row or picture of them), imports each as `equime
 import` does, builds a small EquiME set, trains every model on each set and tests it on every one, attacks one run, and
 writes the page. What is there already stays, so the command goes on where it was stopped.
-
-usage: matrix_of_stand_ins.py WORK [EPOCHS] [MODEL ...]
 """
 
 from __future__ import annotations
@@ -14,7 +13,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import door
+import typer
+from door import Count, Target
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from corpora import make_casme2, make_casme3, make_samm, make_smic
@@ -28,7 +31,7 @@ COPIES: dict[str, Callable[..., Any]] = {
     "smic_hs": make_smic.make,
     "casme3_a": make_casme3.make_a,
 }
-MODELS = ("flow", "config_3class_original", "simple3dcnn", "resnet3d", "config_3class_mobilenet")
+MODELS = ["flow", "config_3class_original", "simple3dcnn", "resnet3d", "config_3class_mobilenet"]
 
 
 def run(*words: str) -> None:
@@ -36,7 +39,13 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
 
 
-def main(work: Path, epochs: str = "8", *models: str) -> None:
+def main(
+    work: Target,
+    epochs: Count = 8,
+    models: Annotated[list[str] | None, typer.Argument(help="configurations; five without a name")] = None,
+) -> None:
+    known = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    chosen, work = door.one_of(models, known) if models else MODELS, work.resolve()
     folders = {"equime": work / "sets" / "equime"}
     if not (folders["equime"] / "index.parquet").is_file():
         size = ("--profile", "demo", "--size", "128", "--sequences", "1", "--ablations", "0")
@@ -50,12 +59,12 @@ def main(work: Path, epochs: str = "8", *models: str) -> None:
                 make(copy, subjects=SUBJECTS, seed=seed)
             run("equime_builder", "import", name, str(copy), str(folders[name]))
     data = [word for name, folder in folders.items() for word in (f"--data.{name}", str(folder))]
-    files = [str(CONFIGS / f"{model}.yaml") for model in models or MODELS]
+    files = [str(CONFIGS / f"{model}.yaml") for model in chosen]
     # Forty clips of faces 64 pixels wide: with the batches and sizes of the configurations an epoch would be a single
     # step, and show nothing more.
     small = {
         "model": {"settings": {"size": 32}},
-        "optimization": {"epochs": int(epochs), "batch_size": 8, "learning_rate": 1e-3},
+        "optimization": {"epochs": epochs, "batch_size": 8, "learning_rate": 1e-3},
         "loader": {"workers": 1},
     }
     change = ("--change", json.dumps(small))
@@ -68,4 +77,4 @@ def main(work: Path, epochs: str = "8", *models: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])
+    door.run(main)

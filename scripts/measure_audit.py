@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Measure the audit on clips whose truth is known: timing, intensities, false alarms, planted faults, cost. Markdown.
 
-Faces and programs have seeds that nothing was calibrated on. usage: measure_audit.py FACE_MODEL [PORTRAITS] [TIMES]
-PORTRAITS is a folder of photographs; TIMES clips per fault (default 24).
+Faces and programs have seeds that nothing was calibrated on. PORTRAITS is a folder of photographs; TIMES clips
+are made per fault, up to three per emotion of every face, and up to two per AU.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+import door
 import numpy as np
+import typer
+from door import Count, File
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -33,7 +38,7 @@ from equime_builder.seeds import derive_seed
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.sources.folder import FolderSource
 
-SEED, DRAWN = 9_173, 6
+SEED = 9_173
 WIDE = (0.6, 3.0)
 Judged = tuple[Take, Audit]
 
@@ -133,9 +138,11 @@ def cost_rows(auditor: Auditor, takes: Sequence[Take], profile: Profile) -> Iter
     """Encoding and audit of the same clips in turn, one thread, processor time."""
     encoding, auditing = [], []
     for take in takes:
-        frames = decode_planes(take.video)
+        frames, timing = decode_planes(take.video), take.program.timing
         start = time.process_time()
-        video = encode(frames, fps=profile.fps, keyframes=keyframes(take.program.timing), video=profile.video).data
+        video = encode(
+            frames, fps=profile.fps, keyframes=keyframes(timing.onset, timing.apex), video=profile.video
+        ).data
         middle = time.process_time()
         auditor.judge(video, take.claim, take.portrait)
         encoding.append(middle - start)
@@ -169,9 +176,15 @@ def show(title: str, rows: Iterator[str]) -> None:
         print(row, flush=True)
 
 
-def main(face_model: Path, portraits: Path | None, times: int) -> None:
+def main(
+    face_model: File,
+    portraits: Annotated[Path | None, typer.Argument(exists=True, file_okay=False)] = None,
+    times: Count = 24,
+    *,
+    drawn: Annotated[int, typer.Option(min=2)] = 6,
+) -> None:
     cv2.setNumThreads(1)
-    profile = load_profile("micro", subjects=DRAWN)
+    profile = load_profile("micro", subjects=drawn)
     casts = {"drawn": actors(ProceduralSource(), profile)}
     if portraits is not None:
         casts["photographs"] = actors(FolderSource(portraits, lambda: face_model), profile)
@@ -179,18 +192,15 @@ def main(face_model: Path, portraits: Path | None, times: int) -> None:
     wide = replace(profile, intensity=WIDE)
     show("Signatures: what one AU at intensity 1 changes", signature_rows())
     with open_auditor(face_model, profile.audit) as auditor:
-        groups = {name: judged(auditor, programs(cast, profile, 3, name)) for name, cast in casts.items()}
+        groups = {name: judged(auditor, programs(cast, profile, min(3, times), name)) for name, cast in casts.items()}
         show("Timing: median absolute error in frames at 100 fps", timing_rows(groups))
         show("False alarms", alarm_rows(groups))
-        single = judged(auditor, alone(everyone, wide, 2))
-        together = judged(auditor, programs(everyone, wide, 2, "wide"))
+        single = judged(auditor, alone(everyone, wide, min(2, times)))
+        together = judged(auditor, programs(everyone, wide, min(2, times), "wide"))
         show(f"Intensities {WIDE[0]}-{WIDE[1]}: measured against the program", intensity_rows(single, together))
         show("Planted faults", fault_rows(auditor, everyone, profile, times))
         show("Cost", cost_rows(auditor, [take for take, _ in next(iter(groups.values()))[:24]], profile))
 
 
 if __name__ == "__main__":
-    if not 2 <= len(sys.argv) <= 4:
-        sys.exit(__doc__)
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    main(Path(sys.argv[1]), folder, int(sys.argv[3]) if len(sys.argv) > 3 else 24)
+    door.run(main)

@@ -1,19 +1,23 @@
+#!/usr/bin/env python3
 """Does a process that reads windows for long grow? Memory, descriptors and threads over many epochs of many loaders.
 
 Loaders of several views take turns, each for one epoch with threads of its own; one has a cache of windows. After each
 tenth of the reads: resident memory, open descriptors, threads. Without a folder, a small dataset is built.
-usage: measure_endurance.py [READS] [FOLDER]
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Annotated
+
+import door
+import typer
+from door import Count
 
 from equime_builder.build import Request, build
 from equime_builder.profiles import load_profile
@@ -64,7 +68,9 @@ def measure(folder: Path, reads: int, cache: Path) -> None:
         tell()
 
 
-def main(reads: int, folder: Path | None) -> None:
+def main(
+    reads: Count = READS, folder: Annotated[Path | None, typer.Argument(exists=True, file_okay=False)] = None
+) -> None:
     with tempfile.TemporaryDirectory() as work:
         if folder is None:
             folder = Path(work) / "equime"
@@ -73,6 +79,4 @@ def main(reads: int, folder: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        sys.exit(__doc__)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else READS, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    door.run(main)

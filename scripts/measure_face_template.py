@@ -1,8 +1,7 @@
+#!/usr/bin/env python3
 """Measure the neutral face template that the procedural portraits are built on.
 
-Reads a folder of portraits and the FaceLandmarker bundle, writes averages and a few variation modes only:
-
-    python scripts/measure_face_template.py PORTRAITS face_landmarker.task face_template.npz
+Reads a folder of portraits and the FaceLandmarker bundle, writes averages and a few variation modes only.
 
 Needs the `faces` extra (mediapipe). Coordinates of the result: units of the distance between the iris centres,
 origin midway between them, x right, y down, z away from the viewer.
@@ -10,14 +9,15 @@ origin midway between them, x right, y down, z away from the viewer.
 
 from __future__ import annotations
 
-import argparse
 import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import door
 import numpy as np
+from door import File, Folder, Target
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -153,20 +153,15 @@ def template(shapes: Array, scores: Array, canonical: Array) -> tuple[Array, Arr
     return mean, basis[:MODES].reshape(MODES, WITH_IRISES, 3), singular[:MODES] / np.sqrt(len(faces) - 1)
 
 
-def main() -> None:
+def main(portraits: Folder, face_model: File, output: Target) -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("portraits", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("output", type=Path)
-    arguments = parser.parse_args()
-    canonical = canonical_mesh(arguments.model)
-    shapes, scores = detections(arguments.portraits, arguments.model)
+    canonical = canonical_mesh(face_model)
+    shapes, scores = detections(portraits, face_model)
     mean, modes, deviations = template(shapes, scores, canonical)
     modes = modes * deviations[:, None, None]
-    np.savez_compressed(arguments.output, mean=mean.astype(np.float32), modes=modes.astype(np.float32))
+    np.savez_compressed(output, mean=mean.astype(np.float32), modes=modes.astype(np.float32))
     print(f"{len(shapes)} portraits, {MODES} modes, deviations {np.round(deviations, 3)}")
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

@@ -1,8 +1,8 @@
+#!/usr/bin/env python3
 """What it costs to open an index, to select, to split and to balance: 75,000 and 1,000,000 clips.
 
 Indices are drawn at random with the schema's columns, 15 clips a subject. Each step runs in a process of its own, first
 reading from disk what it needs; memory is the process's peak above that of the imports.
-usage: measure_index.py [ROWS ...]
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import door
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from door import Counts, Rounds
 
 from equime_builder.finish import ROW_GROUP
 from equime_loader import holdout, open_dataset
@@ -39,7 +41,9 @@ from equime_loader.schema import (
 )
 
 CLIPS_PER_SUBJECT = 15
-ROUNDS = 5
+SIZES = [75_000, 1_000_000]
+HERE = Path(__file__).resolve().parent
+CHILD = "import sys, measure_index; measure_index.run(*sys.argv[1:])"
 
 
 def write_index(folder: Path, rows: int) -> None:
@@ -66,6 +70,10 @@ def write_index(folder: Path, rows: int) -> None:
     texts["mp4_sha256"] = np.char.mod("%064x", np.arange(rows))
     texts["shard"] = np.char.mod("wds/train-%05d.tar", np.arange(rows) // 500)
 
+    def plain(name: str, kind: pa.DataType) -> pa.Array:
+        words = pa.types.is_string(kind)
+        return pa.array(np.full(rows, name) if words else rng.integers(1, 100, rows)).cast(kind)
+
     def column(field: Field) -> pa.Array:
         if field.name in words:
             codes, vocabulary = words[field.name]
@@ -87,13 +95,11 @@ def write_index(folder: Path, rows: int) -> None:
             return pa.ListArray.from_arrays(pa.array(offsets), items)
         if pa.types.is_list(field.kind):
             offsets = np.arange(rows + 1, dtype=np.int32)
-            return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.full(rows, field.name), pa.string()))
+            return pa.ListArray.from_arrays(pa.array(offsets), plain(field.name, field.kind.value_type))
         if pa.types.is_struct(field.kind):
             shares = [pa.array(rng.random(rows).astype(np.float32)) for _ in field.kind]
             return pa.StructArray.from_arrays(shares, fields=list(field.kind))
-        if pa.types.is_string(field.kind):
-            return pa.array(np.full(rows, field.name), pa.string())
-        return pa.array(rng.integers(1, 100, rows)).cast(field.kind)
+        return plain(field.name, field.kind)
 
     table = pa.table([column(field) for field in (*LABELS, *LOCATION)], schema=index_schema())
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,21 +149,18 @@ def _peak_mib() -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
-def main(sizes: list[int]) -> None:
+def main(rows: Counts = SIZES, *, rounds: Rounds = 5) -> None:
     print("| rows | step | median, s | least-most | memory, MiB |\n| ---: | --- | ---: | ---: | ---: |")
-    for rows in sizes:
+    for size in rows:
         with tempfile.TemporaryDirectory() as folder:
-            write_index(Path(folder), rows)
+            write_index(Path(folder), size)
             for step in ("open", *STEPS):
-                command = [sys.executable, __file__, "--step", folder, step]
-                runs = [json.loads(subprocess.check_output(command)) for _ in range(ROUNDS)]
+                command = [sys.executable, "-c", CHILD, folder, step]
+                runs = [json.loads(subprocess.check_output(command, cwd=HERE)) for _ in range(rounds)]
                 seconds, memory = [run[0] for run in runs], max(run[1] for run in runs)
                 middle = f"{statistics.median(seconds):.3f} | {min(seconds):.3f}-{max(seconds):.3f}"
-                print(f"| {rows:,} | {step} | {middle} | {memory:.0f} |", flush=True)
+                print(f"| {size:,} | {step} | {middle} | {memory:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--step"]:
-        run(sys.argv[2], sys.argv[3])
-    else:
-        main([int(size) for size in sys.argv[1:]] or [75_000, 1_000_000])
+    door.run(main)

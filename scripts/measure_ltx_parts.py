@@ -1,23 +1,26 @@
+#!/usr/bin/env python3
 """What a clip of LTX-Video costs, part by part: one denoising step, decoding, texts. Random weights of true size.
 
 For each number of clips: a step of the transformer with guidance (two rows per clip), as it is, compiled, and compiled
 with matrix products in 8 bits; and whether a clip's result depends on the clips beside it. Then the VAE and T5-XXL, on
 the device and streamed through it. Medians. Without a GPU a tiny model runs, which tells nothing but that all of it
-works. usage: measure_ltx_parts.py [--clips 1,8,16]
+works.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import door
 import torch
 from benchmark_ltx import MODELS, Model, randomized, text_model
 from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
 from diffusers.utils import logging
+from door import Counts
 
 from equime_builder.generators.ltx.float8 import use_float8
 from equime_builder.generators.ltx.options import SPATIAL, TEMPORAL
@@ -25,6 +28,7 @@ from equime_builder.generators.ltx.texts import AT_ONCE, streamed
 from equime_builder.prompts import TOKEN_LIMIT
 
 GB = 1e9
+CLIPS = [1, 8, 16]
 
 
 def wait() -> None:
@@ -95,7 +99,7 @@ def steps(model: Model, clips: Sequence[int], device: torch.device, dtype: torch
             transformer.compile_repeated_blocks(fullgraph=True, dynamic=False)
         for count in clips:
             step = Step(model, count, device, dtype)
-            spent = milliseconds(lambda step=step, transformer=transformer: step.run(transformer))
+            spent = milliseconds(partial(step.run, transformer))
             print(f"step, {name}, {count} clips: {spent:.1f} ms, {spent / count:.1f} per clip", flush=True)
         many = max(clips)
         print(f"  a clip, {name}, of {many}: {neighbors(transformer, Step(model, many, device, dtype), many)}")
@@ -117,7 +121,7 @@ def texts(model: Model, device: torch.device, dtype: torch.dtype) -> None:
     encoder = text_model(model, device, dtype).encoder
     tokens = torch.randint(0, 30000, (AT_ONCE, TOKEN_LIMIT), device=device)
     with torch.no_grad():
-        one, many = (milliseconds(lambda count=count: encoder(tokens[:count])) for count in (1, AT_ONCE))
+        one, many = (milliseconds(partial(encoder, tokens[:count])) for count in (1, AT_ONCE))
         print(f"texts, encoder on the device: one {one:.0f} ms, {AT_ONCE} {many:.0f} ms")
         resident = encoder(tokens)[0]
         moved = streamed(encoder.to("cpu"), device)
@@ -130,19 +134,16 @@ def texts(model: Model, device: torch.device, dtype: torch.dtype) -> None:
     print(f"texts, encoder streamed: {AT_ONCE} {spent:.0f} ms, {peak:.2f} GB at most, same embeddings: {equal}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", default="1,8,16")
-    counts = [int(count) for count in parser.parse_args().clips.split(",")]
+def main(clips: Counts = CLIPS) -> None:
     logging.set_verbosity_error()
     gpu = torch.cuda.is_available()
     device, dtype = torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if gpu else torch.float32
     model = MODELS[gpu]
     print(f"{model.name}; {torch.cuda.get_device_name() if gpu else 'no GPU, so these figures tell nothing'}")
-    steps(model, counts, device, dtype)
+    steps(model, clips, device, dtype)
     decoding(model, device, dtype)
     texts(model, device, dtype)
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

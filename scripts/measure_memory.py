@@ -1,7 +1,5 @@
-"""Does memory grow with the number of clips? Peak of builds of the micro profile in one process.
-
-usage: measure_memory.py [CLIPS ...]      (default 105 2002)
-"""
+#!/usr/bin/env python3
+"""Does memory grow with the number of clips? Peak of builds of the micro profile in one process."""
 
 from __future__ import annotations
 
@@ -9,7 +7,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
+import door
+import typer
+
+CLIPS = [105, 2002]
 CHILD = """
 import resource, sys
 from pathlib import Path
@@ -22,14 +25,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-def main(counts: list[int]) -> None:
+def main(clips: Annotated[list[int], typer.Argument(min=7, help="seven of each subject")] = CLIPS) -> None:
     print("| clips | peak MiB |\n| ---: | ---: |")
-    for clips in counts:
+    for count in clips:
         with tempfile.TemporaryDirectory() as work:
-            command = [sys.executable, "-c", CHILD, str(Path(work) / "equime"), str(clips // 7)]
+            command = [sys.executable, "-c", CHILD, str(Path(work) / "equime"), str(count // 7)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-        print(f"| {clips // 7 * 7} | {float(done.stdout):.0f} |", flush=True)
+        print(f"| {count // 7 * 7} | {float(done.stdout):.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [105, 2002])
+    door.run(main)

@@ -1,6 +1,5 @@
+#!/usr/bin/env python3
 """Is our window order as well shuffled as MosaicML Streaming's py1e at the same window, with no more shards open?
-
-usage: measure_shuffle.py [--peer-python PYTHON] [--seeds N] [--json FILE]
 
 py1e is taken from an installed `mosaicml-streaming`: of this environment, or of the one whose interpreter is given.
 Without it our figures are printed alone. Measures of an epoch's order, as means over the seeds, ours / py1e's:
@@ -14,7 +13,6 @@ open, peak    shards begun and not yet finished: the most at any time. open, mea
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import statistics
@@ -23,9 +21,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import door
 import numpy as np
+import typer
+from door import Rounds
 from numpy.typing import NDArray
 
 from equime_loader.order import Balanced, Order, Weighted, epoch_order
@@ -169,9 +170,14 @@ def speeds(n: int = 1_000_000) -> None:
         print(f"| {name} | {statistics.median(taken):.2f} |")
 
 
-def main(python: str, seeds: int, kept: Path | None) -> None:
+def main(
+    *,
+    peer_python: Annotated[str, typer.Option(help="interpreter that has mosaicml-streaming")] = sys.executable,
+    seeds: Rounds = 8,
+    json_file: Annotated[Path | None, typer.Option("--json", help="keep the figures in this file")] = None,
+) -> None:
     cases = [(setting, seed) for setting in GRID for seed in range(seeds)]
-    peers = peer_orders(python, cases)
+    peers = peer_orders(peer_python, cases)
     if isinstance(peers, str):
         print(f"py1e is left out ({peers}); pip install mosaicml-streaming, or name its interpreter by --peer-python\n")
     measured: dict[str, dict[Setting, Figures]] = {"ours": {}, "py1e": {}}
@@ -182,13 +188,13 @@ def main(python: str, seeds: int, kept: Path | None) -> None:
             measured["py1e"][setting] = mean([figures(peers[case], sizes) for case in mine])
     report(measured["ours"], measured["py1e"])
     speeds()
-    if kept:
+    if json_file:
         rows = [
             {**setting._asdict(), "who": who, **asdict(result)}
             for who, results in measured.items()
             for setting, result in results.items()
         ]
-        kept.write_text(json.dumps({"seeds": seeds, "rows": rows}, indent=1) + "\n")
+        json_file.write_text(json.dumps({"seeds": seeds, "rows": rows}, indent=1) + "\n")
 
 
 def report(mine: dict[Setting, Figures], peer: dict[Setting, Figures]) -> None:
@@ -223,9 +229,4 @@ def against(mine: dict[Setting, Figures], peer: dict[Setting, Figures], times: f
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has mosaicml-streaming")
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file")
-    chosen = parser.parse_args()
-    main(chosen.peer_python, chosen.seeds, chosen.json)
+    door.run(main)

@@ -1,18 +1,18 @@
+#!/usr/bin/env python3
 """Measure the signatures of the Action Units: what each, at intensity 1, does to the features that the audit reads.
 
 Drawn faces perform every AU alone at several intensities; the clips are encoded, decoded and looked at as the audit
-does. The faces' seeds are used nowhere else. Writes the table that ships with the package.
-
-usage: measure_signatures.py FACE_MODEL [SUBJECTS]
+does. The faces' seeds are used nowhere else. Writes the table that ships with the package, or TABLE.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import cv2
+import door
 import numpy as np
+from door import Count, File, Target
 from numpy.typing import NDArray
 
 from equime_builder.audit.footage import read_footage
@@ -76,15 +76,12 @@ def measure(face_model: Path, subjects: int) -> tuple[NDArray[np.float64], NDArr
     return np.array(found), np.array(known)
 
 
-def main(face_model: Path, subjects: int) -> None:
+def main(face_model: File, subjects: Count = 12, table: Target = TABLE) -> None:
     cv2.setNumThreads(1)
     features, intensities = measure(face_model, subjects)
-    TABLE.parent.mkdir(parents=True, exist_ok=True)
-    TABLE.write_text(write_signatures(fit_signatures(features, intensities)), encoding="utf-8")
-    print(f"{len(features)} clips of {subjects} drawn faces: {TABLE.name}")
+    table.write_text(write_signatures(fit_signatures(features, intensities)), encoding="utf-8")
+    print(f"{len(features)} clips of {subjects} drawn faces: {table.name}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 12)
+    door.run(main)

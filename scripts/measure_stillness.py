@@ -1,21 +1,23 @@
+#!/usr/bin/env python3
 """Outside the moved regions, does the apex frame equal the neutral one?
 
 PSNR (luma) between the neutral and the apex frame outside of what the program moves: as generated without nuisance, as
-generated with sway and noise, and in the encoded clip. usage: measure_stillness.py [SUBJECTS]
+generated with sway and noise, and in the encoded clip.
 """
 
 from __future__ import annotations
 
 import statistics
-import sys
 from dataclasses import replace
 
 import cv2
+import door
 import numpy as np
+from door import Count
 from numpy.typing import NDArray
 
 from equime_builder.encode import decode_planes, encode
-from equime_builder.generators import make_generator
+from equime_builder.generators.warped import WarpGenerator
 from equime_builder.profiles import load_profile
 from equime_builder.samples import keyframes
 from equime_builder.scm import sample_nuisance, sample_program
@@ -30,11 +32,11 @@ def psnr(frames: NDArray[np.uint8], one: int, other: int, where: NDArray[np.bool
     return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
 
 
-def main(subjects: int) -> None:
+def main(subjects: Count = 8) -> None:
     cv2.setNumThreads(1)
     profile = load_profile("micro", subjects=subjects)
     quiet = replace(profile, sway_px=0.0, noise_sigma=0.0, blink_probability=0.0)
-    source, generator = ProceduralSource(), make_generator("warp", {})
+    source, generator = ProceduralSource(), WarpGenerator()
     rows: list[tuple[float, float, float, float]] = []
     for subject in source.survey(profile, 1).subjects:
         portrait = generator.prepare(source.portrait(subject, profile.size))
@@ -46,7 +48,7 @@ def main(subjects: int) -> None:
             bare = portrait.render(program, sample_nuisance(quiet, program.timing, seed))
             frames = portrait.render(program, sample_nuisance(profile, program.timing, seed))
             decoded = decode_planes(
-                encode(frames, fps=profile.fps, keyframes=keyframes(program.timing), video=profile.video).data
+                encode(frames, fps=profile.fps, keyframes=keyframes(still, apex), video=profile.video).data
             )
             figures = [psnr(which, still, apex, outside) for which in (bare, frames, decoded)]
             rows.append((figures[0], figures[1], figures[2], float(outside.mean())))
@@ -59,4 +61,4 @@ def main(subjects: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) == 2 else 8)
+    door.run(main)

@@ -1,7 +1,7 @@
+#!/usr/bin/env python3
 """How many bytes a subset of a dataset costs over HTTP, from a server on this machine that counts them.
 
 A random share of the clips is read through the loader, in the windowed order; the second pass has a cache of ranges.
-usage: measure_streaming.py FOLDER [SHARE]
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
+import door
 import numpy as np
+import typer
+from door import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from httpserver import RangeServer, serving
@@ -25,7 +29,7 @@ def subset(clips: Selection, share: float) -> Selection:
     return clips.narrowed(chosen, f"{share:.0%} at random")
 
 
-def main(folder: Path, share: float) -> None:
+def main(folder: Dataset, share: Annotated[float, typer.Argument(min=0, max=1)] = 0.05) -> None:
     heads = "| | clips | MP4 bytes | bytes sent | ratio | requests | seconds |"
     print(f"{heads}\n| --- |{' ---: |' * 6}")
     with serving(RangeServer(folder)) as server, tempfile.TemporaryDirectory() as cache:
@@ -45,6 +49,4 @@ def main(folder: Path, share: float) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) == 3 else 0.05)
+    door.run(main)

@@ -1,7 +1,7 @@
+#!/usr/bin/env python3
 """What each adapter makes of a stand-in of its corpus: rows in, events out, and every finding with its reason.
 
 The stand-ins have the layout, the headers and the faults of the corpora, and no row or picture of them.
-usage: read_stand_ins.py [CORPUS ...]
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import door
+import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from corpora import (
@@ -62,6 +65,10 @@ COPIES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
 )
 
 
+CORPORA = [corpus for corpus, *_ in COPIES]
+Corpora = Annotated[list[str] | None, typer.Argument(help="all without a name")]
+
+
 def read(corpus: str, make: Callable[..., Any], options: dict[str, Any]) -> tuple[list[int], tuple[Finding, ...]]:
     """Rows, events, findings that cost an event, other findings; and the findings."""
     with tempfile.TemporaryDirectory() as root:
@@ -71,13 +78,14 @@ def read(corpus: str, make: Callable[..., Any], options: dict[str, Any]) -> tupl
     return [reading.rows, len(reading.events), lost, len(reading.findings) - lost], reading.findings
 
 
-def main(wanted: list[str]) -> None:
+def main(corpora: Corpora = None) -> None:
+    wanted = door.one_of(corpora, CORPORA)
     table, said = [], []
     # A key of this run only: the stand-in of MMME has made-up names, which become other pseudonyms each time.
     with tempfile.TemporaryDirectory() as folder:
         os.environ[KEY_FILE] = str(Path(folder) / "pseudonyms.key")
         for corpus, what, make, options in COPIES:
-            if wanted and corpus not in wanted:
+            if corpus not in wanted:
                 continue
             row, findings = read(corpus, make, options)
             table.append([corpus, what, *map(str, row)])
@@ -88,4 +96,4 @@ def main(wanted: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    door.run(main)

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Train every baseline on a set of drawn and photographed faces, test it on unseen subjects, and report.
 
 The set: 160 drawn subjects with ten clips each, and those of a folder of photographs that show one face, with forty;
@@ -5,8 +6,6 @@ the five emotions of the paper. Every run divides the subjects in the same way. 
 on shuffled labels, and trained on faces of one kind and tested on the other. What was done is not done again, so the
 command goes on where it was stopped. The report lies in WORK/report, the ceilings in WORK/ceiling-*.json, the tables of
 docs/baselines.md in WORK/baselines.md.
-
-usage: train_baselines.py WORK PORTRAITS FACE_MODEL
 """
 
 from __future__ import annotations
@@ -19,6 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import door
+from door import File, Folder, Target
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "training" / "configs"
@@ -82,8 +84,9 @@ def planned(work: Path) -> list[Planned]:
     ]
 
 
-def main(work: Path, portraits: Path, face_model: Path) -> None:
+def main(work: Target, portraits: Folder, face_model: File) -> None:
     """Build, train, compare, report."""
+    work, portraits, face_model = (path.resolve() for path in (work, portraits, face_model))
     work.mkdir(parents=True, exist_ok=True)
     (work / "photos.toml").write_text(PHOTOS)
     equime = [sys.executable, "-m", "equime_builder"]
@@ -159,6 +162,4 @@ def tell(*words: object) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
-        sys.exit(__doc__)
-    main(*(Path(word).resolve() for word in sys.argv[1:]))
+    door.run(main)

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Damage copies of a dataset in every known way, at many random places; count what verify finds and repair mends.
 
-usage: try_faults.py FOLDER [TIMES]      FOLDER is left as it is; it must be drawn faces in all three formats
+FOLDER is left as it is; it must be drawn faces in all three formats.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import door
 import numpy as np
+from door import Count, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -22,7 +25,7 @@ from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import verify
 
 
-def main(folder: Path, times: int) -> None:
+def main(folder: Dataset, times: Count = 5) -> None:
     whole, total = tree(folder), [0, 0, 0]
     print("| fault | tried | found | repaired |\n| --- | ---: | ---: | ---: |")
     for name, damage in FAULTS.items():
@@ -43,6 +46,4 @@ def main(folder: Path, times: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 5)
+    door.run(main)

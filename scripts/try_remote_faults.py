@@ -1,8 +1,9 @@
+#!/usr/bin/env python3
 """Read samples from a loopback server, and through a cache, that fail in every known way; count what comes of it.
 
 Each sample is read with the hash that the index has for it. A fault passes (it meets the first request or two of a
 read) or stays. What is read must be the sample's bytes, or the error must name shard and bytes in one line.
-usage: try_remote_faults.py [READS]      of 20,000 bytes for each fault, 50 without the argument
+READS are made of 20,000 bytes for each fault.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest import mock
 
+import door
 import numpy as np
+from door import Count
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -46,7 +49,7 @@ def read(store: Store, data: bytes, start: int) -> str:
     return "survived" if found == right else "wrong bytes"
 
 
-def reads(store: Store, data: bytes, times: int, before: Callable[[int], object]) -> dict[str, int]:
+def counted(store: Store, data: bytes, times: int, before: Callable[[int], object]) -> dict[str, int]:
     counts = dict.fromkeys(COLUMNS, 0)
     rng = np.random.default_rng(0)
     for number in range(times):
@@ -87,17 +90,17 @@ def row(name: str, kind: str, counts: dict[str, int]) -> dict[str, int]:
     return counts
 
 
-def main(times: int) -> bool:
-    """Print the table; whether every read gave its bytes or a clear error."""
+def main(reads: Count = 50) -> None:
+    """Print the table; fail where a read gave neither its bytes nor a clear error."""
     logging.disable(logging.WARNING)
     os.environ["no_proxy"] = "127.0.0.1"
     data, rng, rows = np.random.default_rng(1).bytes(SAMPLE * SAMPLES), np.random.default_rng(2), []
     print(f"| fault | | {' | '.join(COLUMNS)} |\n| --- | --- |{' ---: |' * len(COLUMNS)}")
     for fault in (name for name in FAULTS if name not in SKIPPED):
         with serving(RangeServer({SHARD: data})) as server, open_store(server.url, retries=PATIENCE) as store:
-            passing = reads(store, data, times, lambda _: server.fail(*[fault] * int(rng.integers(1, 3))))  # noqa: B023
+            passing = counted(store, data, reads, lambda _: server.fail(*[fault] * int(rng.integers(1, 3))))  # noqa: B023
             server.fail(always=fault)
-            staying = reads(store, data, times, lambda _: None)
+            staying = counted(store, data, reads, lambda _: None)
         rows += [row(fault, "passes", passing), row(fault, "stays", staying)]
     caches: dict[str, Callable[[Path], object]] = {
         "cache: bit flipped in every entry": lambda folder: damage(folder, flip),
@@ -111,15 +114,12 @@ def main(times: int) -> bool:
             settings = CacheSettings(folder, max_bytes=50 * SAMPLE)
             full = disk_full(10 * SAMPLE) if name == "cache: disk full" else nullcontext()
             with full, open_store(server.url, cache=settings, retries=PATIENCE) as store:
-                rows.append(row(name, "", reads(store, data, 4 * times, lambda _: change(folder))))  # noqa: B023
+                rows.append(row(name, "", counted(store, data, 4 * reads, lambda _: change(folder))))  # noqa: B023
     total = {column: sum(counts[column] for counts in rows) for column in COLUMNS}
     row("all", "", total)
-    return total["wrong bytes"] == total["other errors"] == 0
+    if total["wrong bytes"] or total["other errors"]:
+        sys.exit("a read gave wrong bytes or an unclear error")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        sys.exit(__doc__)
-    sys.exit(
-        0 if main(int(sys.argv[1]) if len(sys.argv) == 2 else 50) else "a read gave wrong bytes or an unclear error"
-    )
+    door.run(main)

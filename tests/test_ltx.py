@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import runpy
 import shutil
 import signal
 import subprocess
@@ -463,13 +462,3 @@ def test_a_killed_build_by_keyframes_resumes_to_the_same_bytes(tmp_path: Path) -
     assert 1 <= len(list(commits.glob("*.json"))) < 3
     assert build(killed, ltx_request("keyframe"))
     assert tree(killed) == tree(whole)
-
-
-def test_the_benchmark_runs_without_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    path = Path(__file__).resolve().parents[1] / "scripts" / "benchmark_ltx.py"
-    monkeypatch.setattr(sys, "argv", [str(path), "--rounds", "1", "--presets", "low_memory"])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    runpy.run_path(str(path), run_name="__main__")
-    printed = capsys.readouterr().out
-    assert "no GPU, so these figures tell nothing" in printed
-    assert "| prompt mode, low_memory |" in printed and "low_memory: again True, alone True" in printed

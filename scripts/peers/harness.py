@@ -2,12 +2,13 @@
 
 A peer is a module with `SETTINGS` (keyword arguments to choose the best of), `write(clips, folder)` (the clips in its
 own format, by its own writer) and `open_loader(folder, clips, job, **settings)`: an object that is iterated once per
-epoch, giving batches, and closed at the end where it has `close`. Run alone, it takes a job as JSON, as its argument or
-on standard input, and prints one line of JSON.
+epoch, giving batches, and closed at the end where it has `close`. Run alone, it takes a job as JSON, as its argument,
+and prints one line of JSON. Its environment is its own, so its door is argparse.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -179,7 +180,9 @@ def main(name: str) -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     imported = time.time()
-    request = json.loads(sys.argv[1] if len(sys.argv) > 1 else sys.stdin.read())
+    parser = argparse.ArgumentParser(description=sys.modules[name].__doc__)
+    parser.add_argument("job", type=json.loads, help="as JSON: the fields of Job")
+    request = parser.parse_args().job
     spawned = request.pop("spawned", imported)
     result = carry_out(sys.modules[name], Job(**request))
     print(json.dumps({"import_s": round(imported - spawned, 3), **result}), file=answer, flush=True)

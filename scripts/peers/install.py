@@ -1,7 +1,5 @@
-"""Make the environments of the peers. One that fails is noted, with the reason, and the comparison lists it.
-
-usage: install.py [--root FOLDER] [ENVIRONMENT ...]      (all of them without a name)
-"""
+#!/usr/bin/env python3
+"""Make the environments of the peers. One that fails is noted, with the reason, and the comparison lists it."""
 
 from __future__ import annotations
 
@@ -35,9 +33,13 @@ def install(environment: Environment, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="ENVIRONMENT", help=", ".join(ENVIRONMENTS))
+    parser.add_argument(
+        "names", nargs="*", metavar="ENVIRONMENT", help=f"{', '.join(ENVIRONMENTS)}; all without a name"
+    )
     parser.add_argument("--root", type=Path, default=Path("build/peers"))
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(ENVIRONMENTS):
+        parser.error(f"no such environment: {', '.join(sorted(unknown))}")
     for name in arguments.names or ENVIRONMENTS:
         folder = arguments.root / name
         try:

@@ -17,14 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import tree
+from conftest import small_profile, tree
 
+from equime_builder import manifest
+from equime_builder.acceptance import acceptance
+from equime_builder.build import Request, build
 from equime_builder.cli import app
+from equime_builder.finish import committed
 from equime_builder.manifest import FolderError
+from equime_builder.plan import plan_hash
 from equime_builder.site import figures
 from equime_builder.site.choice import choose
 from equime_builder.site.document import texts_of
 from equime_builder.site.folder import read_table, write_site
+from equime_builder.sources.drawn import ProceduralSource
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>${alert(3)} \u202e\u2066 [a](javascript:b) `'
 URL = re.compile(rb"https?://[^\s\"'<>)&]+")
@@ -38,7 +44,7 @@ def index(built: Path) -> pa.Table:
 @pytest.fixture(scope="module")
 def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("site") / "page"
-    write_site(built, target, videos=4, repository="owner/equime")
+    write_site(built, target, videos=4, repository="owner/equime", version="v1.0.0")
     return target
 
 
@@ -50,6 +56,14 @@ def change(index: pa.Table, **columns: list[Any]) -> pa.Table:
     return index
 
 
+def edit_plan(root: Path, **values: Any) -> None:
+    """Change fields of a plan's header, and its hash with them."""
+    plan = manifest.read_plan(root)
+    header = {name: value for name, value in plan.header.items() if name != "plan_sha256"} | values
+    hashed = plan_hash(header, plan.clips, plan.portraits, plan.curation)
+    (root / manifest.HEADER).write_text(json.dumps({**header, "plan_sha256": hashed}))
+
+
 def data_of(site: Path) -> dict[str, Any]:
     script = (site / "clips.js").read_text()
     found: dict[str, Any] = json.loads(script.removeprefix('"use strict";\nconst DATA = ').removesuffix(";\n"))
@@ -57,7 +71,7 @@ def data_of(site: Path) -> dict[str, Any]:
 
 
 def test_the_same_folder_gives_the_same_bytes(built: Path, site: Path, tmp_path: Path) -> None:
-    write_site(built, tmp_path / "again", videos=4, repository="owner/equime")
+    write_site(built, tmp_path / "again", videos=4, repository="owner/equime", version="v1.0.0")
     assert tree(tmp_path / "again") == tree(site)
 
 
@@ -91,7 +105,14 @@ def test_what_it_will_not_write_over(built: Path, tmp_path: Path) -> None:
         write_site(built, tmp_path / "mine")
     with pytest.raises(FolderError, match="holds no index"):
         write_site(tmp_path, tmp_path.parent / "page")
-    for bad in ({"listed": 0}, {"listed": 1_001}, {"videos": -1}, {"repository": "a b"}, {"repository": "../x/y"}):
+    for bad in (
+        {"listed": 0},
+        {"listed": 1_001},
+        {"videos": -1},
+        {"repository": "a b"},
+        {"repository": "../x/y"},
+        {"version": "1"},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             write_site(built, tmp_path / "page", **bad)  # type: ignore[arg-type]
     assert not (tmp_path / "page").exists()
@@ -103,25 +124,36 @@ def test_only_clips_that_may_be_shown(index: pa.Table) -> None:
     everything = choose(index, clips=count, videos=0, photographs=False)
     assert sorted(everything.rows) == list(range(count)) and everything.withheld == ()
 
-    def first(value: str, other: str | None) -> list[str | None]:
+    def first(value: str | None, other: str | None) -> list[str | None]:
         return [value, *[other] * (count - 1)]
 
     own = index["generator"][0].as_py()
-    for column, values in {
-        "publication": first("restricted", "allowed"),
-        "audit_verdict": first("rejected", "accepted"),
-        "review_verdict": first("rejected", None),
-        "corpus": first("casme2", None),
-        "generator": first("imported", own),
-        "source": first("folder", "procedural"),
-    }.items():
+    # What is not known, or no word of the vocabulary, does not hold.
+    for column, values in [
+        ("publication", first("restricted", "allowed")),
+        ("publication", first("Restricted ", None)),
+        ("audit_verdict", first("rejected", "accepted")),
+        ("audit_verdict", first("Rejected", None)),
+        ("review_verdict", first("rejected", None)),
+        ("review_verdict", first("tied", "accepted")),
+        ("corpus", first("casme2", "equime")),
+        ("corpus", first(None, "equime")),
+        ("generator", first("imported", own)),
+        ("generator", first(None, own)),
+        ("source", first("folder", "procedural")),
+        ("source", first("somewhere", "procedural")),
+        ("source", first(None, "procedural")),
+    ]:
         choice = choose(change(index, **{column: values}), clips=count, videos=0, photographs=False)
         assert sorted(choice.rows) == list(range(1, count)), column
         assert [number for _, number in choice.withheld] == [1], column
-    photographs = change(index, source=["celeba-hq"] * count)
-    with pytest.raises(ValueError, match=f"none of {count} clips may be shown .*--photographs: {count}"):
+    photographs = change(index, source=["folder"] * count)
+    with pytest.raises(ValueError, match=f"none of {count} clips may be shown .*not released for a page: {count}"):
         choose(photographs, clips=count, videos=0, photographs=False)
     assert len(choose(photographs, clips=count, videos=0, photographs=True).rows) == count
+    for released in (False, True):
+        with pytest.raises(ValueError, match=f"CelebA-HQ, whose terms forbid to pass them on: {count}"):
+            choose(change(index, source=["celeba-hq"] * count), clips=count, videos=0, photographs=released)
     imported = change(index, generator=["imported"] * count)
     with pytest.raises(ValueError, match="another corpus"):
         choose(imported, clips=count, videos=0, photographs=True)
@@ -137,7 +169,26 @@ def test_clips_are_chosen_evenly(index: pa.Table) -> None:
     assert min(map(shown.count, names)) >= 2 and len(set(choice.rows)) == 9
 
 
-def test_what_is_counted(index: pa.Table) -> None:
+def test_the_first_clips_are_clear_and_of_different_subjects(index: pa.Table) -> None:
+    names = ["happiness", "anger", "fear", "sadness"]
+    many = pa.concat_tables([index] * 20).slice(0, 80)
+    changed = change(
+        many,
+        emotion=[names[row % 4] for row in range(80)],
+        derived_emotion=[names[row % 4] if row % 8 > 3 else None for row in range(80)],
+        subject=[f"p{row // 4 % 5}" for row in range(80)],
+        aus=[[{"au": 12, "side": "both", "intensity": 2.0}]] * 80,
+        motion_inside=[float(row) if row != 40 else None for row in range(80)],
+    )
+    choice = choose(changed, clips=80, videos=80, photographs=False)
+    assert sorted(choice.rows) == list(range(80))
+    hero, *following = (changed.slice(row, 1).to_pylist()[0] for row in choice.rows[:4])
+    assert hero["derived_emotion"] == hero["emotion"] and choice.rows[0] == 79
+    assert len({row["subject"] for row in (hero, *following)}) == 4
+    assert len({row["emotion"] for row in (hero, *following)}) == 4
+
+
+def test_what_is_counted(built: Path, index: pa.Table) -> None:
     emotion, *_ = figures.counted(index)
     assert sum(emotion.clips) == len(index) and max(emotion.subjects) <= len(set(index["subject"].to_pylist()))
     aus, words, shares = figures.aus_by_emotion(index)
@@ -149,12 +200,51 @@ def test_what_is_counted(index: pa.Table) -> None:
     for histogram in figures.histograms(index):
         assert sum(histogram.counts) > 0 and len(histogram.edges) == len(histogram.counts) + 1
         assert histogram.edges[0] <= histogram.median <= histogram.edges[-1]
-    assert figures.verdicts(index) == []
+    plan, commits = manifest.read_plan(built), [commit for _, commit in committed(built)]
+    assert figures.verdicts(index, plan, commits) == []
     half = ["accepted" if row % 2 else "rejected" for row in range(len(index))]
-    (said,) = figures.verdicts(change(index, audit_verdict=half))
-    assert said.rows[0] == ("All", "all clips", len(index), len(index) // 2)
-    for group in figures.TITLES.values():
-        assert sum(judged for title, _, judged, _ in said.rows if title == group) == len(index)
+    some = ["accepted", "rejected", *[None] * (len(index) - 2)]
+    audit, experts = figures.verdicts(change(index, audit_verdict=half, review_verdict=some), plan, commits)
+    assert audit.planned and not experts.planned
+    for said, judged, accepted in ((audit, len(index), len(index) // 2), (experts, 2, 1)):
+        assert (said.rows[0].label, said.rows[0].planned, said.rows[0].accepted) == ("all", judged, accepted)
+        for group in {row.label for row in said.rows}:
+            assert sum(row.planned for row in said.rows if row.label == group) == judged
+    (part,) = figures.verdicts(change(index, audit_verdict=some), plan, commits)
+    assert not part.planned and part.rows[0].planned == 2
+
+
+def test_the_audit_counts_what_was_refused_and_has_left(tmp_path: Path) -> None:
+    faint = small_profile(
+        intensity=(0.05, 0.7),
+        noise_sigma=2.0,
+        subjects=8,
+        shared_program_subjects=1,
+        acceptance={"attempts": 2, "reserve": 8},
+    )
+    root = tmp_path / "equime"
+    assert build(root, Request(faint, ProceduralSource()))
+    # As an audit leaves a folder, which needs a landmark model: clips that it accepted, and lines of those it refused.
+    edit_plan(root, audit=True)
+    table = pq.read_table(root / "index.parquet")
+    pq.write_table(change(table, audit_verdict=["accepted"] * len(table)), root / "index.parquet")
+    every, *rows = acceptance(root).rows
+    assert every.accepted < every.planned and every.stood_in
+    write_site(root, tmp_path / "page", videos=0)
+    page = (tmp_path / "page" / "index.html").read_text()
+    section = page.split('<section id="audit"')[1].split("</section>")[0]
+    assert f"Of {every.planned} clips that were planned it accepted {every.accepted}, " in section
+    assert f"(95% interval {100 * every.low:.0f}–{100 * every.high:.0f}%)" in section
+    assert f"{every.first} of them at the first attempt" in section
+    assert f"refused {every.planned - every.accepted}; these are not in the dataset" in section
+    assert f"{every.stood_in} accepted clips of a reserve" in section
+    assert "Why clips were refused" in section and "…" not in section
+    for row in rows:
+        if row.planned:
+            share, between = f"{row.accepted / row.planned:.0%}", f"{100 * row.low:.0f}–{100 * row.high:.0f}"
+            numbers = "".join(f"<td>{number}</td>" for number in (share, between, row.planned, row.first, row.accepted))
+            told = re.sub(r' role="[a-z]+"', "", section).split(f"<bdi>{html.escape(row.value)}</bdi>")
+            assert any(f"{numbers}<td>{row.stood_in}</td>" in part.split("</tr>")[0] for part in told[1:]), row
 
 
 def test_what_the_page_holds_of_a_clip(built: Path, site: Path) -> None:
@@ -183,7 +273,7 @@ def test_every_format_gives_the_same_page(
     table = pq.read_table(root / "index.parquet")
     pq.write_table(change(table, shard=[None] * len(table)), root / "index.parquet")
     for folder in ("data", "arrow"):
-        write_site(root, tmp_path / folder, videos=4, repository="owner/equime")
+        write_site(root, tmp_path / folder, videos=4, repository="owner/equime", version="v1.0.0")
         assert tree(tmp_path / folder) == tree(site)
         shutil.rmtree(root / folder)
     with pytest.raises(FolderError, match="holds no samples"):
@@ -249,7 +339,8 @@ def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], s
     assert [tag for tag, _ in Parsed(page).elements if tag in ("script", "img")] == [
         tag for tag, _ in plain.elements if tag in ("script", "img")
     ]
-    assert page.count(html.escape(HOSTILE.replace("\u202e\u2066", ""))) == 2  # the citation and the license
+    told = html.escape(HOSTILE.replace("\u202e\u2066", ""))
+    assert page.count(told) == 2 + 2 * count  # citation, license, and stills where scripts do not run
     script = (tmp_path / "page" / "clips.js").read_text()
     assert "<" not in script and script.isascii()
     assert data_of(tmp_path / "page")["clips"][0]["caption"] == HOSTILE.replace("\u202e\u2066", "")
@@ -257,6 +348,42 @@ def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], s
         assert not set("\u202e\u2066\x00") & set(text)
     head = yaml.safe_load((tmp_path / "page" / "README.md").read_text().split("---")[1])
     assert "license" not in head
+
+
+def test_what_a_visitor_reads_first(built: Path, site: Path, tmp_path: Path) -> None:
+    page = (site / "index.html").read_text()
+    hero = page.split('<section class="hero">')[1].split("</section>")[0]
+    plan = manifest.read_plan(built)
+    for words in (
+        "A synthetic dataset of micro-expressions, for research. Every face is drawn by code: nobody is shown",
+        f"plan <code><bdi>{plan.header['plan_sha256'][:12]}</bdi></code>",
+        "version <bdi>v1.0.0</bdi>",
+        "CC BY-NC-SA 4.0",
+    ):
+        assert words in hero
+    (ask,) = re.findall(r'<a class="button primary" href="([^"]+)"[^>]*>Ask for access</a>', hero)
+    assert ask == "https://huggingface.co/datasets/owner/equime"
+    described = next(a["content"] for tag, a in Parsed(page).elements if a.get("name") == "description")
+    assert described is not None and described.startswith("A synthetic dataset of micro-expressions")
+    assert (
+        plan.header["plan_sha256"] in page and "equime audit" not in page and "--" not in re.sub("<!--|-->", "", page)
+    )
+    assert "FOLDER" not in page and 'load_dataset(repo, split="train", revision="v1.0.0"' in html.unescape(page)
+    write_site(built, tmp_path / "page", videos=0)
+    unpublished = (tmp_path / "page" / "index.html").read_text()
+    assert '<a class="button primary" href="#access"' in unpublished and "its address stands here" in unpublished
+    assert "built by equime" in unpublished and "FOLDER" not in unpublished
+
+
+def test_photographs_say_whose_they_are(built: Path, copy_of: Callable[[Path], Path], tmp_path: Path) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    pq.write_table(change(table, source=["folder"] * len(table)), root / "index.parquet")
+    edit_plan(root, source="folder")
+    write_site(root, tmp_path / "page", videos=0, photographs=True)
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "The faces are photographs of people; the clips show motion that these people never made." in page
+    assert "drawn by code" not in page and "License of the portraits: " in page
 
 
 def test_a_static_space(site: Path) -> None:
@@ -278,3 +405,7 @@ def test_the_command(built: Path, tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     said = json.loads(ran.stdout)
     assert (said["clips"], said["videos"], said["withheld"]) == (3, 3, {})
+    told = CliRunner().invoke(app, ["site", str(built), str(tmp_path / "page"), "--clips", "3"]).output
+    assert "add --repo OWNER/NAME" in told
+    asked = ["site", str(built), str(tmp_path / "page"), "--clips", "3", "--repo", "owner/equime"]
+    assert "--repo" not in CliRunner().invoke(app, asked).output

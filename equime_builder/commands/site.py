@@ -9,6 +9,8 @@ import typer
 
 from equime_builder.commands.shared import Folder, Json, print_json, progress_bar, say
 
+RELEASE = " (--photographs shows them, where they agreed or their portraits' license allows it)"
+
 
 def site(
     folder: Folder,
@@ -16,12 +18,15 @@ def site(
     clips: Annotated[int, typer.Option(help="the most clips that are listed, up to 1,000")] = 1_000,
     videos: Annotated[int, typer.Option(help="the most of them that play")] = 60,
     repo: Annotated[str | None, typer.Option(help="owner/name of the dataset on the Hub", show_default=False)] = None,
+    version: Annotated[str | None, typer.Option(help="its tag on the Hub, like v1.0.0", show_default=False)] = None,
     photographs: Annotated[
-        bool, typer.Option("--photographs", help="photographed people may be shown: consent or licence allows it")
+        bool,
+        typer.Option("--photographs", help="people of --source folder may be shown: consent or license allows it"),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a page for people: clips in slow motion with their AU curves, figures, access, terms. No server needed."""
+    from equime_builder.site.choice import UNRELEASED
     from equime_builder.site.folder import write_site
 
     with progress_bar(as_json) as bar:
@@ -32,6 +37,7 @@ def site(
             listed=clips,
             videos=min(videos, clips),
             repository=repo,
+            version=version,
             photographs=photographs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
@@ -40,5 +46,7 @@ def site(
         print_json({**facts, "withheld": dict(written.withheld)})
         return
     for reason, count in written.withheld:
-        say(f"not shown: {reason}: {count:,}")
+        say(f"not shown: {reason}: {count:,}{RELEASE if reason == UNRELEASED else ''}")
+    if repo is None:
+        say("the page has no link to where access is asked for; add --repo OWNER/NAME")
     say(f"{out / 'index.html'}: {written.clips:,} clips, {written.videos:,} videos, {written.size / 1e6:.1f} MB in all")

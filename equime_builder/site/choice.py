@@ -1,4 +1,4 @@
-"""Which clips a page may show, and which of them it does: evenly over emotions and groups."""
+"""Which clips a page may show, and which of them it does: evenly over emotions, groups and subjects."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from equime_builder.figures import coded
 from equime_builder.origins import IMPORTED
 from equime_builder.preview import spread
 
-OWN, RESTRICTED, REJECTED = "equime", "restricted", "rejected"
-# The portrait source whose faces are nobody's.
-DRAWN = "procedural"
+OWN, ALLOWED, ACCEPTED = "equime", "allowed", "accepted"
+# Portrait sources: faces that are nobody's; photographs that their owner may release; photographs that nobody here may.
+DRAWN, OWNED, CELEBA = "procedural", "folder", "celeba-hq"
+UNRELEASED = "clips of photographed people, who were not released for a page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def choose(index: pa.Table, *, clips: int, videos: int, photographs: bool) -> Ch
 
     Args:
         clips: the most that are listed. videos: the most that play.
-        photographs: whether people on photographs may be shown: their consent or their portraits' licence allows it.
+        photographs: whether people on photographs of a folder may be shown: their consent or their license allows it.
 
     Raises:
         ValueError: a number out of its bounds, or no clip that may be shown.
@@ -51,33 +52,59 @@ def choose(index: pa.Table, *, clips: int, videos: int, photographs: bool) -> Ch
     listed = allowed[spread(index.take(allowed), clips)]
     playing = listed[spread(index.take(listed), videos)] if videos else listed[:0]
     still = listed[~np.isin(listed, playing)]
-    rows = (*_alternating(index, playing), *_alternating(index, still))
+    rows = in_turns(index, [playing, still])
     return Choice(rows, len(playing), tuple(entry for entry in counted if entry[1]))
 
 
 def withheld(index: pa.Table, *, photographs: bool) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Why clips may not be shown: (reason, (N,) bool); a clip may have several reasons."""
+    """Why clips may not be shown: (reason, (N,) bool); a clip may have several reasons.
 
-    def where(condition: pa.ChunkedArray) -> NDArray[np.bool_]:
-        return np.asarray(pc.fill_null(condition, False).to_numpy(), bool)
+    A clip is shown where every condition is known to hold: what does not say where it is from is not shown.
+    """
 
-    imported = where(pc.equal(index["generator"], IMPORTED)) | where(pc.not_equal(index["corpus"], OWN))
+    def within(name: str, *words: str, unsaid: bool = False) -> NDArray[np.bool_]:
+        """Where a column holds one of `words`; where it holds nothing, `unsaid`."""
+        column = index[name]
+        known = pc.fill_null(pc.is_in(column, pa.array(words, column.type)), False)
+        return np.asarray(pc.or_(known, pc.and_(pc.is_null(column), unsaid)).to_numpy(), bool)
+
+    imported = ~within("corpus", OWN) | within("generator", IMPORTED, unsaid=True)
+    drawn, owned, celeba = (within("source", source) for source in (DRAWN, OWNED, CELEBA))
     return [
-        ("clips of another corpus", imported),
-        ("clips restricted in publications", where(pc.equal(index["publication"], RESTRICTED))),
-        ("clips rejected by the audit", where(pc.equal(index["audit_verdict"], REJECTED))),
-        ("clips rejected by experts", where(pc.equal(index["review_verdict"], REJECTED))),
-        (
-            "clips of photographed people, not released with --photographs",
-            ~imported & where(pc.not_equal(index["source"], DRAWN)) & (not photographs),
-        ),
+        ("clips of another corpus, or of none that is named", imported),
+        ("clips restricted in publications", ~within("publication", ALLOWED, unsaid=True)),
+        ("clips that the audit did not accept", ~within("audit_verdict", ACCEPTED, unsaid=True)),
+        ("clips that experts did not accept", ~within("review_verdict", ACCEPTED, unsaid=True)),
+        ("clips from photographs of CelebA-HQ, whose terms forbid to pass them on", ~imported & celeba),
+        (UNRELEASED, ~imported & owned & (not photographs)),
+        ("clips whose portraits are of no known source", ~imported & ~(drawn | owned | celeba)),
     ]
 
 
-def _alternating(index: pa.Table, rows: NDArray[np.int64]) -> list[int]:
-    """Rows in turns: one of each emotion, then the next of each."""
-    emotion = coded(index, "emotion")[1][rows]
-    turn = np.zeros(len(rows), np.int64)
-    for code in np.unique(emotion):
-        turn[emotion == code] = np.arange(np.count_nonzero(emotion == code))
-    return [int(row) for row in rows[np.lexsort((rows, emotion, turn))]]
+def in_turns(index: pa.Table, parts: list[NDArray[np.int64]]) -> tuple[int, ...]:
+    """Rows part by part, in turns of one clip of each emotion: subjects that were shown least come first, and of those
+    the clearest clip. The very first clip is the clearest of its part.
+    """
+    emotion, subject = (coded(index, name)[1] for name in ("emotion", "subject"))
+    shown = np.zeros(subject.max() + 1, np.int64)
+    order: list[int] = []
+    for part in parts:
+        left = _clearest_first(index, part)
+        while len(left):
+            turn = np.unique(emotion[left])
+            for code in turn if order else np.roll(turn, -int(np.searchsorted(turn, emotion[left[0]]))):
+                mine = np.flatnonzero(emotion[left] == code)
+                row = int(left[mine[np.argmin(shown[subject[left[mine]]])]])
+                order.append(row)
+                shown[subject[row]] += 1
+                left = left[left != row]
+    return tuple(order)
+
+
+def _clearest_first(index: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows, first those whose AUs mean what was intended; then by AUs on both sides, then by motion, the most first."""
+    part = index.select(["emotion", "derived_emotion", "aus", "motion_inside"]).take(rows)
+    meant = pc.fill_null(pc.equal(part["derived_emotion"], part["emotion"]), False).to_numpy()
+    whole = np.array([sum(one["side"] == "both" for one in aus) for aus in part["aus"].to_pylist()], np.int64)
+    motion = np.nan_to_num(part["motion_inside"].to_numpy(zero_copy_only=False).astype(float))
+    return rows[np.lexsort((rows, -motion, -whole, ~np.asarray(meant, bool)))]

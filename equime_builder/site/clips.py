@@ -46,7 +46,7 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32], *
     onset, apex = (_frame(labels, video, labels[name]) for name in ("onset_frame", "apex_frame"))
     data = {
         "key": printable(labels["key"]),
-        "caption": printable(labels["caption"] or ""),
+        "caption": printable(labels["caption"] or "", most=None),
         "emotion": printable(labels["emotion"] or UNKNOWN),
         "derived": printable(labels["derived_emotion"] or UNKNOWN),
         "intervention": printable(labels["intervention"] or ""),

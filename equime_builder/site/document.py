@@ -16,15 +16,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import coded
 from equime_builder.hub.gate import gate_fields, gate_metadata
 from equime_builder.site import figures, markup
-from equime_builder.site.choice import Choice
+from equime_builder.site.choice import DRAWN, OWNED, Choice
 
 PAGE = resources.files("equime_builder.site") / "page"
 ASSETS = ("site.css", "viewer.js", "main.js")
 NAME = "EquiME"
+HUB = "https://huggingface.co/datasets"
+# Who is shown, by the portraits' source.
+WHO = {
+    DRAWN: "Every face is drawn by code: nobody is shown, and nobody was recorded.",
+    OWNED: "The faces are photographs of people; the clips show motion that these people never made.",
+}
+FACES = ("portraits", "people", "consent", "attributes")  # what more is said of a source
 # Generators that move a face by the program itself, and what may be said with and without them.
 EXACT = frozenset({"warp"})
 CAUSED = {
@@ -34,6 +42,8 @@ CAUSED = {
 BIBTEX = re.compile(r"^```bibtex\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HEAD = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)
 LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,40}")
+HASH_LETTERS = 12
+STATIC = 12  # clips that are shown where scripts do not run
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,25 @@ class Texts:
     licence: str
     licence_id: str
     citation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which dataset a page shows.
+
+    Attributes:
+        version: its tag on the Hub, or none. repository: `owner/name` of it there, or none.
+        plan: SHA-256 of its plan. builder: version of what built it. licence: short name.
+        source: of its portraits. portraits: their own license.
+    """
+
+    version: str | None
+    repository: str | None
+    plan: str
+    builder: str
+    licence: str
+    source: str
+    portraits: str
 
 
 def texts_of(card: str, licence: str) -> Texts:
@@ -57,49 +86,92 @@ def texts_of(card: str, licence: str) -> Texts:
     return Texts(licence, str(name) if known else "", cited[1] if cited else "")
 
 
-def page(index: pa.Table, choice: Choice, texts: Texts, *, sizes: Mapping[str, int], repository: str | None) -> str:
+def page(
+    index: pa.Table,
+    choice: Choice,
+    texts: Texts,
+    edition: Edition,
+    judged: Sequence[figures.Verdicts],
+    clips: Sequence[Mapping[str, Any]],
+    sizes: Mapping[str, int],
+) -> str:
     """The HTML of the page.
 
     Args:
-        index: every clip of the dataset, with the columns of `figures`.
-        sizes: bytes of `stills`, `videos` and, largest of them, of one `video`.
-        repository: `owner/name` of the dataset on the Hub.
+        index: every clip of the dataset, with the columns of `figures`. judged: what was said of them.
+        clips: data of those that are shown. sizes: bytes of `stills`, `videos` and, largest of them, of one `video`.
     """
     aus, emotions, shares = figures.aus_by_emotion(index)
-    tables = figures.verdicts(index)
+    about, performed = _lead(index, edition.source)
     return Template((PAGE / "index.html").read_text(encoding="utf-8")).substitute(
         name=NAME,
-        lead=escape(_lead(index)),
+        about=escape(about),
+        performed=escape(performed),
+        ask=escape(_hub(edition) or "#access"),
+        edition=_edition(edition),
         facts="\n".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _facts(index)),
+        first=_still(clips[0], 0),
+        stills="\n".join(f"<li>{_still(clip, number)}</li>" for number, clip in enumerate(clips[1:STATIC], start=1)),
         shown=_shown(choice, len(index), sizes),
+        faces=_faces(edition),
         counts="\n".join(markup.counts(one) for one in figures.counted(index)),
         matrix=markup.matrix(aus, emotions, shares.tolist()),
         histograms="\n".join(map(markup.histogram, figures.histograms(index))),
         measured=markup.measured(figures.measures(index)),
-        verdicts="\n".join(map(markup.verdicts, tables)) or _NOBODY_JUDGED,
-        access=_access(repository),
+        verdicts="\n".join(map(markup.verdicts, judged)) or NOBODY_JUDGED,
+        access=_access(edition),
         prompt=escape(gate_metadata()["extra_gated_prompt"]),
         fields="\n".join(f"<li>{escape(label)}</li>" for label in gate_fields()),
-        snippet=escape(_snippet(repository)),
+        snippet=escape(_snippet(edition)),
         citation=_citation(texts.citation),
+        plan=markup.word(edition.plan),
         licence=escape(_lines(texts.licence)),
     )
 
 
-_NOBODY_JUDGED = (
-    '<p class="muted">No verdicts are stored with this dataset. <code>equime audit FOLDER</code> measures every clip '
-    "against its labels, <code>equime review FOLDER</code> lets experts judge; both then stand here, by emotion and "
-    "group.</p>"
+NOBODY_JUDGED = (
+    '<p class="prose">No clip of this version was judged by what its frames show: labels say what each program asked '
+    "for. What was measured in the frames stands under Quality.</p>"
 )
 
 
-def _lead(index: pa.Table) -> str:
-    """What the dataset is, in its own numbers."""
+def _lead(index: pa.Table, source: str) -> tuple[str, str]:
+    """What the dataset is and who is in it, and what happens in its clips, in its own numbers."""
     low, high = np.percentile(index["offset_ms"].to_numpy() - index["onset_ms"].to_numpy(), (5, 95))
     generators = set(pc.unique(index["generator"]).to_pylist())
     return (
-        "Portraits perform expression programs: facial Action Units (AUs) rise, peak and return to neutral, nine in "
-        f"ten of them within {low:.0f} to {high:.0f} ms. {CAUSED[generators <= EXACT]}"
+        f"A synthetic dataset of micro-expressions, for research. {WHO.get(source, WHO[OWNED])}",
+        "In each clip a face performs a program: facial Action Units (AUs) rise, peak and return to neutral, nine "
+        f"times in ten within {low:.0f} to {high:.0f} ms. {CAUSED[generators <= EXACT]}",
+    )
+
+
+def _edition(edition: Edition) -> str:
+    """Which version this is and what holds for it, on one line."""
+    version = (
+        f"version {markup.word(edition.version)}"
+        if edition.version
+        else f"built by equime {markup.word(edition.builder)}"
+    )
+    plan = f"plan <code>{markup.word(edition.plan[:HASH_LETTERS])}</code>"
+    licence = f'license <a href="#licence">{markup.word(edition.licence)}</a>'
+    return " ".join(f"<span>{part}</span>" for part in (version, plan, licence))
+
+
+def _faces(edition: Edition) -> str:
+    """Whose faces these are."""
+    said = words_of("sources", edition.source)
+    licence = f" License of the portraits: {edition.portraits}." if edition.portraits else ""
+    return escape(" ".join(said[topic] for topic in FACES) + _lines(licence))
+
+
+def _still(clip: Mapping[str, Any], number: int) -> str:
+    """A clip where scripts do not run: its face at the onset and at the apex."""
+    words = f"The face at the onset and at the apex. {clip['caption']}"
+    return (
+        f'<figure class="static"><img src="stills/{number:04}.jpg" width="320" height="160" loading="lazy" '
+        f'alt="{escape(words)}"><figcaption>{markup.word(clip["emotion"])}, '
+        f"{markup.word(clip['text'])}: onset and apex</figcaption></figure>"
     )
 
 
@@ -128,19 +200,31 @@ def _shown(choice: Choice, clips: int, sizes: Mapping[str, int]) -> str:
     return escape("".join(parts))
 
 
-def _access(repository: str | None) -> str:
-    if repository is None:
-        return "<p>The dataset is shared behind a form, and its owners read every request.</p>"
-    link = f"https://huggingface.co/datasets/{repository}"
+def _hub(edition: Edition) -> str:
+    """Address of the dataset on the Hub, or none."""
+    return f"{HUB}/{edition.repository}" if edition.repository else ""
+
+
+def _access(edition: Edition) -> str:
+    if not edition.repository:
+        return (
+            "<p>The dataset is shared on the Hugging Face Hub behind a form, and its owners read every request. "
+            "When it is published, its address stands here.</p>"
+        )
     return (
         f"<p>The dataset is on the Hugging Face Hub behind a form, and its owners read every request: "
-        f'<a href="{escape(link)}" rel="noreferrer noopener">{escape(repository)}</a>.</p>'
+        f'<a href="{escape(_hub(edition))}" rel="noreferrer noopener">{escape(edition.repository)}</a>.</p>'
     )
 
 
-def _snippet(repository: str | None) -> str:
-    source = f'"{repository}"' if repository else '"PATH/TO/THE/FOLDER"'
-    return f'from datasets import load_dataset\n\ntrain = load_dataset({source}, split="train", streaming=True)'
+def _snippet(edition: Edition) -> str:
+    revision = f', revision="{edition.version}"' if edition.version else ""
+    return (
+        "# after your request was accepted, and `hf auth login`\n"
+        "from datasets import load_dataset\n\n"
+        f'repo = "{edition.repository or "OWNER/NAME"}"\n'
+        f'train = load_dataset(repo, split="train"{revision}, streaming=True)'
+    )
 
 
 def _citation(bibtex: str) -> str:
@@ -166,5 +250,5 @@ def readme(texts: Texts, repository: str | None) -> str:
     head = {"title": NAME, "sdk": "static", "app_file": "index.html", "pinned": False}
     head |= {"license": texts.licence_id} if texts.licence_id else {}
     head |= {"datasets": [repository]} if repository else {}
-    about = "Clips and figures of a synthetic micro-expression dataset. Written by `equime site`; open `index.html`."
+    about = "Clips and figures of a synthetic micro-expression dataset for research. Open `index.html`."
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {NAME}\n\n{about}\n"

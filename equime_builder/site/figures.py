@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from equime_builder.acceptance import Fate, Row, acceptance_of, count_fates
+from equime_builder.audit.report import kind
 from equime_builder.facs import ACTION_UNITS
-from equime_builder.figures import coded, crosstab
+from equime_builder.figures import UNKNOWN, coded, crosstab
+from equime_builder.manifest import Commit
+from equime_builder.plan import Plan
 
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 TITLES = {
@@ -37,10 +43,11 @@ MEASURED = {
     "audit_head_drift": "audit: head motion, inter-ocular distances",
     "audit_identity": "audit: distance from the portrait's shape, inter-ocular distances",
 }
-VERDICTS = {"audit_verdict": "Audit", "review_verdict": "Experts"}
+AUDIT, REVIEW = "audit_verdict", "review_verdict"
+VERDICTS = {AUDIT: "Audit", REVIEW: "Experts"}
 COLUMNS = (
     *("subject", "split", "fps", "width", "height", "onset_ms", "apex_ms", "offset_ms", "aus", *GROUPS, *MEASURED),
-    *VERDICTS,
+    *("key", "attempt", "audit_reasons", *VERDICTS),
 )
 BIN_MS, BIN_INTENSITY = 20.0, 0.1
 
@@ -79,10 +86,17 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What was said of clips, by group: (group, word, judged, accepted); the first row is all clips."""
+    """How many clips were accepted; the first row is all clips.
+
+    Attributes:
+        planned: whether `rows` count what was planned, refused clips included; else what was judged.
+        reasons: how often each kind of reason for a refusal was given, where it is known.
+    """
 
     title: str
-    rows: tuple[tuple[str, str, int, int], ...]
+    planned: bool
+    rows: tuple[Row, ...]
+    reasons: Mapping[str, int]
 
 
 def counted(index: pa.Table) -> list[Counted]:
@@ -145,19 +159,30 @@ def measures(index: pa.Table) -> list[Measure]:
     return found
 
 
-def verdicts(index: pa.Table) -> list[Verdicts]:
-    """What audit and experts said, by emotion and group; nothing where nobody judged."""
+def verdicts(index: pa.Table, plan: Plan, commits: Sequence[Commit]) -> list[Verdicts]:
+    """What audit and experts said, by emotion and group; nothing where nobody judged.
+
+    An audit of a whole dataset is counted against its plan: an index no longer holds what was refused.
+    """
     found = []
-    for name, title in VERDICTS.items():
-        judged = index.filter(pc.is_valid(index[name]))
-        if not len(judged):
-            continue
-        accepted = pc.equal(judged[name], "accepted").to_numpy()
-        rows = [("All", "all clips", len(judged), int(accepted.sum()))]
-        for group in GROUPS:
-            words, code = coded(judged, group)
-            for number, word in enumerate(words):
-                mine = code == number
-                rows.append((TITLES[group], word, int(mine.sum()), int(accepted[mine].sum())))
-        found.append(Verdicts(title, tuple(rows)))
-    return found
+    if plan.header["audit"] or not index[AUDIT].null_count:
+        report = acceptance_of(plan, index, commits)
+        reasons: Counter[str] = Counter()
+        for reason, count in report.reasons.items():
+            reasons[kind(reason)] += count
+        found.append(Verdicts(VERDICTS[AUDIT], True, report.rows, dict(reasons.most_common())))
+    else:
+        found.append(_judged(index, AUDIT))
+    found.append(_judged(index, REVIEW))
+    return [one for one in found if one.rows]
+
+
+def _judged(index: pa.Table, name: str) -> Verdicts:
+    """The verdicts of a column, of those clips that have one."""
+    judged = index.filter(pc.is_valid(index[name])).select([name, *GROUPS, "split"]).to_pylist()
+    fates = (
+        Fate(("all", *(row[group] or UNKNOWN for group in GROUPS), row["split"]), False, 0 if said else None, True)
+        for row in judged
+        for said in (row[name] == "accepted",)
+    )
+    return Verdicts(VERDICTS[name], False, count_fates(fates), {})

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from equime_builder.documents.facts import portrait_licence
 from equime_builder.files import write_atomic
-from equime_builder.finish import CARD, INDEX, LICENCE
-from equime_builder.manifest import FolderError
+from equime_builder.finish import CARD, INDEX, LICENCE, committed
+from equime_builder.licences import LICENCES
+from equime_builder.manifest import FolderError, read_plan
+from equime_builder.plan import Plan
 from equime_builder.preview import SPREAD
 from equime_builder.readers import read_samples
 from equime_builder.site import clips, figures
 from equime_builder.site.choice import Choice, choose
 from equime_builder.site.clips import Shown, show
-from equime_builder.site.document import ASSETS, PAGE, clips_script, page, readme, texts_of
+from equime_builder.site.document import ASSETS, PAGE, Edition, clips_script, page, readme, texts_of
 from equime_loader.index import Index
 from equime_loader.schema import FIELD, LOCATION
 
@@ -32,6 +35,7 @@ COLUMNS = dict.fromkeys((*clips.COLUMNS, *figures.COLUMNS, *SPREAD, *SHOWING, *(
 KINDS = {field.name: field.kind for field in (*FIELD.values(), *LOCATION)}
 PARTS = re.compile(rf"{STILL_FOLDER}/[0-9]{{4}}\.jpg|{VIDEO_FOLDER}/[0-9]{{4}}\.mp4")
 REPOSITORY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,95}/[0-9A-Za-z][0-9A-Za-z._-]{0,95}")
+VERSION = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 AT_ONCE = 100  # clips in memory
 Progress = Callable[[int, int], None]
 
@@ -54,6 +58,7 @@ def write_site(
     videos: int = VIDEOS,
     photographs: bool = False,
     repository: str | None = None,
+    version: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Written:
     """Write the page of a dataset folder, in place of an earlier one.
@@ -61,15 +66,18 @@ def write_site(
     Args:
         target: an empty folder or none yet, or that of an earlier page; names that begin with a dot stay.
         listed: the most clips on the page. videos: the most of them that play.
-        photographs: whether photographed people may be shown. repository: `owner/name` of the dataset on the Hub.
+        photographs: whether people on photographs of a folder may be shown; those of CelebA-HQ never are.
+        repository: `owner/name` of the dataset on the Hub. version: its tag there.
 
     Raises:
-        FolderError: the folder holds no index, no clips, or lacks a file of samples.
+        FolderError: the folder holds no index, no clips or no plan, or lacks a file of samples.
         ValueError: a number out of its bounds, no clip that may be shown, or a target that holds something else.
     """
-    _check(root, target, listed=listed, videos=videos, repository=repository)
+    _check(root, target, listed=listed, videos=videos, repository=repository, version=version)
     index = read_table(root)
     choice = choose(index, clips=listed, videos=videos, photographs=photographs)
+    plan = read_plan(root)
+    judged = figures.verdicts(index, plan, [commit for _, commit in committed(root)])
     target.mkdir(parents=True, exist_ok=True)
     _clear(target)
     write_atomic(target / MARK, b"{}\n")
@@ -88,7 +96,8 @@ def write_site(
     texts = texts_of(_text(root / CARD), _text(root / LICENCE))
     files = {name: (PAGE / name).read_bytes() for name in ASSETS}
     files["clips.js"] = clips_script(data).encode()
-    files["index.html"] = page(index, choice, texts, sizes=sizes, repository=repository).encode()
+    edition = _edition(plan, version=version, repository=repository)
+    files["index.html"] = page(index, choice, texts, edition, judged, data, sizes).encode()
     files["README.md"] = readme(texts, repository).encode()
     for name, content in files.items():
         write_atomic(target / name, content)
@@ -96,6 +105,19 @@ def write_site(
     facts = {"clips": len(data), "videos": choice.videos, "bytes": size}
     write_atomic(target / MARK, (json.dumps(facts) + "\n").encode())
     return Written(len(data), choice.videos, size, choice.withheld)
+
+
+def _edition(plan: Plan, *, version: str | None, repository: str | None) -> Edition:
+    header = plan.header
+    return Edition(
+        version=version,
+        repository=repository,
+        plan=header["plan_sha256"],
+        builder=header["builder_version"],
+        licence=LICENCES[plan.profile.licence].name,
+        source=header["source"],
+        portraits=portrait_licence(plan),
+    )
 
 
 def read_table(root: Path) -> pa.Table:
@@ -112,13 +134,15 @@ def read_table(root: Path) -> pa.Table:
     return pa.table({name: index.column(name).cast(KINDS[name]) for name in COLUMNS})
 
 
-def _check(root: Path, target: Path, *, listed: int, videos: int, repository: str | None) -> None:
+def _check(root: Path, target: Path, *, listed: int, videos: int, repository: str | None, version: str | None) -> None:
     if not 1 <= listed <= MOST_LISTED:
         raise ValueError(f"{listed=} must lie within 1..{MOST_LISTED}")
     if not 0 <= videos <= listed:
         raise ValueError(f"{videos=} must lie within 0..listed, {listed}")
     if repository is not None and not REPOSITORY.fullmatch(repository):
         raise ValueError(f"{repository=} must read owner/name")
+    if version is not None and not VERSION.fullmatch(version):
+        raise ValueError(f"{version=} must read like v1.0.0")
     if target.resolve() == root.resolve() or root.resolve() in target.resolve().parents:
         raise ValueError(f"target={target} must lie outside of the dataset folder, which holds nothing but the dataset")
     if target.exists() and not target.is_dir():

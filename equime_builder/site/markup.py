@@ -5,13 +5,21 @@ Bars are SVG with sizes as attributes: the page's policy allows no style but its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from equime_builder.acceptance import Row
 from equime_builder.documents.words import printable
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.site.figures import Counted, Histogram, Measure, Verdicts
 
+MOST_REASONS = 8
+ROLES = {
+    **{"<table": "table", "<thead": "rowgroup", "<tbody": "rowgroup", "<tr": "row", "<td": "cell"},
+    **{'<th scope="col"': "columnheader", '<th scope="row"': "rowheader"},
+}
+TAG = re.compile("|".join(f"{tag}(?=[ >])" for tag in ROLES))
 SHADES = 5  # classes s0 … s5 of the style sheet
 HIDDEN_HEAD, BAR_HEAD = (f'<span class="hidden">{words}</span>' for words in ("label", "share as a bar"))
 
@@ -27,21 +35,28 @@ def size(count: int) -> str:
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[str], *, style: str = "") -> str:
-    """A table that scrolls by itself where it is too wide. `rows`: HTML of `<tr>`."""
+    """A table that scrolls by itself where it is too wide. `rows`: HTML of `<tr>`.
+
+    On a phone, a row of the style `stacked` stands below its head. That takes layout from the table, so roles are said.
+    """
     columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
     body = "\n".join(rows)
-    return (
+    whole = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f'<table class="{style}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{columns}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+    return TAG.sub(lambda tag: f'{tag[0]} role="{ROLES[tag[0]]}"', whole) if "stacked" in style else whole
 
 
-def bar(share: float) -> str:
-    """A horizontal bar of a share, 0-1."""
+def bar(share: float, between: tuple[float, float] | None = None) -> str:
+    """A horizontal bar of a share, 0-1, and of the interval that it lies in."""
+    low, high = between or (0.0, 0.0)
+    whisker = f'<rect class="between" x="{100 * low:.2f}" y="4" width="{100 * (high - low):.2f}" height="2"/>'
     return (
         '<svg class="level" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="100" height="10" class="rest"/><rect width="{100 * share:.2f}" height="10"/></svg>'
+        f'<rect width="100" height="10" class="rest"/><rect width="{100 * share:.2f}" height="10"/>'
+        f"{whisker if between else ''}</svg>"
     )
 
 
@@ -104,24 +119,75 @@ def measured(measures: Sequence[Measure]) -> str:
         f"<td>{one.high:.3g}</td><td>{one.clips:,}</td></tr>"
         for one in measures
     )
-    return table("Measured in the encoded clips", ("measure", "5 %", "median", "95 %", "clips"), rows, style="measured")
+    heads = ('<span class="hidden">measure</span>', "5%", "median", "95%", "clips")
+    return table("Measured in the encoded clips", heads, rows, style="measured stacked")
 
 
 def verdicts(said: Verdicts) -> str:
-    """Accepted shares: of all clips in a sentence, by emotion and group in tables."""
-    _, _, judged, accepted = said.rows[0]
-    groups = dict.fromkeys(group for group, *_ in said.rows[1:])
+    """Accepted shares: of all clips in sentences, by emotion and group in tables, and why clips were refused."""
+    every = said.rows[0]
+    groups = dict.fromkeys(row.label for row in said.rows[1:])
     tables = "\n".join(_accepted(said, group) for group in groups)
-    words = f"{said.title}: {accepted:,} of {judged:,} clips accepted ({accepted / judged:.1%})."
-    return f'<p class="prose">{escape(words)}</p>\n<div class="columns">\n{tables}\n</div>'
+    reasons = list(said.reasons.items())[:MOST_REASONS]
+    listed = "".join(f"<li>{word(reason)}: {count:,}</li>" for reason, count in reasons)
+    why = f'<h3>Why clips were refused</h3>\n<ul class="reasons">{listed}</ul>' if reasons else ""
+    told = _planned(every) if said.planned else _judged(said.title, every)
+    return f'<p class="prose">{escape(told)}</p>\n<div class="columns wider">\n{tables}\n</div>\n{why}'
+
+
+def _planned(every: Row) -> str:
+    """What an audit said of a whole plan."""
+    refused = every.planned - every.accepted
+    kept = every.final - every.accepted - every.stood_in
+    parts = [
+        "A program measured the frames of every clip after encoding. It accepts a clip where the labeled AUs act and "
+        "others do not, onset, apex and offset lie near their labels, the face returns to neutral, and head and "
+        f"identity keep still. Of {every.planned:,} clips that were planned it accepted {every.accepted:,}, "
+        f"{_share(every)}; {every.first:,} of them at the first attempt."
+    ]
+    if refused:
+        told = (
+            f"{kept:,} of these are still in the dataset, marked as rejected"
+            if kept
+            else "these are not in the dataset"
+        )
+        parts.append(f"It refused {refused:,}; {told}.")
+    if every.stood_in:
+        parts.append(f"{every.stood_in:,} accepted clips of a reserve stand in for them.")
+    return " ".join(parts)
+
+
+def _judged(title: str, every: Row) -> str:
+    return f"{title}: {every.accepted:,} of {every.planned:,} clips that were judged were accepted, {_share(every)}."
+
+
+def _share(row: Row) -> str:
+    return f"{row.accepted / row.planned:.0%} (95% interval {_between(row)}%)"
+
+
+def _between(row: Row) -> str:
+    return f"{100 * row.low:.0f}–{100 * row.high:.0f}"
 
 
 def _accepted(said: Verdicts, group: str) -> str:
-    rows = (
-        f'<tr><th scope="row">{word(name)}</th><td class="wide">{bar(accepted / judged)}</td>'
-        f"<td>{accepted / judged:.0%}</td><td>{accepted:,}</td><td>{judged:,}</td></tr>"
-        for mine, name, judged, accepted in said.rows
-        if mine == group
+    """Rows of one label: share, its interval and the numbers that it comes from."""
+    mine = [row for row in said.rows if row.label == group and row.planned + row.stood_in]
+    reserve = any(row.stood_in for row in said.rows)
+    heads = [HIDDEN_HEAD, BAR_HEAD, "share", "95% CI", "planned" if said.planned else "judged"]
+    heads += ["at first", "in all"] if said.planned else ["accepted"]
+    heads += ["reserve"] if reserve else []
+    return table(
+        f"{said.title}, by {group}", heads, (_row(row, said.planned, reserve) for row in mine), style="counts stacked"
     )
-    heads = (HIDDEN_HEAD, BAR_HEAD, "share", "accepted", "judged")
-    return table(f"{said.title}, by {group.lower()}", heads, rows, style="counts")
+
+
+def _row(row: Row, planned: bool, reserve: bool) -> str:
+    known = row.planned > 0
+    share = f"{row.accepted / row.planned:.0%}" if known else "–"
+    drawn = bar(row.accepted / row.planned, (row.low, row.high)) if known else ""
+    numbers = [row.planned, *([row.first] if planned else []), row.accepted, *([row.stood_in] if reserve else [])]
+    cells = "".join(f"<td>{number:,}</td>" for number in numbers)
+    return (
+        f'<tr><th scope="row">{word(row.value)}</th><td class="wide">{drawn}</td><td>{share}</td>'
+        f"<td>{_between(row) if known else '–'}</td>{cells}</tr>"
+    )

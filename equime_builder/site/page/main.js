@@ -11,6 +11,7 @@ const FILTERS = [
   ["race", "Apparent race", (clip) => [clip.race]],
   ["age", "Age group", (clip) => [clip.age]],
 ];
+const titleOf = (name, value) => (name === "au" ? `AU${value} ${DATA.aus[value] ?? ""}` : value);
 const clips = DATA.clips.map((clip, number) => ({ ...clip, number }));
 let matching = clips;
 let listed = 0; // of the matching clips
@@ -32,7 +33,7 @@ function card(clip) {
   const button = element("button", { type: "button", class: "clip", "aria-haspopup": "dialog" },
     element("span", { class: "thumb" }, image, ...badge), curves,
     element("strong", {}, clip.emotion), element("span", { class: "aus" }, aus),
-    element("span", { class: "muted" }, [clip.gender, clip.race, clip.age].join(", ")));
+    element("span", { class: "muted" }, `${clip.gender}, ${clip.race}, `, element("span", { class: "whole" }, clip.age)));
   button.addEventListener("click", () => open(matching.indexOf(clip)));
   return element("li", {}, button);
 }
@@ -60,30 +61,80 @@ function extend(count) {
 
 // ------------------------------------------------------------------------------------------------- filters
 
-function optionsOf(values) {
+/** The clips for which every filter holds, but for the one named `except`. */
+function passing(except) {
+  const asked = FILTERS.map(([name, , values]) => [name, byId("filters").elements[name].value, values])
+    .filter(([name, value]) => value && name !== except);
+  const playing = byId("playing").checked;
+  return clips.filter((clip) => (!playing || clip.video) && asked.every(([, value, values]) => values(clip).some((one) => `=${one}` === value)));
+}
+
+function countsOf(found, values) {
   const counts = new Map();
-  for (const clip of clips) for (const value of new Set(values(clip))) counts.set(value, (counts.get(value) ?? 0) + 1);
-  const order = ([one], [two]) => (one === "unknown") - (two === "unknown") || one.localeCompare(two, "en", { numeric: true });
-  return [...counts].sort(order);
+  for (const clip of found) for (const value of new Set(values(clip))) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
 }
 
 function select([name, title, values]) {
-  const control = element("select", { name }, element("option", { value: "" }, "all"));
-  for (const [value, count] of optionsOf(values)) {
-    const words = name === "au" ? `AU${value} ${DATA.aus[value] ?? ""}` : value;
-    control.append(element("option", { value: `=${value}` }, `${words} (${count})`));
-  }
+  const order = (one, two) => (one === "unknown") - (two === "unknown") || one.localeCompare(two, "en", { numeric: true });
+  const control = element("select", { name }, element("option", { value: "" }, "all"),
+    ...[...countsOf(clips, values).keys()].sort(order).map((value) => element("option", { value: `=${value}` })));
   return element("label", {}, element("span", {}, title), control);
 }
 
+/** Beside each choice of a filter: how many clips it would leave, as the other filters stand. */
+function count() {
+  for (const [name, , values] of FILTERS) {
+    const counts = countsOf(passing(name), values);
+    for (const option of [...byId("filters").elements[name].options].slice(1)) {
+      const value = option.value.slice(1);
+      const words = `${titleOf(name, value)} (${counts.get(value) ?? 0})`;
+      if (option.textContent !== words) option.textContent = words;
+    }
+  }
+}
+
 function filter() {
-  const asked = FILTERS.map(([name, , values]) => [byId("filters").elements[name].value, values]).filter(([value]) => value);
-  const playing = byId("playing").checked;
-  matching = clips.filter((clip) => (!playing || clip.video) && asked.every(([value, values]) => values(clip).some((one) => `=${one}` === value)));
+  matching = passing();
   const number = (count) => count.toLocaleString("en");
   byId("found").textContent = matching.length === clips.length ? `${number(clips.length)} clips`
     : matching.length ? `${number(matching.length)} of ${number(clips.length)} clips` : "No clip has all of that. Clear a filter.";
+  count();
   list(STEP);
+}
+
+// ------------------------------------------------------------------------------------------------- the address
+
+/** What is chosen, as the part of the address after `#`: filters, and the clip that is open. */
+function address() {
+  const said = new URLSearchParams();
+  for (const [name] of FILTERS) {
+    const { value } = byId("filters").elements[name];
+    if (value) said.set(name, value.slice(1));
+  }
+  if (byId("playing").checked) said.set("videos", "1");
+  if (byId("opened").open) said.set("clip", matching[opened].key);
+  history.replaceState(null, "", `#${said}`);
+}
+
+/** Do what the address says. That of a section is the browser's. */
+function follow() {
+  if (!location.hash.includes("=")) return;
+  const said = new URLSearchParams(location.hash.slice(1));
+  for (const [name] of FILTERS) {
+    const control = byId("filters").elements[name];
+    control.value = said.has(name) ? `=${said.get(name)}` : "";
+    if (control.selectedIndex < 0) control.selectedIndex = 0; // no clip of this page has that
+  }
+  byId("playing").checked = said.has("videos");
+  filter();
+  if (!said.has("clip")) return;
+  const place = matching.findIndex((clip) => clip.key === said.get("clip"));
+  if (place >= 0) open(place);
+  else {
+    byId("found").textContent = `The clip of this address is not on this page. ${byId("found").textContent}`;
+    byId("clips").scrollIntoView();
+  }
 }
 
 // ------------------------------------------------------------------------------------------------- one clip
@@ -101,6 +152,7 @@ function open(place) {
     byId("opened").showModal();
   }
   viewer.show(clip);
+  address();
 }
 
 function turn(by) {
@@ -115,6 +167,7 @@ byId("close").addEventListener("click", () => byId("opened").close());
 byId("opened").addEventListener("click", (event) => event.target === byId("opened") && byId("opened").close());
 byId("opened").addEventListener("close", () => {
   viewer.close();
+  address();
   const clip = matching[opened];
   if (opened >= listed) list(opened + 1);
   cards.get(clip)?.querySelector("button").focus();
@@ -122,8 +175,13 @@ byId("opened").addEventListener("close", () => {
 
 document.querySelector("#filters .choices").replaceChildren(...FILTERS.map(select));
 byId("filters").hidden = false;
-byId("filters").addEventListener("change", filter);
-byId("filters").addEventListener("reset", () => setTimeout(filter)); // after the controls are empty again
+const choose = () => {
+  filter();
+  address();
+};
+byId("filters").addEventListener("change", choose);
+byId("filters").addEventListener("reset", () => setTimeout(choose)); // after the controls are empty again
+addEventListener("hashchange", follow);
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("more").addEventListener("click", () => extend(listed + STEP));
 byId("all").addEventListener("click", () => extend(matching.length));
@@ -131,3 +189,4 @@ const first = clips.find((clip) => clip.video) ?? clips[0];
 const featured = new Viewer(byId("featured"));
 filter();
 featured.show(first);
+follow();

@@ -7,6 +7,7 @@ const WIDTH = 1000;
 const HEIGHT = 200;
 const TOP = 10;
 const SCALE = 100; // curves are hundredths of an intensity
+const CLOSE = 0.08 * WIDTH; // where the words of two moments would touch
 const COLORS = 8; // of the style sheet: .c0 … .c7
 const MOMENTS = ["onset", "apex", "offset"];
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
@@ -17,6 +18,9 @@ function element(name, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/** Address of a clip on this page, as a part of its own address. */
+const linkOf = (clip) => `#clip=${encodeURIComponent(clip.key)}`;
 
 const fileOf = (clip, folder, suffix) => `${folder}/${String(clip.number).padStart(4, "0")}.${suffix}`;
 
@@ -61,6 +65,7 @@ class Viewer {
     };
     this.svg.addEventListener("pointerdown", point);
     this.svg.addEventListener("pointermove", point);
+    STILL.addEventListener("change", () => STILL.matches && this.video.pause());
     this.video.addEventListener("play", () => {
       this.button.textContent = "Pause";
       this.follow();
@@ -170,6 +175,7 @@ class Viewer {
     this.node.querySelector(".moments").replaceChildren(...MOMENTS.map((name, number) => {
       const mark = element("span", {}, name);
       mark.style.left = `${(100 * x(event[number])) / WIDTH}%`;
+      if (number === 1) mark.className = x(event[2] - event[1]) > CLOSE ? "" : x(event[1] - event[0]) > 2 * CLOSE ? "before" : "hidden";
       return mark;
     }));
     this.node.querySelector(".legend").replaceChildren(...drawn.map((curve, number) => {
@@ -194,10 +200,10 @@ class Viewer {
       ["audit", clip.audit],
       ["experts", clip.review],
       ["video", clip.video ? `${Math.round(clip.video / 1000)} kB, ${clip.fps} fps` : ""],
-      ["key", clip.key],
-    ];
-    this.node.querySelector(".labels").replaceChildren(...rows.filter(([, words]) => words).map(([name, words]) =>
-      element("div", {}, element("dt", {}, name), element("dd", {}, element("bdi", {}, words)))));
+    ].filter(([, words]) => words).map(([name, words]) => [name, element("bdi", {}, words)]);
+    rows.push(["link to this clip", element("a", { href: linkOf(clip) }, element("bdi", {}, clip.key))]);
+    this.node.querySelector(".labels").replaceChildren(...rows.map(([name, words]) =>
+      element("div", {}, element("dt", {}, name), element("dd", {}, words))));
   }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hub_server import LocalHub
 
@@ -26,9 +27,9 @@ def client(hub: LocalHub, token: str = OWNER, retries: Retries = QUICK) -> Hub:
     return Hub(NAME, token=token, endpoint=hub.url, retries=retries)
 
 
-def release(hub: LocalHub, root: Path, token: str = OWNER, **options: bool) -> Published:
+def release(hub: LocalHub, root: Path, token: str = OWNER, **options: Any) -> Published:
     owner = client(hub, token)
-    return publish(owner, root, plan_release(owner, root), **options)
+    return publish(owner, root, plan_release(owner, root, **options))
 
 
 def contents(root: Path) -> dict[str, bytes]:

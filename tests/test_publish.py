@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import DONE, HALF, LOST, LocalHub, serving_hub
+from hub_server.state import Seen
 from publishing import NAME, OWNER, READER, client, contents, on_main, people, release
 
 from equime_builder.hub.client import Hub
@@ -34,12 +35,17 @@ def test_the_order_of_steps(built: Path, hub: LocalHub) -> None:
     said: list[str] = []
     owner = client(hub)
     plan = plan_release(owner, built)
-    assert plan.version == "v1.0.0" and not plan.is_done and hub.asked(method="POST") == []
+    assert plan.version == "v1.0.0" and hub.asked(method="POST") == []
     done = publish(owner, built, plan, say=said.append)
     repository = hub.repository(NAME)
-    # Main was private before it was gated, gated before it held anything, and went to all files in one step.
+    # It was private before it was gated, gated before it held anything, and main went to all files in one step.
     first, final = repository.history()[-1].number, repository.resolve("main").number
-    assert repository.seen == [(first, True, False), (first, True, "manual"), (final, True, "manual")]
+    assert repository.seen == [
+        Seen(first, True, False, False),
+        Seen(first, True, "manual", False),
+        Seen(first, True, "manual", True),
+        Seen(final, True, "manual", True),
+    ]
     assert repository.resolve(final).parent == first
     assert on_main(hub) == contents(built)
     assert repository.resolve("v1.0.0").number == final == done.commit
@@ -218,7 +224,9 @@ def test_bytes_that_arrive_otherwise_are_not_merged(
         files = {**repository.files("refs/pr/1"), "index.parquet": Blob(b"something else", True)}
         repository.commit("refs/pr/1", files, "spoiled")
 
-    with pytest.raises(StorageError, match=r"index\.parquet differs in size or hash from the folder; nothing"):
+    with pytest.raises(
+        StorageError, match=r"index\.parquet differs in size or hash from the folder; nothing was merged"
+    ):
         publish(owner, built, plan_release(owner, built), progress=spoil)
     assert on_main(hub) == {}
 
@@ -233,7 +241,7 @@ def test_a_gate_that_stays_open_stops_it(built: Path, hub: LocalHub, monkeypatch
         for method, pattern, route in answers.ROUTES
     )
     monkeypatch.setattr(answers, "ROUTES", routes)
-    with pytest.raises(StorageError, match=r"private=True, gated=False after setting both; nothing was sent"):
+    with pytest.raises(StorageError, match=r"gated=False after setting it to 'manual'; nothing more was done"):
         release(hub, built)
     assert not hub.asked("/storage/")
 

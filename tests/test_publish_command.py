@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from hub_server import LocalHub
-from hub_server.state import Asked
+from hub_server.state import Asked, Blob, Repository
 from publishing import NAME, OWNER, contents, on_main, people
 
 from equime_builder.finish import INDEX
@@ -59,19 +59,29 @@ def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: Loc
     listed = {line.split()[-1] for line in lines if line.startswith("add ")}
     assert listed == set(contents(built))
     assert any(line.startswith("words in gender_judged_by: requested of the face generator") for line in lines)
-    assert any(line.startswith("visible to everybody else: nothing") for line in lines)
+    assert any(line.startswith("will be visible to everybody else: nothing") for line in lines)
     assert {"subjects: 6", "clips: 12"} <= set(lines)
     assert any(line.startswith("checked: every promise of the folder holds; no rejected clip") for line in lines)
     number = lines[1].split()[1].rstrip(":")
 
     refused = equime(hub, "publish", built, NAME, "--approved", "0" * 16)
-    assert refused.returncode == 1 and f"the folder's list is {number} now" in error_of(refused)
+    assert refused.returncode == 1 and f"the list is {number} now" in error_of(refused)
     assert NAME not in hub.answers.repositories
     done = equime(hub, "publish", built, NAME, "--approved", number, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     facts = json.loads(done.stdout)
     assert facts["version"] == "v1.0.0" and facts["private"] and facts["gated"] == "manual"
+    assert facts["commit"] == hub.repository(NAME).resolve("main").number
     assert on_main(hub) == contents(built)
+
+
+def test_what_was_approved_is_not_something_more(built: Path, hub: LocalHub) -> None:
+    number = equime(hub, "publish", built, NAME, "--dry-run").stdout.splitlines()[1].split()[1].rstrip(":")
+    for more in (["--public"], ["--erase-history"], ["--version", "v2.0.0"]):
+        refused = equime(hub, "publish", built, NAME, "--approved", number, *more)
+        assert refused.returncode == 1 and f"--approved {number}: the list is" in error_of(refused)
+    refused = equime(hub, "publish", built, "curator/equime", "--approved", number)
+    assert refused.returncode == 1 and not hub.answers.repositories
 
 
 def test_what_will_be_visible_is_printed_before_it_is(built: Path, hub: LocalHub) -> None:
@@ -81,14 +91,67 @@ def test_what_will_be_visible_is_printed_before_it_is(built: Path, hub: LocalHub
     assert lines[0].startswith("will be visible to everybody: README.md, LICENSE: their text; paths, sizes and dates")
     assert lines[1].startswith("will be visible to who was let in: the content of all files")
     assert not hub.repository(NAME).private and hub.repository(NAME).gated == "manual"
+    assert "manual" in lines[-1]
     private = [seen.path for seen in hub.asked("/settings", "PUT")]
     assert len(private) == 2  # the gate, and at the end the page
+
+
+def test_it_is_printed_beside_a_json_object_too(built: Path, hub: LocalHub) -> None:
+    done = equime(hub, "publish", built, NAME, "--public", "--erase-history", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads(done.stdout)
+    assert (facts["private"], facts["gated"], facts["left"]) == (False, "manual", ["refs/pr/1"])
+    lines = [line for line in done.stderr.splitlines() if line.startswith("will be ")]
+    assert lines[0].startswith("will be visible to everybody: README.md, LICENSE: their text; paths, sizes and dates")
+    assert lines[2].startswith(
+        "will be deleted for good: history of main, all tags and branches beside v1.0.0 and main"
+    )
 
 
 def test_a_dry_run_needs_no_login(built: Path, hub: LocalHub) -> None:
     done = equime(hub, "publish", built, NAME, "--dry-run", token=None)
     assert done.returncode == 0
     assert "not compared with the Hub (not logged in to the Hub: run `hf auth login`" in done.stdout
+    # What is not known is not said, and what nobody compared nobody can approve.
+    assert "will be visible to everybody: not known, the Hub was not asked" in done.stdout
+    assert "there is no number to approve" in done.stdout and "--approved" not in done.stdout
+
+
+def test_a_dry_run_says_what_is_deleted_for_good(built: Path, hub: LocalHub) -> None:
+    assert equime(hub, "publish", built, NAME).returncode == 0
+    repository = hub.repository(NAME)
+    files = {**repository.files(), "paper.pdf": Blob(b"x", False)}
+    repository.commit("refs/heads/main", files, "by hand")
+    told = equime(hub, "publish", built, NAME, "--dry-run", "--erase-history").stdout
+    assert "will be deleted for good: history of main, all tags and branches beside v1.1.0 and main (v1.0.0)" in told
+    assert [line.split() for line in told.splitlines() if line.startswith("delete ")] == [["delete", "0", "paper.pdf"]]
+    assert "paper.pdf" in on_main(hub)
+
+
+def test_a_folder_is_replaced_only_when_all_else_is_decided(
+    built: Path, copy_of: Callable[[Path], Path], hub: LocalHub
+) -> None:
+    """A wrong number, no login, a wrong name, a public page: the folder is as it was, and nothing lies beside it."""
+    root = copy_of(built)
+    before = contents(root)
+    gone = min(pq.read_table(root / INDEX)["subject"].to_pylist())
+    hub.answers.repositories["lab/public"] = Repository("lab/public", False)
+    hub.repository("lab/public").commit("refs/heads/main", {"__manifest__/plan.json": Blob(b"{}", False)}, "ours")
+    for name, more, token, said in (
+        (NAME, ["--approved", "0" * 16], OWNER, "the list is"),
+        (NAME, [], None, "not logged in to the Hub"),
+        (NAME, [], "hf_wrongSECRET", "the login is not accepted"),
+        ("equime", [], OWNER, "must read ORG/NAME"),
+        ("lab/public", [], OWNER, "is public, and so is every step of a release"),
+        (NAME, ["--version", "one"], OWNER, "must read like v1.0.0"),
+    ):
+        done = equime(hub, "publish", root, name, "--remove-subject", gone, *more, token=token)
+        assert done.returncode == 1 and said in error_of(done)
+        assert contents(root) == before and [path.name for path in root.parent.iterdir()] == [root.name]
+    told = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--dry-run").stdout
+    number = told.splitlines()[1].split()[1].rstrip(":")
+    done = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--approved", number)
+    assert done.returncode == 0 and on_main(hub) == contents(root) != before
 
 
 def test_a_subject_is_withdrawn_by_one_command(built: Path, copy_of: Callable[[Path], Path], hub: LocalHub) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +11,7 @@ import typer
 from equime_builder.commands.shared import Folder, Json, notes, print_json, progress_bar, say
 
 if TYPE_CHECKING:
+    from equime_builder.hub.client import Hub
     from equime_builder.hub.editing import MakeEdit
     from equime_builder.hub.release import Release
 
@@ -46,39 +44,45 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
-    from equime_builder.hub.checks import lines, objections
-    from equime_builder.hub.editing import numbering, refusal, withdrawal
+    from equime_builder.hub.client import Hub
+    from equime_builder.hub.editing import before_of, edition_aside, numbering, refusal, take_place, withdrawal
+    from equime_builder.hub.release import plan_release
 
+    wanted: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
     edits: list[MakeEdit] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
-    edits += [make for make, wanted in ((refusal, without_rejected), (numbering, strip_names)) if wanted]
-    with _edition(folder, edits, dry_run) as root:
-        with progress_bar(as_json) as bar:
-            task = bar.add_task("checking", total=None, rate="")
-            found = objections(root, progress=lambda shard: bar.update(task, description=f"checking {shard}"))
-        if found:
-            raise ValueError(f"{folder} is not published: {lines(found)}")
-        if dry_run:
-            _show(root, *_planned(root, repository, version), as_json, public=public)
+    edits += [make for make, told in ((refusal, without_rejected), (numbering, strip_names)) if told]
+    hub = None if dry_run else Hub(repository)
+    with edition_aside(folder, edits) as edition:
+        _check(folder, edition.path, as_json)
+        if hub is None:
+            _show(edition.path, *_planned(edition.path, repository, **wanted), as_json)
             return
-        _publish(root, repository, version, approved, as_json, public=public, erase=erase_history)
+        release = plan_release(hub, edition.path, **wanted)
+        _check_approval(release, approved)
+        for change in edition.edits:
+            notes.print(f"{folder}: {_note(change.note)}", markup=False, highlight=False)
+        take_place(edition)  # only now: until here the folder is as it was
+        if edition.edits:
+            notes.print(f"what it was before lies in {before_of(folder)}: delete it", markup=False, highlight=False)
+    _publish(hub, edition.root, release, as_json)
 
 
-@contextmanager
-def _edition(folder: Path, edits: Sequence[MakeEdit], dry_run: bool) -> Iterator[Path]:
-    """The folder with its edits; those of a dry run are made aside and thrown away."""
-    from equime_builder.hub.editing import before_of, edit_aside, replace_by_edition, resume_replacing
+def _check(folder: Path, edition: Path, as_json: bool) -> None:
+    from equime_builder.hub.checks import lines, objections
 
-    if dry_run:
-        with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=f".{folder.name}-") as aside:
-            yield edit_aside(folder, edits, Path(aside))[0]
-        return
-    resume_replacing(folder)
-    made = replace_by_edition(folder, edits) if edits else []
-    for change in made:
-        notes.print(f"{folder}: {_note(change.note)}", markup=False, highlight=False)
-    if made:
-        notes.print(f"what it was before lies in {before_of(folder)}: delete it", markup=False, highlight=False)
-    yield folder
+    with progress_bar(as_json) as bar:
+        task = bar.add_task("checking", total=None, rate="")
+        found = objections(edition, progress=lambda shard: bar.update(task, description=f"checking {shard}"))
+    if found:
+        raise ValueError(f"{folder} is not published: {lines(found)}")
+
+
+def _check_approval(release: Release, approved: str | None) -> None:
+    if approved is not None and not release.is_approved(approved):
+        raise ValueError(
+            f"--approved {approved}: the list is {release.number} now; have it approved again (equime publish "
+            "--dry-run, with the same options)"
+        )
 
 
 def _note(note: Any) -> str:
@@ -87,74 +91,75 @@ def _note(note: Any) -> str:
     return f"{note['what']}{f': {subjects}' if subjects else ''}{clips}"
 
 
-def _planned(root: Path, repository: str, version: str | None) -> tuple[Release, str]:
+def _planned(root: Path, repository: str, *, version: str | None, public: bool, erase: bool) -> tuple[Release, str]:
     """The release as it would be, and why it was not compared with the Hub, empty where it was."""
     from equime_builder.hub.client import Hub
     from equime_builder.hub.files import compare, planned_files
-    from equime_builder.hub.release import ForeignError, Release, State, plan_release
+    from equime_builder.hub.release import ForeignError, Release, plan_release
     from equime_loader.storage.errors import StorageError
     from equime_loader.storage.retry import Retries
 
     try:
-        return plan_release(Hub(repository, retries=Retries(attempts=2)), root, version=version), ""
+        hub = Hub(repository, retries=Retries(attempts=2))
+        return plan_release(hub, root, version=version, public=public, erase=erase), ""
     except ForeignError:
         raise
     except StorageError as error:
         why = str(error)
     files = planned_files(root)
-    state = State(None, True, False, {}, {})
-    return Release(version or "v1.0.0", files, compare(root, files, {}), state), why
+    changes = compare(root, files, {})
+    return Release(repository, version or "v1.0.0", files, changes, None, public, erase), why
 
 
-def _publish(
-    root: Path, repository: str, version: str | None, approved: str | None, as_json: bool, *, public: bool, erase: bool
-) -> None:
+def _publish(hub: Hub, root: Path, release: Release, as_json: bool) -> None:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    from equime_builder.hub.client import Hub
-    from equime_builder.hub.files import digest
-    from equime_builder.hub.release import erase_history, plan_release, publish, what_is_visible
+    from equime_builder.hub.release import publish
 
     disable_progress_bars()  # one bar is enough
-    hub = Hub(repository)
-    release = plan_release(hub, root, version=version)
-    if approved is not None and approved != digest(release.files):
-        raise ValueError(
-            f"--approved {approved}: the folder's list is {digest(release.files)} now; have it approved again "
-            "(equime publish --dry-run)"
-        )
-    tell = (lambda _: None) if as_json else say
-    for who, what in what_is_visible(release, public):
-        tell(f"will be visible to {who}: {what}")
+    # What cannot be called back is said before it is done, beside a JSON object too.
+    tell = partial(notes.print, markup=False, highlight=False, soft_wrap=True) if as_json else say
+    for line in _consequences(release):
+        tell(line)
     with progress_bar(as_json) as bar:
         task = bar.add_task("sending", total=len(release.files), rate="")
         done = publish(
             hub,
             root,
             release,
-            public=public,
             say=tell,
             progress=lambda file: bar.update(task, advance=1, description=file.path),
         )
-    erased = erase_history(hub, done) if erase else 0
-    facts = {"repository": repository, "version": done.version, "commit": done.commit, "sent": done.sent}
+    if done.erased:
+        tell(f"earlier versions erased, {done.erased.files} large files of theirs deleted")
+        if done.erased.left:
+            tell(
+                f"{', '.join(done.erased.left)} stay: nobody but the Hub's support deletes pull requests. They hold no "
+                "picture, but names of earlier shards and keys of their clips"
+            )
     if as_json:
-        print_json({**facts, "private": done.private, "gated": "manual", "page": hub.page, "erased_files": erased})
+        facts = {"repository": release.name, "version": done.version, "commit": done.commit, "sent": done.sent}
+        erased = {"erased_files": done.erased.files, "left": done.erased.left} if done.erased else {}
+        print_json({**facts, "private": done.private, "gated": done.gated, "page": hub.page, **erased})
         return
-    if erase:
-        tell(f"earlier versions erased, {erased} files of theirs deleted")
     where = "private" if done.private else "public"
-    say(
-        f"{hub.page}: {done.version}, {done.sent} of {len(release.files)} files sent, {where}, every request is decided"
-    )
+    say(f"{hub.page}: {done.version}, {done.sent} of {len(release.files)} files sent, {where}, gate {done.gated}")
     if done.private:
         say("only its owners see it; `--public` opens the page, and `equime access` decides who may read")
 
 
-def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool) -> None:
+def _consequences(release: Release) -> list[str]:
+    """Who will see what, and what is deleted for good."""
+    from equime_builder.hub.release import what_is_erased, what_is_visible
+
+    said = [f"will be visible to {who}: {what}" for who, what in what_is_visible(release)]
+    erased = what_is_erased(release)
+    return [*said, *([f"will be deleted for good: {erased}"] if erased else [])]
+
+
+def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
     from equime_builder.hub.checks import about, free_words
-    from equime_builder.hub.files import digest
-    from equime_builder.hub.release import what_is_visible
+    from equime_builder.hub.release import what_is_erased, what_is_visible
 
     rows = [
         {"change": change, "path": file.path, "bytes": file.size, "sha256": file.sha256}
@@ -162,25 +167,28 @@ def _show(root: Path, release: Release, why: str, as_json: bool, *, public: bool
         for file in getattr(release.changes, change)
     ]
     rows += [{"change": "delete", "path": path, "bytes": 0, "sha256": ""} for path in release.changes.delete]
-    facts = {
-        "version": release.version,
-        "list": digest(release.files),
-        "compared_with_the_hub": not why,
-        "visible": what_is_visible(release, public),
-        "about": about(root),
-        "words": free_words(root),
-        "notes": _notes(root),
-    }
     if as_json:
+        facts = {
+            "repository": release.name,
+            "version": release.version,
+            "list": None if why else release.number,
+            "compared_with_the_hub": not why,
+            "visible": what_is_visible(release),
+            "deleted_for_good": what_is_erased(release),
+            "about": about(root),
+            "words": free_words(root),
+            "notes": _notes(root),
+        }
         print_json({**facts, "files": rows})
         return
     size = sum(file.size for file in release.files)
     say(f"release {release.version}: {len(release.files):,} files, {size / 1e6:,.1f} MB; nothing was sent")
-    say(f"list {digest(release.files)}: approve it, and publish with --approved {digest(release.files)}")
     if why:
-        say(f"not compared with the Hub ({why}): every file counts as new")
-    for who, what in what_is_visible(release, public):
-        say(f"visible to {who}: {what}")
+        say(f"not compared with the Hub ({why}): every file counts as new, and there is no number to approve")
+    else:
+        say(f"list {release.number}: approve it, and publish with --approved {release.number}")
+    for line in _consequences(release):
+        say(line)
     for name, fact in about(root).items():
         say(f"{name}: {fact}")
     for note in _notes(root):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from equime_builder.hub.files import Remote
 from equime_builder.version import VERSION
@@ -23,7 +25,7 @@ PATIENT = Retries(attempts=12, first_delay_s=1.0, longest_delay_s=300.0)
 CONFLICT = 412
 NAME = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
 # Libraries whose errors of connections pass, whichever of them the Hub's client is made with.
-NETWORK = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
+NETWORK = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "hf_xet"})
 
 
 class Hub:
@@ -133,6 +135,38 @@ class Hub:
 
     def _words(self, text: str) -> str:
         return one_line(text.replace(self._token.secret, "***"))
+
+    def user(self) -> str:
+        """The name of who is logged in.
+
+        Raises:
+            AccessError: the login is not accepted.
+        """
+        return str(self.ask("checking the login", lambda api: api.whoami())["name"])
+
+    def may_send(self, revision: str) -> bool | Failure:
+        """Ask whether this login may send large files to a revision; one attempt.
+
+        The client sends them by Xet, whose errors say that the Hub cannot be reached, whatever is the matter with a
+        login, a right or a quota. So it is asked first what Xet will ask for: a token to write with.
+        """
+        from huggingface_hub import constants, get_session, hf_raise_for_status
+
+        if constants.HF_HUB_DISABLE_XET or find_spec("hf_xet") is None:
+            return True  # the other way is LFS, whose errors say what they are
+        url = f"{self.endpoint}/api/datasets/{self.name}/xet-write-token/{quote(revision, safe='')}"
+
+        def asked(_: HfApi) -> bool:
+            response = get_session().get(url, headers={"Authorization": f"Bearer {self._token.secret}"})
+            if response.status_code == 404 and "X-Error-Code" not in response.headers:
+                return False
+            hf_raise_for_status(response)
+            return True
+
+        answer = self.attempt(asked)
+        if answer is False:
+            return Failure("this Hub takes no files by Xet; set HF_HUB_DISABLE_XET=1, and run again", again=False)
+        return answer
 
     def tree(self, revision: str) -> dict[str, Remote] | Failure:
         """Every file at a revision, by path; one attempt."""

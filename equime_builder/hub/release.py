@@ -7,27 +7,25 @@ command goes on where another run was cut.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from equime_builder import manifest
 from equime_builder.finish import CARD, LICENCE
 from equime_builder.hub.client import MAIN, Hub
-from equime_builder.hub.files import OWN_OF_THE_HUB, Changes, Planned, Remote, compare, planned_files
+from equime_builder.hub.doors import check_doors, close_doors, open_page
+from equime_builder.hub.erasing import Erased, erase_history, put_tag
+from equime_builder.hub.files import OWN_OF_THE_HUB, Changes, Planned, compare, digest, planned_files
+from equime_builder.hub.pulls import close_others, head_of, merge, open_pull, revision_of
+from equime_builder.hub.state import COMMIT, PULL, State, ordered, read_state
 from equime_builder.hub.upload import check_same, upload
 from equime_builder.plan import changes_of
-from equime_loader.storage.errors import Failure, MissingError, StorageError
+from equime_loader.storage.errors import StorageError
 
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
-
-VERSION = re.compile(r"v(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 # Files of a gated dataset that the Hub shows to everybody.
 OPEN = (CARD, LICENCE)
-TITLE = "EquiME release"
 
 
 class ForeignError(StorageError):
@@ -35,87 +33,105 @@ class ForeignError(StorageError):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A repository as it stands; `head` None where there is none yet. `tags`: commit by name."""
-
-    head: str | None
-    private: bool
-    gated: bool | str
-    tags: dict[str, str]
-    files: dict[str, Remote]
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
-    """What a publication would do: a list that can be approved, and the state that it was made for."""
+    """What a publication would do: a list that can be approved, and the state that it was made for.
 
+    Attributes:
+        name: of the repository. files: all of the release, in the order in which they are sent.
+        state: of the repository, None where the Hub was not asked; `changes` then counts every file as new.
+        public: whether the page is opened, or may stay open. erase: whether earlier versions are deleted for good.
+    """
+
+    name: str
     version: str
     files: tuple[Planned, ...]
     changes: Changes
-    state: State
+    state: State | None
+    public: bool = False
+    erase: bool = False
 
     @property
-    def is_done(self) -> bool:
-        """Whether `main` holds this already, under this version."""
-        return not self.changes and self.state.head is not None and self.state.tags.get(self.version) == self.state.head
+    def number(self) -> str:
+        """What a curator approves: all that the release is and does, and behind a dash what it deletes on `main`."""
+        parts = (self.name, self.version, f"public {self.public}", f"erase {self.erase}", digest(self.files))
+        wanted = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        deleted = hashlib.sha256("\n".join(self.changes.delete).encode()).hexdigest()[:8]
+        return f"{wanted}-{deleted}" if self.changes.delete else wanted
+
+    def is_approved(self, number: str) -> bool:
+        """Whether a number stands for this release. What was approved to be deleted may be gone already."""
+        return number == self.number or (not self.changes.delete and number.partition("-")[0] == self.number)
+
+    @property
+    def erased(self) -> tuple[str, ...]:
+        """Tags and branches that would be deleted for good."""
+        if not self.erase or self.state is None:
+            return ()
+        return (*sorted(tag for tag in self.state.tags if tag != self.version), *self.state.branches)
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published: `commit` on main. `sent`: files whose bytes or paths were new."""
+    """What was published.
+
+    Attributes:
+        commit: on `main`, at the end. sent: files whose bytes or paths were new. private, gated: as read at the end.
+        erased: what was deleted for good, None where nothing was to be.
+    """
 
     version: str
     commit: str
     sent: int
     private: bool
+    gated: bool | str
+    erased: Erased | None = None
 
 
-def plan_release(hub: Hub, root: Path, *, version: str | None = None) -> Release:
+def plan_release(
+    hub: Hub, root: Path, *, version: str | None = None, public: bool = False, erase: bool = False
+) -> Release:
     """Compare a verified folder with the repository. Nothing is changed.
 
     Raises:
-        ValueError: the version is of another form, or names another release.
+        ValueError: a version of another form, or one that is not above all others; a page that is public already,
+            where `public` is not set.
         ForeignError: the repository holds something else than a dataset of ours.
         StorageError: the Hub does not answer.
     """
-    if version is not None and VERSION.fullmatch(version) is None:
-        raise ValueError(f"version={version!r} must read like v1.0.0")
+    if version is not None:
+        ordered(version)
     state = read_state(hub)
     files = planned_files(root)
     strangers = state.files.keys() - {file.path for file in files} - OWN_OF_THE_HUB
-    if strangers and manifest.HEADER not in state.files:
+    if strangers and not state.holds_release:
         raise ForeignError(f"{hub.name}: holds {min(strangers)} and is no EquiME dataset; name another repository")
+    if state.holds_release and not state.private and not public:
+        raise ValueError(
+            f"{hub.page} is public, and so is every step of a release: run again with --public, or make it private on "
+            f"{hub.page}/settings"
+        )
     changes = compare(root, files, state.files)
-    version = version or _next_version(state, changes)
-    if version in state.tags and (changes or state.tags[version] != state.head):
-        raise ValueError(f"version={version} is another release already; name a new one")
-    return Release(version, files, changes, state)
+    return Release(hub.name, _version(state, changes, version, erase), files, changes, state, public, erase)
 
 
-def read_state(hub: Hub) -> State:
-    """The repository as it stands.
-
-    Raises:
-        StorageError: the Hub does not answer, or refuses the login.
-    """
-    try:
-        info = hub.ask("looking", lambda api: api.dataset_info(hub.name))
-    except MissingError:
-        hub.ask("checking the login", lambda api: api.whoami())
-        return State(None, True, False, {}, {})
-    refs = hub.ask("reading tags", lambda api: api.list_repo_refs(hub.name, repo_type="dataset"))
-    head, tags = str(info.sha), {tag.name: tag.target_commit for tag in refs.tags}
-    files = hub.persist("reading what is there", lambda: hub.tree(head))
-    return State(head, bool(info.private), info.gated or False, tags, files)
+def _version(state: State, changes: Changes, wanted: str | None, erase: bool) -> str:
+    """The version of a release: the one that `main` is where nothing changes, else one above all others."""
+    here = None if changes else state.version
+    if wanted is None or wanted == here:
+        version = here or _after(state.newest)
+        if version in state.tags and state.tags[version] != state.head and not erase:
+            raise ValueError(
+                f"{version} names a commit that {MAIN} has left: an erasing was cut; run again with --erase-history"
+            )
+        return version
+    if state.newest and ordered(wanted) <= ordered(state.newest):
+        raise ValueError(f"version={wanted} must be above {state.newest}, the newest; name a higher one")
+    return wanted
 
 
-def _next_version(state: State, changes: Changes) -> str:
-    found = [tuple(map(int, match.groups())) for tag in state.tags if (match := VERSION.fullmatch(tag))]
-    if not found:
-        return "v1.0.0"
-    major, minor, patch = max(found)
-    newest = f"v{major}.{minor}.{patch}"
-    return newest if not changes and state.tags[newest] == state.head else f"v{major}.{minor + 1}.0"
+def _after(newest: str | None) -> str:
+    major, minor, _ = ordered(newest) if newest else (1, -1, 0)
+    return f"v{major}.{minor + 1}.0"
 
 
 def publish(
@@ -123,196 +139,101 @@ def publish(
     root: Path,
     release: Release,
     *,
-    public: bool = False,
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[Planned], None] = lambda _: None,
 ) -> Published:
-    """Carry out a release, or what is left of it. Only `public` opens the page; the gate stays closed then, too.
+    """Carry out a release, or what is left of it. The gate stays closed, also where the page is opened.
 
     Raises:
         StorageError: a step that cannot be done; the same command goes on from there.
+        ValueError: a release that was not compared with the Hub.
     """
-    _close(hub, release.state, say)
-    head = _head(hub)
-    if release.state.head not in (None, head):
+    state = release.state
+    if state is None:
+        raise ValueError(f"release={release.version} was not compared with the Hub; plan it with a login")
+    stays = release.public and state.holds_release and not state.private
+    close_doors(hub, new=state.head is None, may_be_public=stays, say=say)
+    head = head_of(hub, MAIN)
+    if state.head not in (None, head):
         raise StorageError(f"{hub.name}: {MAIN} has changed since the list was made; look at it, and run again")
+    title = f"{PULL} {release.version} ({digest(release.files)[:8]}) on {head[:12]}"
+    user = hub.user()
+    close_others(hub, title, user, say)
     if release.changes:
-        number = _pull_request(hub, release.version, head, _note(root))
-        say(f"uploading to pull request {number}; nothing of it is on {MAIN}")
-        revision = f"refs/pr/{number}"
-        message = f"EquiME {release.version}"
-        card = [file for file in release.files if file.path == CARD]
-        rest = [file for file in release.files if file.path != CARD]
-        upload(hub, root, rest, revision, wanted=release.files, message=message, progress=progress)
-        _check_without_card(hub, root, rest, revision)
-        upload(hub, root, card, revision, wanted=release.files, message=f"{message}: card", progress=progress)
-        check_same(hub, root, release.files, revision)
-        say(f"{len(release.files)} files compared by size and hash; merging")
-        _merge(hub, number)
-        check_same(hub, root, release.files, MAIN)
-    head = _head(hub)
-    _tag(hub, release.version, head, _note(root))
-    say(f"{MAIN} is {release.version} ({head[:8]})")
-    _close_leftovers(hub, release.version)
-    private = _is_private(hub)
-    if public and private:
-        hub.ask("opening the page", lambda api: api.update_repo_settings(hub.name, private=False, repo_type="dataset"))
-        private = _is_private(hub)
-    return Published(release.version, head, len(release.changes.send), private)
+        _replace_main(hub, root, release, head, open_pull(hub, title, _note(root), user), say, progress)
+    if not release.erase:
+        put_tag(hub, release.version, head_of(hub, MAIN), _note(root))
+    say(f"{MAIN} is {release.version}")
+    erased = erase_history(hub, root, release.files, release.version) if release.erase else None
+    if release.public:
+        open_page(hub)
+    private, gated = check_doors(hub)
+    commit = head_of(hub, MAIN)
+    return Published(release.version, commit, len(release.changes.send), private, gated, erased)
 
 
-def what_is_visible(release: Release, public: bool) -> list[tuple[str, str]]:
-    """Who will see what: (who, what). A page that is public already stays so."""
+def _replace_main(
+    hub: Hub,
+    root: Path,
+    release: Release,
+    head: str,
+    number: int,
+    say: Callable[[str], None],
+    progress: Callable[[Planned], None],
+) -> None:
+    """Send what changes to a pull request, compare it, and merge it; the card goes last."""
+    say(f"uploading to pull request {number}; nothing of it is on {MAIN}")
+    revision, message = revision_of(number), f"{COMMIT} {release.version}"
+    card = [file for file in release.files if file.path == CARD]
+    rest = [file for file in release.files if file.path != CARD]
+    upload(hub, root, rest, revision, wanted=release.files, message=message, progress=progress)
+    check_same(hub, root, rest, revision, after="nothing was merged, run the same command again", beside=(CARD,))
+    upload(hub, root, card, revision, wanted=release.files, message=f"{message}: card", progress=progress)
+    sent = head_of(hub, revision)
+    check_same(hub, root, release.files, sent, after="nothing was merged, run the same command again")
+    say(f"{len(release.files)} files compared by size and hash; merging")
+    merge(hub, number, sent=sent, main=head)
+    check_same(hub, root, release.files, MAIN, after=f"after the merge; look at {hub.page}/commits/{MAIN}")
+
+
+def what_is_visible(release: Release) -> list[tuple[str, str]]:
+    """Who will see what: (who, what)."""
     count, size = len(release.files), sum(file.size for file in release.files)
-    names = f"paths, sizes and dates of all {count:,} files ({size / 1e6:,.1f} MB)"
-    if not public and release.state.private:
+    if not release.public and release.state is None:
+        return [("everybody", f"not known, the Hub was not asked; nothing, if {release.name} is private or new")]
+    if not release.public:
         return [("owners and members", "everything; the repository is private"), ("everybody else", "nothing")]
+    names = f"paths, sizes and dates of all {count:,} files ({size / 1e6:,.1f} MB)"
+    pulls = "pull requests: titles, notes, and lists of files, of those that are on their way, too"
     return [
-        ("everybody", f"{', '.join(OPEN)}: their text; {names}; the form that asks for access"),
+        ("everybody", f"{', '.join(OPEN)}: their text; {names}; {pulls}; the form that asks for access"),
         ("who was let in", "the content of all files, at every version that is still on the Hub"),
     ]
 
 
-def _note(root: Path) -> str:
-    """What editions have changed, in words."""
-    words = []
-    for change in changes_of(manifest.folder_header(root)):
-        subjects = ", ".join(change.get("subjects", ()))
-        clips = f", {change['clips']} clips" if "clips" in change else ""
-        words.append(f"- {change['what']}{': subject ' if subjects else ''}{subjects}{clips}")
-    if any("subjects" in change for change in changes_of(manifest.folder_header(root))):
-        words.append("Delete these clips from every copy of an earlier version, as the terms ask.")
-    return "\n".join(words)
-
-
-def _close(hub: Hub, state: State, say: Callable[[str], None]) -> None:
-    """A repository that is private, where it is new, and gated in any case; both are read back."""
-    if state.head is None:
-        hub.ask(
-            "making the repository",
-            lambda api: api.create_repo(hub.name, repo_type="dataset", private=True, exist_ok=True),
-        )
-        say(f"{hub.page} made, private")
-    if state.gated != "manual":
-        hub.ask(
-            "closing the gate",
-            lambda api: api.update_repo_settings(hub.name, gated="manual", repo_type="dataset"),
-        )
-        say("gate: every request is decided by a person")
-    info = hub.ask("reading the settings", lambda api: api.dataset_info(hub.name))
-    if info.gated != "manual" or (state.head is None and not info.private):
-        raise StorageError(
-            f"{hub.name}: private={info.private}, gated={info.gated!r} after setting both; nothing was sent. Set "
-            f"them on {hub.page}/settings and run the same command again"
-        )
-
-
-def _head(hub: Hub) -> str:
-    return str(hub.ask("reading main", lambda api: api.dataset_info(hub.name, revision=MAIN)).sha)
-
-
-def _is_private(hub: Hub) -> bool:
-    return bool(hub.ask("reading the settings", lambda api: api.dataset_info(hub.name)).private)
-
-
-def _pull_request(hub: Hub, version: str, head: str, note: str) -> int:
-    """The pull request of this release onto this state of main: the one of a run that was cut, else a new one."""
-    title = f"{TITLE} {version} on {head[:12]}"
-
-    def attempt() -> int | Failure:
-        found = hub.attempt(lambda api: _open_pulls(hub.name, api))
-        if isinstance(found, Failure):
-            return found
-        same = [number for number, named in found.items() if named == title]
-        if same:
-            return min(same)
-        made = hub.attempt(lambda api: api.create_pull_request(hub.name, title, description=note, repo_type="dataset"))
-        return made if isinstance(made, Failure) else int(made.num)
-
-    return hub.persist("opening a pull request", attempt)
-
-
-def _open_pulls(name: str, api: HfApi) -> dict[int, str]:
-    """Titles of the releases that are under way, by number."""
-    found = api.get_repo_discussions(name, repo_type="dataset", discussion_type="pull_request")
-    return {pull.num: pull.title for pull in found if pull.status in ("draft", "open") and pull.title.startswith(TITLE)}
-
-
-def _close_leftovers(hub: Hub, version: str) -> None:
-    """Close pull requests of runs that were cut and can no longer be merged."""
-    for number in hub.ask("looking for leftovers", lambda api: _open_pulls(hub.name, api)):
-
-        def close(api: HfApi, number: int = number) -> None:
-            api.change_discussion_status(
-                hub.name, number, new_status="closed", comment=f"{version} is out", repo_type="dataset"
-            )
-
-        hub.ask(f"closing pull request {number}", close)
-
-
-def _check_without_card(hub: Hub, root: Path, files: Sequence[Planned], revision: str) -> None:
-    """Compare everything but the card, which may be there of an earlier version, or not yet."""
-    there = hub.persist("comparing", lambda: hub.tree(revision))
-    changes = compare(root, files, {path: file for path, file in there.items() if path != CARD})
-    if changes:
-        check_same(hub, root, files, revision)
-
-
-def _merge(hub: Hub, number: int) -> None:
-    def attempt() -> bool | Failure:
-        return hub.attempt(lambda api: _merged(hub.name, api, number))
-
-    hub.persist("merging", attempt)
-
-
-def _merged(name: str, api: HfApi, number: int) -> bool:
-    where: dict[str, Any] = {"repo_id": name, "discussion_num": number, "repo_type": "dataset"}
-    status = api.get_discussion_details(**where).status
-    if status == "draft":
-        api.change_discussion_status(**where, new_status="open")
-    if status != "merged":
-        api.merge_pull_request(**where)
-    return True
-
-
-def _tag(hub: Hub, version: str, head: str, note: str) -> None:
-    hub.ask(
-        "tagging",
-        lambda api: api.create_tag(
-            hub.name, tag=version, revision=head, tag_message=note or None, repo_type="dataset", exist_ok=True
-        ),
+def what_is_erased(release: Release) -> str:
+    """What is deleted for good, in words; empty where nothing is."""
+    if not release.erase:
+        return ""
+    named = f" ({', '.join(release.erased)})" if release.erased else ""
+    unknown = "; which ones is not known, the Hub was not asked" if release.state is None else ""
+    return (
+        f"history of {MAIN}, all tags and branches beside {release.version} and {MAIN}{named}, and every large file "
+        f"that this version does not hold{unknown}"
     )
-    refs = hub.ask("reading tags", lambda api: api.list_repo_refs(hub.name, repo_type="dataset"))
-    if {tag.name: tag.target_commit for tag in refs.tags}.get(version) != head:
-        raise StorageError(f"{hub.name}: {version} names another commit than {head[:8]}; name a new version")
 
 
-def erase_history(hub: Hub, published: Published) -> int:
-    """Delete every earlier version from the Hub, for good, and say how many large files of theirs went with it.
-
-    The release stays, in one commit on main and under its tag.
-
-    Raises:
-        StorageError: a step that cannot be done; the same call goes on from there.
-    """
-    where: dict[str, Any] = {"repo_id": hub.name, "repo_type": "dataset"}
-    refs = hub.ask("reading tags", lambda api: api.list_repo_refs(hub.name, repo_type="dataset"))
-    message = f"EquiME {published.version}"
-    hub.ask("squashing main", lambda api: api.super_squash_history(**where, commit_message=message))
-    head = _head(hub)
-    for tag in refs.tags:
-        hub.persist(f"deleting tag {tag.name}", lambda name=tag.name: _gone(hub, name))  # type: ignore[misc]
-    _tag(hub, published.version, head, "")
-    kept = {file.sha256 for file in hub.persist("reading main", lambda: hub.tree(head)).values()}
-    stale = [
-        file
-        for file in hub.ask("listing large files", lambda api: list(api.list_lfs_files(**where)))
-        if file.file_oid not in kept
-    ]
-    hub.ask("deleting large files", lambda api: api.permanently_delete_lfs_files(**where, lfs_files=stale))
-    return len(stale)
-
-
-def _gone(hub: Hub, tag: str) -> bool | Failure:
-    answer = hub.attempt(lambda api: api.delete_tag(hub.name, tag=tag, repo_type="dataset"))
-    return answer if isinstance(answer, Failure) and answer.error is not MissingError else True
+def _note(root: Path) -> str:
+    """What editions have changed, in numbers: everybody reads pull requests and tags of a public page."""
+    changes = changes_of(manifest.folder_header(root))
+    words = []
+    for change in changes:
+        count = len(change.get("subjects", ()))
+        subjects = f": {count} subject{'s' if count > 1 else ''}" if count else ""
+        clips = f", {change['clips']} clips" if "clips" in change else ""
+        words.append(f"- {change['what']}{subjects}{clips}")
+    if any("subjects" in change for change in changes):
+        words.append(
+            "Delete from every copy of an earlier version what `index.parquet` lists no more, as the terms ask."
+        )
+    return "\n".join(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,10 @@ def _send(hub: Hub, root: Path, batch: Sequence[Planned], revision: str, message
                 return there
             left = compare(root, batch, there).send
         tried = True
-        return hub.attempt(lambda api: _commit(api, hub.name, root, left, revision, message)) if left else True
+        may = hub.may_send(revision) if left else True
+        if isinstance(may, Failure) or not left:
+            return may
+        return hub.attempt(lambda api: _commit(api, hub.name, root, left, revision, message))
 
     hub.persist(f"sending {batch[0].path} and {len(batch) - 1} more", attempt)
 
@@ -94,18 +97,20 @@ def _delete(hub: Hub, paths: Sequence[str], revision: str, message: str) -> None
     hub.persist(f"deleting {paths[0]} and {len(paths) - 1} more", attempt)
 
 
-def check_same(hub: Hub, root: Path, files: Sequence[Planned], revision: str) -> None:
+def check_same(
+    hub: Hub, root: Path, files: Sequence[Planned], revision: str, *, after: str, beside: Collection[str] = ()
+) -> None:
     """Compare sizes and hashes of a revision with the planned ones.
+
+    Args:
+        after: what has happened or not, and the next step, for the message. beside: paths that may be there.
 
     Raises:
         CompareError: a file is missing, differs, or is one too many.
     """
     there = hub.persist("comparing", lambda: hub.tree(revision))
-    changes = compare(root, files, there)
+    changes = compare(root, files, {path: file for path, file in there.items() if path not in beside})
     if changes:
         wrong = [*(file.path for file in changes.send), *changes.delete]
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise CompareError(
-            f"{hub.name}: at {revision} {wrong[0]}{more} differs in size or hash from the folder; nothing was merged, "
-            "run the same command again"
-        )
+        raise CompareError(f"{hub.name}: {wrong[0]}{more} differs in size or hash from the folder; {after}")

@@ -14,9 +14,10 @@ from hub_server.gate import Answer, Question
 from hub_server.pages import Pages
 from hub_server.requests import Requests
 from hub_server.state import Refused
+from hub_server.xet import Xet
 
 
-class Answers(Pages, Commits, Requests):
+class Answers(Pages, Commits, Requests, Xet):
     """The routes, over what the Hub knows."""
 
     def answer(self, asked: Question) -> Answer:
@@ -51,6 +52,11 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
     ("POST", rf"{_API}/super-squash/(?P<branch>[^/]+)", Answers.squash),
     ("POST", rf"{_API}/preupload/{_REVISION}", Answers.preupload),
     ("POST", rf"{_API}/commit/{_REVISION}", Answers.commit),
+    ("GET", rf"{_API}/xet-write-token/{_REVISION}", Answers.write_token),
+    ("POST", r"/v1/xorbs/default/(?P<number>[0-9a-f]{64})", Answers.xorb),
+    ("POST", "/v1/shards", Answers.shard),
+    ("GET", r"/v1/chunks/.*", Answers.unknown),
+    ("POST", r"/v1/xorb-grants/.*|/v1/telemetry|/v2/.*", Answers.unknown),
     ("GET", rf"{_API}/lfs-files", Answers.large_files),
     ("POST", rf"{_API}/lfs-files/batch", Answers.delete_large),
     ("GET", rf"{_API}/discussions", Answers.pulls),

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hub_server.gate import Answer, Gate, Question, said
-from hub_server.state import LARGE, Blob, Commit, Pull, Refused, Repository, now
+from hub_server.state import LARGE, Blob, Pull, Refused, Repository, now
 
 PART = 4 * 2**20
 
@@ -29,7 +29,7 @@ class Commits(Gate):
         return Answer(400 if errors else 200, answer.body, answer.headers)
 
     def preupload(self, asked: Question, name: str, revision: str) -> Answer:
-        files = self.writable(asked, name).resolve(revision).files
+        files = self.writable(asked, name, revision).resolve(revision).files
         rows = []
         for row in asked.json()["files"]:
             path, here = row["path"], files.get(row["path"])
@@ -39,7 +39,7 @@ class Commits(Gate):
         return said({"files": rows})
 
     def batch(self, asked: Question, name: str) -> Answer:
-        repository = self.writable(asked, name)
+        repository = self.writable(asked, name, asked.json().get("ref", {}).get("name", ""))
         used = sum(len(data) for each in self.repositories.values() for data in each.stored.values())
         objects = []
         for row in asked.json()["objects"]:
@@ -71,29 +71,23 @@ class Commits(Gate):
         if part:
             repository.stored[f"part {oid} {int(part):05d}"] = asked.body
             return Answer(200, b"", {"ETag": f'"{part}"'})
-        self._keep(repository, oid, asked.body)
+        self.keep(repository, oid, asked.body)
         return Answer(200, b"", {"ETag": f'"{oid}"'})
 
     def complete(self, asked: Question, name: str) -> Answer:
         repository, oid = self.repositories[name], asked.json()["oid"]
         parts = sorted(key for key in repository.stored if key.startswith(f"part {oid} "))
-        self._keep(repository, oid, b"".join(repository.stored.pop(key) for key in parts))
+        self.keep(repository, oid, b"".join(repository.stored.pop(key) for key in parts))
         return said({})
-
-    def _keep(self, repository: Repository, oid: str, data: bytes) -> None:
-        if Blob(data, True).sha256 != oid:
-            raise Refused(400, "the bytes are not those of the oid")
-        repository.stored[oid] = data
-        repository.uploads[oid] += 1
 
     def verify(self, asked: Question, name: str) -> Answer:
         wanted = asked.json()
-        if len(self.writable(asked, name).stored.get(wanted["oid"], b"")) != wanted["size"]:
+        if len(self.open(asked, name).stored.get(wanted["oid"], b"")) != wanted["size"]:
             raise Refused(400, "object is not there")
         return said({})
 
     def commit(self, asked: Question, name: str, revision: str) -> Answer:
-        repository = self.writable(asked, name)
+        repository = self.writable(asked, name, revision)
         reference = repository.reference(revision)
         files = repository.files(reference)
         lines = [json.loads(line) for line in asked.body.splitlines() if line]
@@ -120,26 +114,23 @@ class Commits(Gate):
         repository = self.writable(asked, name)
         return said(
             [
-                {"fileOid": oid, "filename": oid, "oid": oid, "pushedAt": now(), "size": len(data), "ref": "main"}
-                for oid, data in repository.stored.items()
+                {"fileOid": blob.file_oid, "filename": "?", "oid": blob.oid, "pushedAt": now(), "size": len(blob.data)}
+                for blob in (Blob(data, True) for data in repository.stored.values())
             ]
         )
 
     def delete_large(self, asked: Question, name: str) -> Answer:
         repository = self.writable(asked, name)
-        for oid in asked.json()["deletions"]["sha"]:
-            repository.stored.pop(oid, None)
-            for number, commit in repository.commits.items():
-                kept = {path: blob for path, blob in commit.files.items() if not (blob.large and blob.sha256 == oid)}
-                repository.commits[number] = Commit(number, commit.parent, kept, commit.title, commit.message)
+        wanted = asked.json()["deletions"]
+        repository.forget(set(wanted["sha"]), wanted["rewriteHistory"])
         return said({})
 
     def pulls(self, asked: Question, name: str) -> Answer:
         repository = self.open(asked, name)
         if asked.method == "POST":
-            self.writable(asked, name)
-            wanted, number = asked.json(), len(repository.pulls) + 1
-            assert asked.user is not None
+            if asked.user is None:
+                raise Refused(401, "Invalid username or password.")
+            wanted, number = asked.json(), len(repository.pulls) + 1  # whoever sees a page may open one
             pull = Pull(number, wanted["title"], asked.user.name, description=wanted["description"])
             repository.pulls[number] = pull
             repository.references[f"refs/pr/{number}"] = repository.references[pull.base]
@@ -171,7 +162,7 @@ class Commits(Gate):
         return said(self._pull(repository, repository.pulls[int(number)]))
 
     def status(self, asked: Question, name: str, number: str) -> Answer:
-        pull = self.writable(asked, name).pulls[int(number)]
+        pull = self.writable(asked, name, f"refs/pr/{number}").pulls[int(number)]
         pull.status = asked.json()["status"]
         event = {"id": "1", "type": "status-change", "createdAt": now(), "data": {"status": pull.status}}
         return said({"newStatus": event})
@@ -181,10 +172,16 @@ class Commits(Gate):
         pull, head = repository.pulls[int(number)], repository.resolve(f"refs/pr/{number}")
         if pull.status != "open":
             raise Refused(400, f"This pull request is {pull.status}")
-        base = repository.references[pull.base]
-        if base not in [commit.number for commit in repository.history(head.number)]:
-            raise Refused(409, "This pull request has conflicts with its base")
+        base = repository.meeting(head.number, pull.base).files
+        files = repository.files(pull.base)
+        for path in {path for path in (*base, *head.files) if base.get(path) != head.files.get(path)}:
+            if files.get(path) not in (base.get(path), head.files.get(path)):
+                raise Refused(409, "This pull request has conflicts with its base")
+            if path in head.files:
+                files[path] = head.files[path]
+            else:
+                files.pop(path, None)
         pull.status = "merged"
-        repository.commit(pull.base, head.files, f"{pull.title} (#{number})", pull.description)
+        repository.commit(pull.base, files, f"{pull.title} (#{number})", pull.description)
         self.note(repository)
         return said({})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub_server.state import Refused, Repository, User
+from hub_server.state import Blob, Refused, Repository, Seen, User
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Gate:
         self.tokens: dict[str, User] = {}
         self.repositories: dict[str, Repository] = {}
         self.quota = 2**40
+        self.xorbs: dict[str, list[bytes]] = {}
+        self.xet_tokens: dict[str, Repository] = {}
 
     def open(self, asked: Question, name: str) -> Repository:
         """A repository whose page the user may see."""
@@ -52,13 +54,31 @@ class Gate:
             raise Refused(404 if asked.user else 401, "Repository not found", "RepoNotFound")
         return repository
 
-    def writable(self, asked: Question, name: str) -> Repository:
+    def writable(self, asked: Question, name: str, revision: str = "") -> Repository:
+        """A repository that the user may write to; a pull request may be written to by who opened it, too."""
         repository = self.open(asked, name)
         if asked.user is None:
             raise Refused(401, "Invalid username or password.")
-        if not self.member(asked.user, repository):
+        own = [pull.reference for pull in repository.pulls.values() if pull.author == asked.user.name]
+        if not self.member(asked.user, repository) and revision not in own:
             raise Refused(403, "You have read access but not the required permissions for this operation")
         return repository
+
+    def owned(self, asked: Question, name: str) -> Repository:
+        """A repository whose settings the user may change: its owner, or an administrator of the organization."""
+        repository = self.writable(asked, name)
+        assert asked.user is not None
+        if asked.user.name != repository.owner and asked.user.role != "admin":
+            raise Refused(403, "You need to be an admin of the organization to change the settings of this repo")
+        return repository
+
+    def keep(self, repository: Repository, oid: str, data: bytes) -> None:
+        """Store a large file, whichever way its bytes have come."""
+        if Blob(data, True).sha256 != oid:
+            raise Refused(400, "the bytes are not those of the oid")
+        repository.stored[oid] = data
+        repository.uploads[oid] += 1
+        self.note(repository)
 
     def readable(self, asked: Question, name: str) -> Repository:
         """A repository whose files the user may read: here the gate is."""
@@ -89,8 +109,12 @@ class Gate:
         return repository
 
     def note(self, repository: Repository) -> None:
-        """What could be seen from now on, for tests of the order of steps."""
-        repository.seen.append((repository.references["refs/heads/main"], repository.private, repository.gated))
+        """What could be seen from now on, for tests of the order of steps; once while nothing changes."""
+        now = Seen(
+            repository.references["refs/heads/main"], repository.private, repository.gated, bool(repository.stored)
+        )
+        if repository.seen[-1:] != [now]:
+            repository.seen.append(now)
 
     def member(self, user: User | None, repository: Repository) -> bool:
         return user is not None and repository.owner in (user.name, *user.organizations)

@@ -39,7 +39,11 @@ class Pages(Gate):
         return said({"url": url, "name": name, "id": "1"})
 
     def settings(self, asked: Question, name: str) -> Answer:
-        repository, wanted = self.writable(asked, name), asked.json()
+        repository, wanted = self.owned(asked, name), asked.json()
+        if wanted.get("gated", False) not in (False, "auto", "manual"):
+            raise Refused(400, "* Invalid option: expected false, auto or manual * at gated")
+        if wanted.get("visibility", "private") not in ("private", "public"):
+            raise Refused(400, "* Invalid option: expected public or private * at visibility")
         if "gated" in wanted:
             repository.gated = wanted["gated"]
         if "visibility" in wanted or "private" in wanted:
@@ -171,6 +175,7 @@ class Pages(Gate):
         if full in repository.references:
             raise Refused(409, f"Tag reference exists already: {full}")
         repository.references[full] = repository.resolve(revision).number
+        repository.notes[full] = asked.json().get("message", "")
         return said({})
 
     def squash(self, asked: Question, name: str, branch: str) -> Answer:

@@ -140,8 +140,10 @@ class LocalHub(http.server.ThreadingHTTPServer):
 
     # What tests set
 
-    def user(self, name: str, token: str, *organizations: str, fullname: str = "", email: str = "") -> User:
-        user = User(name, fullname or name.title(), email or f"{name}@example.org", organizations)
+    def user(
+        self, name: str, token: str, *organizations: str, fullname: str = "", email: str = "", role: str = "admin"
+    ) -> User:
+        user = User(name, fullname or name.title(), email or f"{name}@example.org", organizations, role)
         self.answers.tokens[token] = user
         return user
 
@@ -183,7 +185,8 @@ class LocalHub(http.server.ThreadingHTTPServer):
     def ask(self, method: str, path: str, query: Any, headers: dict[str, str], body: bytes, token: str) -> Answer:
         with self._lock:
             try:
-                if token and (token in self.revoked or token not in self.answers.tokens):
+                known = token in self.answers.tokens or token in self.answers.xet_tokens
+                if token and (token in self.revoked or not known):
                     raise Refused(401, "Invalid credentials in Authorization header")
                 user = self.answers.tokens.get(token)
                 return self.answers.answer(Question(method, path, query, headers, body, user))

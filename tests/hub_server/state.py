@@ -37,6 +37,11 @@ class Blob:
         return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.data)}\n".encode()
 
     @property
+    def file_oid(self) -> str:
+        """The number by which the Hub lists and deletes a large file; its `oid` there is another one."""
+        return self.sha256
+
+    @property
     def oid(self) -> str:
         content = self.pointer if self.large else self.data
         return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -60,6 +65,10 @@ class Pull:
     description: str = ""
     base: str = "refs/heads/main"
 
+    @property
+    def reference(self) -> str:
+        return f"refs/pr/{self.number}"
+
 
 @dataclass
 class Asked:
@@ -79,11 +88,22 @@ class User:
     fullname: str
     email: str
     organizations: tuple[str, ...] = ()
+    role: str = "admin"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a repository stood at one time: the commit of main, its doors, and whether large files lay there."""
+
+    main: str
+    private: bool
+    gated: str | bool
+    holds: bool
 
 
 @dataclass
 class Repository:
-    """A dataset repository. `stored` are its LFS objects, whether a commit names them or not."""
+    """A dataset repository. `stored` are its LFS objects, whether a commit names them or not; `notes` those of tags."""
 
     name: str
     private: bool
@@ -94,7 +114,8 @@ class Repository:
     requests: dict[str, Asked] = field(default_factory=dict)
     stored: dict[str, bytes] = field(default_factory=dict)
     uploads: Counter[str] = field(default_factory=Counter)
-    seen: list[tuple[str, bool, str | bool]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -127,6 +148,36 @@ class Repository:
         if name not in self.references:
             raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return name
+
+    def meeting(self, one: str, other: str) -> Commit:
+        """The newest commit that two have in their history.
+
+        Raises:
+            Refused: there is none.
+        """
+        numbers = {commit.number for commit in self.history(other)}
+        for commit in self.history(one):
+            if commit.number in numbers:
+                return commit
+        raise Refused(409, "This pull request has conflicts with its base")
+
+    def forget(self, gone: set[str], rewrite: bool) -> None:
+        """Delete large files; `rewrite` takes them out of every commit, which is another one then."""
+        for sha256 in gone:
+            self.stored.pop(sha256, None)
+        if not rewrite:
+            return
+        moved: dict[str, str] = {}
+        for number, commit in list(self.commits.items()):  # parents come first
+            kept = {path: blob for path, blob in commit.files.items() if not (blob.large and blob.sha256 in gone)}
+            parent = moved.get(commit.parent or "", commit.parent)
+            if kept != commit.files or parent != commit.parent:
+                moved[number] = hashlib.sha1(f"{number} rewritten".encode()).hexdigest()
+                del self.commits[number]
+            self.commits[moved.get(number, number)] = Commit(
+                moved.get(number, number), parent, kept, commit.title, commit.message
+            )
+        self.references = {name: moved.get(number, number) for name, number in self.references.items()}
 
     def files(self, revision: str = "main") -> dict[str, Blob]:
         return dict(self.resolve(revision).files)

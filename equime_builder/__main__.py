@@ -1,6 +1,22 @@
-"""``python -m equime_builder`` is the command `equime`."""
+"""The command `equime`, and ``python -m equime_builder``."""
 
-from equime_builder.cli import main
+from __future__ import annotations
+
+import sys
+
+STOPPED = "stopped; what is committed is kept, run the same command to go on"
+
+
+def main() -> None:
+    """Run the command; Ctrl-C is one line, also in the half second in which the command is imported."""
+    try:
+        from equime_builder.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

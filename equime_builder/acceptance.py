@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.manifest import Commit, FolderError
+from equime_builder.dataset_folder import check_complete
+from equime_builder.manifest import Commit
 from equime_builder.plan import Plan, stratum
 from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
@@ -45,14 +46,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A folder's acceptance: one row per value of each label, and how often each reason was given."""
+    """A folder's acceptance: one row per value of each label, and how often each reason was given.
+
+    Attributes:
+        judged: whether an audit has judged what the clips show. Where none has, a clip is refused only because its
+            motion is lost when it is encoded, and that it is accepted says no more than that.
+    """
 
     rows: tuple[Row, ...]
     reasons: Mapping[str, int]
+    judged: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"rows": [asdict(row) for row in self.rows], "reasons": dict(self.reasons)}
+        return {"judged": self.judged, "rows": [asdict(row) for row in self.rows], "reasons": dict(self.reasons)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,8 @@ def acceptance(root: Path) -> Acceptance:
     """
     from equime_builder.finish import INDEX, committed  # which writes this report into the card
 
-    try:
-        index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
-    except OSError:
-        raise FolderError(f"{root}: has no {INDEX}; finish the build first") from None
+    check_complete(root)
+    index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
     return acceptance_of(manifest.read_plan(root), index, [commit for _, commit in committed(root)])
 
 
@@ -157,4 +162,5 @@ def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acc
         for row in rows
         if row["key"] not in unused
     )
-    return Acceptance(count_fates(fates), count_reasons(rejections))
+    judged = bool(plan.header["audit"]) or any(row["audit_verdict"] for row in held.values())
+    return Acceptance(count_fates(fates), count_reasons(rejections), judged)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.annotation_tables import FOLDER, NAME, Annotation, fold, read_table, stored_form, write_table
+from equime_builder.dataset_folder import check_complete
 from equime_builder.files import replacing
 from equime_builder.manifest import FolderError
 
@@ -65,11 +66,8 @@ def write_annotation(root: Path, name: str, table: pa.Table) -> None:
         FolderError: the dataset is not complete or in use, or the table names a clip that it has not, or says of a
             clip something else than its shard or than another annotation.
     """
-    from equime_builder.finish import INDEX
-
     annotation = stored_form(name, table)
-    if not (root / INDEX).is_file():
-        raise FolderError(f"{root}: not complete; run the build before annotating")
+    check_complete(root)
     with (
         manifest.lock(root, "build", patience_s=PATIENCE_S),
         manifest.lock(root, "finish", patience_s=PATIENCE_S),

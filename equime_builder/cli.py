@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
+from equime_builder.__main__ import STOPPED
 from equime_builder.commands import access
 from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.audit import audit
@@ -22,8 +25,22 @@ from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.site import site
 from equime_builder.commands.verify import verify
+from equime_loader.error_lines import error_line
+from equime_loader.extras import MissingExtra
+
+
+class Commands(TyperGroup):
+    """Commands, of which a file that ends too early is an error like any other; typer takes it for Ctrl-D."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError(f"a file ends too early ({error}); `equime verify FOLDER` tells which") from error
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,11 +63,10 @@ def main() -> None:
         app()
     except SystemExit as ended:  # typer makes Ctrl-C this
         if ended.code == 130:
-            notes.print("stopped; what is committed is kept, run the same command to go on", highlight=False)
+            notes.print(STOPPED, highlight=False)
         raise
-    except (ValueError, OSError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        notes.print(f"error: {text}", markup=False, highlight=False, soft_wrap=True)
+    except (ValueError, OSError, MissingExtra) as error:
+        notes.print(f"error: {error_line(error)}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
+from equime_builder.dataset_folder import check_complete
 from equime_builder.files import write_atomic
-from equime_builder.finish import CARD, INDEX, LICENCE
+from equime_builder.finish import CARD, LICENCE
 from equime_builder.manifest import FolderError
 from equime_loader.schema import KEY_PATTERN, LABELS, VIDEO, sample_json
 
@@ -35,9 +36,8 @@ def export(
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} must be one of {', '.join(LAYOUTS)}")
+    check_complete(root)
     header = manifest.read_header(root)
-    if not (root / INDEX).is_file():
-        raise FolderError(f"{root}: not complete; run the build again")
     if "parquet" not in header["formats"]:
         raise FolderError(f"{root}: was built without Parquet; build it with --formats parquet")
     if target.resolve().is_relative_to(root.resolve()):

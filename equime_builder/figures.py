@@ -24,6 +24,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from equime_builder.dataset_folder import check_complete
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
@@ -108,8 +109,7 @@ def read_index(root: Path, columns: Sequence[str]) -> pa.Table:
     Raises:
         FolderError: the folder holds no index, or one without clips.
     """
-    if not (root / INDEX).exists():
-        raise FolderError(f"{root}: holds no {INDEX}; finish the build first")
+    check_complete(root)
     index = pq.read_table(root / INDEX, columns=list(columns))
     if not len(index):
         raise FolderError(f"{root}: {INDEX} holds no clip; there is nothing to show")

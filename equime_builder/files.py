@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -17,6 +17,9 @@ def replacing(target: Path) -> Iterator[Path]:
 
     The file is flushed to disk before the rename and the folder after it. When the block raises, the temporary file
     is removed and the target stays as it was.
+
+    Raises:
+        OSError: the file cannot be written; the error names the target.
     """
     temporary = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
     try:
@@ -24,8 +27,11 @@ def replacing(target: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
     _sync_folder(target.parent)
 

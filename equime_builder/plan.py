@@ -13,8 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from equime_builder.curation.survey import kind_of
 from equime_builder.portrait_table import portrait_table
-from equime_builder.portraits import Attributes, Subject, Survey
+from equime_builder.portraits import Attributes, Rejection, Subject, Survey
 from equime_builder.profiles import Profile, profile_from_dict
 from equime_builder.seeds import derive_seed
 from equime_builder.version import VERSION
@@ -22,6 +23,7 @@ from equime_loader.schema import SPLITS, age_group
 
 FORMAT_VERSION = 1
 UNKNOWN = "unknown"
+MOST_REASONS = 3
 CHANGES = "changes"  # in the header: what editions have changed
 
 CLIP_SCHEMA = pa.schema(
@@ -218,9 +220,7 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
         ValueError: no subject is left.
     """
     if not survey.subjects:
-        reasons = Counter(rejection.reason.split(":")[0] for rejection in survey.rejections)
-        why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
-        raise ValueError(f"no portrait can be used{f': {why}' if why else ''}{_told(survey.shortfall)}")
+        raise ValueError(f"no portrait can be used{_reasons(survey.rejections)}{_told(survey.shortfall)}")
     profile, seed = profile_from_dict(asked["profile"], where="plan"), int(asked["seed"])
     split_of = assign_splits(survey.subjects, profile.split, seed)
     clips: list[PlannedClip] = []
@@ -244,6 +244,16 @@ def make_plan(asked: Mapping[str, Any], survey: Survey) -> Plan:
     )
     sha256 = plan_hash(header, table, portraits, survey.scores)
     return Plan({**header, "plan_sha256": sha256}, table, portraits, survey.scores)
+
+
+def _reasons(rejections: Sequence[Rejection]) -> str:
+    """How often each kind of reason was given, with the first of its kind in full."""
+    kinds: dict[str, list[Rejection]] = {}
+    for rejection in rejections:
+        kinds.setdefault(kind_of(rejection.reason), []).append(rejection)
+    most = sorted(kinds.values(), key=len, reverse=True)[:MOST_REASONS]
+    told = "; ".join(f"{len(alike)} x {alike[0].reason} ({alike[0].name})" for alike in most)
+    return f": {told}; `equime curate` tells them all" if told else ""
 
 
 def _told(shortfall: str | None) -> str:

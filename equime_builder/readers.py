@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from equime_loader.schema import CURVES, MEMBERS, VIDEO, arrow_schema
 READ_ERRORS = (OSError, ValueError, KeyError, TypeError, tarfile.TarError, pa.ArrowException)
 
 Members = tuple[bytes, ...]
+MEND = "mend it with `equime verify --repair`"
 
 
 @contextmanager
@@ -32,13 +33,9 @@ def _open_tar(path: Path) -> Iterator[Iterator[Members]]:
     places = member_places(path)
     stems = [member.replace(".", "_") for member in MEMBERS]
     with open(path, "rb") as file:
-
-        def read(offset: int, length: int) -> bytes:
-            file.seek(offset)
-            return file.read(length)
-
         yield (
-            tuple(read(place[f"{stem}_offset"], place[f"{stem}_length"]) for stem in stems) for place in places.values()
+            tuple(_read(file, place[f"{stem}_offset"], place[f"{stem}_length"]) for stem in stems)
+            for place in places.values()
         )
 
 
@@ -82,7 +79,7 @@ def read_samples(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, tup
     """MP4 and AU curves of index rows, by key: from the tars where the index says where, else from the tables.
 
     Raises:
-        FolderError: a file of samples is missing.
+        FolderError: a file of samples is missing, ends too early, or holds something else.
     """
     try:
         if rows[0]["shard"] is not None:
@@ -93,11 +90,21 @@ def read_samples(root: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, tup
 
 
 def _from_tar(root: Path, row: Mapping[str, Any]) -> tuple[bytes, NDArray[np.float32]]:
-    with open(root / row["shard"], "rb") as tar:
-        video, curves = (
-            (tar.seek(row[f"{member}_offset"]), tar.read(row[f"{member}_length"]))[1] for member in ("mp4", "au_npy")
-        )
-    return video, np.load(io.BytesIO(curves), allow_pickle=False).astype(np.float32)
+    path = root / row["shard"]
+    with open(path, "rb") as tar:
+        video, curves = (_read(tar, row[f"{member}_offset"], row[f"{member}_length"]) for member in ("mp4", "au_npy"))
+    try:
+        return video, np.lib.format.read_array(io.BytesIO(curves), allow_pickle=False).astype(np.float32)
+    except ValueError as error:
+        raise FolderError(f"{path}: the AU curves of {row['key']} cannot be read; {MEND}") from error
+
+
+def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) < length:
+        raise FolderError(f"{file.name}: ends at byte {offset + len(data)}, {offset + length} are needed; {MEND}")
+    return data
 
 
 def _from_tables(root: Path, keys: Sequence[str]) -> dict[str, tuple[bytes, NDArray[np.float32]]]:

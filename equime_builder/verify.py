@@ -43,6 +43,7 @@ from equime_builder.origins import Origin
 from equime_builder.plan import Shard
 from equime_builder.readers import READ_ERRORS, READERS, Members
 from equime_builder.top_up import cell_of, fill, lacking_before
+from equime_loader.error_lines import error_line
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
 PLAN, FINISH, STRAY = "plan", "finish", "stray"
@@ -126,12 +127,15 @@ def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[s
 def _file_faults(root: Path, files: Any) -> Iterator[tuple[str, str]]:
     for file in files.values():
         path = root / file["path"]
-        if not path.is_file() or path.is_symlink():
-            yield file["path"], "missing"
-        elif path.stat().st_size != file["bytes"]:
-            yield file["path"], f"{path.stat().st_size} bytes, {file['bytes']} committed"
-        elif file_sha256(path) != file["sha256"]:
-            yield file["path"], "content differs from its committed sha256"
+        try:
+            if not path.is_file() or path.is_symlink():
+                yield file["path"], "missing"
+            elif path.stat().st_size != file["bytes"]:
+                yield file["path"], f"{path.stat().st_size} bytes, {file['bytes']} committed"
+            elif file_sha256(path) != file["sha256"]:
+                yield file["path"], "content differs from its committed sha256"
+        except OSError as error:
+            yield file["path"], f"cannot be read: {error.strerror}"
 
 
 def _content_faults(
@@ -334,7 +338,7 @@ def _finish_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[Fa
         elif (root / manifest.DATASET).read_bytes() != dataset_bytes(root):
             yield Fault(manifest.DATASET, "does not match the files that it names", FINISH)
     except (FolderError, OSError, pa.ArrowException) as error:
-        yield Fault(INDEX, str(error), FINISH)
+        yield Fault(INDEX, error_line(error), FINISH)
 
 
 def _index_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[str]:

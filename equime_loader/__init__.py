@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wrapt import register_post_import_hook
 
+from equime_loader.extras import needing
 from equime_loader.registration import register
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def open_dataset(root: str | Path, **options: Any) -> Selection:
 def __getattr__(name: str) -> Any:
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'equime_loader' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"equime_loader.{_ROOM_OF[name]}"), name)
+    with needing("torch", f"equime_loader.{name}"):
+        return getattr(importlib.import_module(f"equime_loader.{_ROOM_OF[name]}"), name)
 
 
 register_post_import_hook(register, "datasets.load")

@@ -22,8 +22,8 @@ import av
 import cv2
 import torch
 
-from equime_loader.loader import Loader
-from equime_loader.reading import ClipReader
+from equime_loader.loader import Loader, LoaderFault
+from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.selection import Selection
 from equime_loader.video import View
 from equime_loader.window_cache import WindowCacheSettings
@@ -81,7 +81,7 @@ def measure(clips: Selection, view: View, *, batch_size: int, workers: int, roun
     """Read all windows of a selection in every way, `rounds` times in turns after one round to warm up.
 
     Raises:
-        ValueError: a number below 1. as `Loader`.
+        ValueError: a number below 1, a clip that cannot be read, or more of them than `Loader` tolerates.
     """
     if min(batch_size, workers, rounds) < 1:
         raise ValueError(f"{batch_size=}, {workers=}, {rounds=} must be at least 1")
@@ -97,7 +97,10 @@ def measure(clips: Selection, view: View, *, batch_size: int, workers: int, roun
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for number in range(rounds + 1):
             for name, way in ways.items():
-                figures = way()
+                try:
+                    figures = way()
+                except LoaderFault as error:
+                    raise ValueError(f"{clips.index.root}: {error}") from error
                 if number:
                     taken[name].append(figures)
     readings = [
@@ -130,7 +133,9 @@ def _time_bare(reader: ClipReader, batch_size: int, workers: int) -> tuple[float
 def _decode_bare(reader: ClipReader, position: int) -> None:
     """What libavcodec needs to decode a window: open, seek to the key frame, decode to the last frame."""
     (data,) = reader.fetch([position])
-    assert isinstance(data, bytes)
+    if isinstance(data, SampleFault):
+        raise data
+    assert isinstance(data, bytes)  # there is no window cache
     event = reader.event(position)
     indices, _ = reader.view.window.indices(event)
     with av.open(io.BytesIO(data), "r") as container:

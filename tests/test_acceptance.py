@@ -233,8 +233,15 @@ def test_the_command_prints_the_report(topped_up: Path) -> None:
 
 
 def test_a_folder_that_is_not_finished_has_no_report(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match=r"has no index\.parquet; finish the build first"):
+    with pytest.raises(FolderError, match="no EquiME dataset"):
         acceptance(tmp_path)
+
+
+def test_a_folder_that_nobody_judged_is_not_said_to_be_accepted(built: Path) -> None:
+    assert not acceptance(built).judged
+    shown = CliRunner().invoke(app, ["acceptance", str(built)], env={"COLUMNS": "200"}).stdout
+    assert "%)" not in shown.replace("% (95 %)", "") and "not judged" in shown
+    assert f"no clip was judged by what its frames show: `equime audit {built}` does that" in shown
 
 
 def test_a_rejected_clip_that_stays_is_not_counted_as_accepted() -> None:

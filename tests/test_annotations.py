@@ -134,7 +134,7 @@ def test_contradictions_and_unknown_clips_are_refused_and_nothing_changes(annota
 def test_an_incomplete_dataset_is_not_annotated(tmp_path: Path) -> None:
     root = tmp_path / "equime"
     assert not build(root, small_request(), shards=[0])
-    with pytest.raises(FolderError, match="not complete; run the build before annotating"):
+    with pytest.raises(FolderError, match=r"has no index\.parquet; finish the build first"):
         write_annotation(root, "quality", pa.table({"key": ["a"], "brisque": [1.0]}))
 
 

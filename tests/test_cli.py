@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from equime_builder.cli import app
+from equime_builder.commands.shared import count_shown, progress_bar
 from equime_builder.models import MODELS
 
 
@@ -104,9 +106,14 @@ def test_models_lists_what_is_needed() -> None:
         (["build", "out", "--ray-address", "a:1"], "--ray-address a:1 goes with --executor ray"),
         (["build", "out", "--formats", "zip"], "format 'zip' must be one of webdataset, parquet, arrow"),
         (["build", "out", "--workers", "0"], "--workers 0 must lie within 1..256"),
-        (["verify", "nothing"], "plan.json: missing"),
-        (["preview", "nothing"], "nothing"),
-        (["export", "nothing", "out"], "plan.json: missing"),
+        (["verify", "nothing"], "nothing: no such folder"),
+        (["preview", "nothing"], "nothing: no such folder"),
+        (["export", "nothing", "out"], "nothing: no such folder"),
+        (["audit", "nothing"], "nothing: no such folder"),
+        (["acceptance", "nothing"], "nothing: no such folder"),
+        (["review", "nothing"], "nothing: no such folder"),
+        (["bench", "loader", "nothing"], "nothing: no such folder"),
+        (["metrics", "nothing"], "nothing: no such folder"),
         (["models", "--fetch", "gpt"], "model 'gpt' must be one of face-landmarker"),
     ],
 )
@@ -118,6 +125,111 @@ def test_a_mistake_is_one_line(arguments: list[str], message: str, tmp_path: Pat
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["verify", "preview", "acceptance", "bench loader", "review", "export", "audit"])
+def test_a_folder_that_is_no_dataset_is_told(command: str, built: Path, tmp_path: Path) -> None:
+    def told(folder: Path) -> str:
+        with pytest.raises(ValueError) as raised:
+            app([*command.split(), str(folder), *([str(tmp_path / "out")] if command == "export" else [])])
+        return str(raised.value).removeprefix(f"{folder}: ")
+
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(built / "__manifest__", tmp_path / "part/__manifest__")
+    assert told(tmp_path / "nothing") == "no such folder"
+    assert told(tmp_path / "file") == "a file, not a folder"
+    assert told(tmp_path / "empty").startswith("no EquiME dataset")
+    if command not in ("verify", "audit"):
+        assert told(tmp_path / "part") == "has no index.parquet; finish the build first"
+
+
+def cut(built: Path, tmp_path: Path) -> Path:
+    """A copy of a dataset whose first tar ends too early."""
+    root = Path(shutil.copytree(built, tmp_path / "cut"))
+    tar = sorted(root.glob("wds/train-*.tar"))[0]
+    tar.write_bytes(tar.read_bytes()[:5000])
+    return root
+
+
+def test_a_tar_that_was_cut_is_named(built: Path, tmp_path: Path) -> None:
+    root = cut(built, tmp_path)
+    done = equime("preview", root, "--out", tmp_path / "sheet.png")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {root / 'wds/train-00000.tar'}: ends at byte 5000, ")
+    assert done.stderr.endswith("mend it with `equime verify --repair`\n")
+
+
+def test_a_file_that_ends_too_early_is_no_ctrl_d(monkeypatch: pytest.MonkeyPatch, built: Path) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise EOFError("no data left")
+
+    monkeypatch.setattr("equime_builder.preview.contact_sheet", end)
+    with pytest.raises(
+        ValueError, match=r"^a file ends too early \(no data left\); `equime verify FOLDER` tells which$"
+    ):
+        app(["preview", str(built)])
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing"])
+def test_the_bench_names_what_is_damaged(damage: str, built: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the bench needs the extra `torch`")
+    root = cut(built, tmp_path)
+    if damage == "missing":
+        (root / "wds/train-00000.tar").unlink()
+    done = equime("bench", "loader", root, "--rounds", "1")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "wds/train-00000.tar" in done.stderr.splitlines()[-1]
+
+
+def test_a_picture_goes_into_a_folder_that_is_there(built: Path, tmp_path: Path) -> None:
+    done = equime("preview", built, "--out", "no/such.png", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: no/such.png: there is no folder no; make it first, or name another\n"
+
+
+def test_a_file_that_cannot_be_written_is_named(built: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500));"
+        "from equime_builder.__main__ import main; main()"
+    )
+    for arguments, file in ((["preview", built, "--out", "a.png"], "a.png"), (["export", built, "out"], "out/")):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {file}")
+        assert done.stderr.endswith(": larger than files may be here; name another place\n")
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_line() -> None:
+    code = """if True:
+        import sys
+        class CtrlC:
+            def find_spec(self, name, path=None, target=None):
+                if name == "typer":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, CtrlC())
+        from equime_builder.__main__ import main
+        main()"""
+    done = subprocess.run([sys.executable, "-c", code, "models"], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "stopped; what is committed is kept, run the same command to go on\n"
+
+
+def test_clips_are_counted_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((0.0, 0.0, 3.0, 15.0, 20.0, 26.0))
+    monkeypatch.setattr("equime_builder.commands.shared.time.monotonic", lambda: next(times))
+    with progress_bar(False) as bar:
+        show = count_shown(bar, bar.add_task("measuring", total=None, rate=""), False)
+        for done in (0, 1, 2, 3, 4):
+            show(done, 4)
+    assert capsys.readouterr().err.splitlines() == [
+        "measuring: 0 of 4 clips, 0.0 minutes",
+        "measuring: 2 of 4 clips, 0.2 minutes",
+        "measuring: 4 of 4 clips, 0.4 minutes",
+    ]
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:

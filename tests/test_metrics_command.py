@@ -64,6 +64,14 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_a_log_tells_how_far_it_is(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app(["metrics", str(clips), "--workers", "1"], standalone_mode=False)
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "measuring: 0 of 4 clips",
+        "measuring: 4 of 4 clips",
+    ]
+
+
 def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
     app(["metrics", *map(str, arguments), "--workers", "1", "--json"], standalone_mode=False)
     return dict(json.loads(capsys.readouterr().out))

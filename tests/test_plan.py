@@ -329,6 +329,18 @@ def test_a_plan_needs_portraits() -> None:
         make_plan(request(), Survey((), ()))
 
 
+def test_a_plan_without_portraits_tells_the_first_reason_of_each_kind_in_full() -> None:
+    wrong = "apparent gender 'Manx' must be one of Woman, Man"
+    rows = [Rejection(f"{number}.png", f"a.csv line {number}: {wrong}") for number in (2, 3)]
+    survey = Survey((), (Rejection("a.png", "3 faces found; at most one is needed"), *rows))
+    with pytest.raises(ValueError) as raised:
+        make_plan(request(), survey)
+    assert str(raised.value) == (
+        f"no portrait can be used: 2 x a.csv line 2: {wrong} (2.png); "
+        "1 x 3 faces found; at most one is needed (a.png); `equime curate` tells them all"
+    )
+
+
 # --- portraits in the plan
 
 

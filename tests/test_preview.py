@@ -131,8 +131,10 @@ def test_wrong_choices_are_named(options, message: str, root: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("draw", [contact_sheet, composition_page])
 def test_a_folder_without_clips_is_refused(draw, tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match="holds no index"):
+    with pytest.raises(FolderError, match="no EquiME dataset"):
         draw(tmp_path, tmp_path / "page.png")
+    (tmp_path / "__manifest__").mkdir()
+    (tmp_path / "__manifest__/plan.json").touch()
     pq.write_table(index_schema().empty_table(), tmp_path / "index.parquet")
     with pytest.raises(FolderError, match="no clip"):
         draw(tmp_path, tmp_path / "page.png")

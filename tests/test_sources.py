@@ -380,6 +380,13 @@ def reasons(rejections: Sequence[Rejection]) -> dict[str, str]:
     return {rejection.name: rejection.reason for rejection in rejections}
 
 
+def test_pictures_of_other_kinds_are_named(tmp_path: Path) -> None:
+    kinds = {"a.HEIC": "HEIC", "b.heif": "HEIC", "c.gif": "GIF", "d.avif": "AVIF"}
+    root = folder_of(tmp_path, {"e.png": b"", **dict.fromkeys(kinds, b"")})
+    why = reasons(FolderSource(root, lambda: MODEL).pool(MICRO, 0).rejections)
+    assert why == {file: f"{kind} pictures are not read; convert it to PNG or JPEG" for file, kind in kinds.items()}
+
+
 def test_folder_of_everything(landmarker: Landmarker, tmp_path: Path) -> None:
     """One survey of all that people put into folders."""
     root = folder_of(

@@ -14,6 +14,7 @@ from faults import FAULTS
 
 from equime_builder.build import Request, build
 from equime_builder.cli import app
+from equime_builder.files import file_sha256
 from equime_builder.manifest import FolderError
 from equime_builder.repair import repair
 from equime_builder.requests import make_source
@@ -35,6 +36,25 @@ def test_a_fault_is_found_and_repaired(name: str, built: Path, copy_of: Callable
     assert all(fault.path and fault.message for fault in faults)
     assert repair(root, ProceduralSource())
     assert tree(root) == tree(built)
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_and_the_rest_is_checked(
+    built: Path, copy_of: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copy_of(built)
+    secret, cut = root / "wds/train-00000.tar", root / "wds/test-00000.tar"
+    cut.write_bytes(cut.read_bytes()[:-1024])
+
+    def read(path: Path) -> str:
+        if path == secret:
+            raise PermissionError(13, "Permission denied", str(path))
+        return file_sha256(path)
+
+    monkeypatch.setattr("equime_builder.verify.file_sha256", read)
+    assert [str(fault).partition(" bytes")[0] for fault in verify(root)] == [
+        "wds/train-00000.tar: cannot be read: Permission denied",
+        f"wds/test-00000.tar: {cut.stat().st_size}",
+    ]
 
 
 def test_a_stray_file_is_set_aside_and_not_deleted(built: Path, copy_of: Callable[[Path], Path]) -> None:

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
-
+from equime_loader.error_lines import error_line
+from equime_loader.extras import MissingExtra, needing
 from training import commands
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 
 def command_modules() -> dict[str, ModuleType]:
@@ -21,6 +25,8 @@ def command_modules() -> dict[str, ModuleType]:
 
 def make_parser() -> ArgumentParser:
     """The parser of all commands."""
+    from jsonargparse import ArgumentParser
+
     parser = ArgumentParser(prog="python -m training", description="EquiME: train, test and report baselines.")
     subcommands = parser.add_subcommands(dest="command")
     for name, module in command_modules().items():
@@ -33,13 +39,14 @@ def make_parser() -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on standard error and exit code 1, never a traceback."""
-    parsed = make_parser().parse_args(arguments)
     try:
-        command_modules()[parsed.command].run(parsed[parsed.command])
-    except (ValueError, OSError, RuntimeError) as error:
+        with needing("train", "training"):
+            parsed = make_parser().parse_args(arguments)
+            command_modules()[parsed.command].run(parsed[parsed.command])
+    except (ValueError, OSError, RuntimeError, MissingExtra) as error:
         if isinstance(error, RuntimeError) and not _is_foreseen(error):
             raise
-        print(f"error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        print(f"error: {error_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command to go on", file=sys.stderr)

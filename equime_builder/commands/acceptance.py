@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
-from equime_builder.commands.shared import Folder, Json, print_json, say, screen
+from equime_builder.commands.shared import Complete, Json, print_json, say, screen
 
 
-def acceptance(folder: Folder, as_json: Json = False) -> None:
+def acceptance(folder: Complete, as_json: Json = False) -> None:
     """Print how many clips were accepted, by emotion and group, before and after topping up.
 
     Planned; accepted at the first attempt; accepted at any; taken from the reserve; in the dataset.
@@ -24,8 +24,11 @@ def acceptance(folder: Folder, as_json: Json = False) -> None:
         table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:
         rate = f"{row.accepted / row.planned:.0%} ({100 * row.low:.0f}-{100 * row.high:.0f})" if row.planned else "-"
+        rate = rate if found.judged else "not judged"
         name = row.value if row.label == "all" else f"{row.label.removeprefix('apparent ')}: {row.value}"
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
+    if not found.judged:
+        say(f"no clip was judged by what its frames show: `equime audit {folder}` does that")
     for reason, count in found.reasons.items():
         say(f"{count} x {reason}")

@@ -16,6 +16,7 @@ from equime_builder.commands.shared import (
     Portraits,
     Workers,
     cores,
+    count_shown,
     print_json,
     progress_bar,
     say,
@@ -57,9 +58,7 @@ def audit(
     from equime_builder.audit.run import run
     from equime_builder.files import write_atomic
 
-    is_dataset = (folder / manifest.HEADER).exists()
-    if is_dataset == (labels is not None):
-        raise ValueError("--labels goes with a folder of videos, and a folder of videos needs --labels CSV")
+    is_dataset = _is_dataset(folder, labels)
     report = out or folder.resolve().with_name(f"{folder.resolve().name}-audit.csv")
     if labels is not None and labels.resolve() == report.resolve():
         raise ValueError(f"--labels {labels} would be overwritten by the report; name another with --out")
@@ -79,7 +78,7 @@ def audit(
             bench,
             report.with_suffix(".jsonl"),
             workers=cores(workers),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=count_shown(bar, task, as_json),
         )
     cases = {case.name: case for group in labeled.groups for case in group}
     judged = [Judged(name, cases[name].claim, emotion, audits[name]) for name, emotion in labeled.emotions.items()]
@@ -96,6 +95,22 @@ def audit(
     if sheet is not None:
         facts["sheet"] = _draw(sheet, judged, labeled)
     _report(facts, as_json)
+
+
+def _is_dataset(folder: Path, labels: Path | None) -> bool:
+    """Whether the folder is a dataset; a folder of videos comes with labels, and a dataset has its own."""
+    from equime_builder.dataset_folder import check_complete, is_dataset
+
+    found = is_dataset(folder)
+    if found and labels is not None:
+        raise ValueError(
+            f"--labels {labels} goes with a folder of videos; {folder} is a dataset and has its own labels"
+        )
+    if not found and labels is None:
+        raise ValueError(f"{folder}: no EquiME dataset, and a folder of videos needs --labels CSV")
+    if found:
+        check_complete(folder)
+    return found
 
 
 def _cases(folder: Path, labels: Path | None, portraits: Path | None) -> tuple[Labeled, list[str]]:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from equime_builder.commands.shared import Folder, Json, print_json, say, screen
+from equime_builder.commands.shared import Complete, Json, print_json, say, screen
+from equime_loader.extras import needing
 
 
 def bench_loader(
-    folder: Folder,
+    folder: Complete,
     frames: Annotated[int, typer.Option(help="frames around the apex")] = 16,
     size: Annotated[int, typer.Option(help="pixels")] = 112,
     batch_size: Annotated[int, typer.Option(help="clips of a batch")] = 16,
@@ -21,7 +22,9 @@ def bench_loader(
 ) -> None:
     """Measure how fast the loader reads a folder, beside libavcodec alone."""
     from equime_loader import View, Window, open_dataset
-    from equime_loader.benchmark import measure
+
+    with needing("torch", "equime bench loader"):
+        from equime_loader.benchmark import measure
 
     view = View(Window.around("apex", frames), size)
     report = measure(open_dataset(folder), view, batch_size=batch_size, workers=workers, rounds=rounds)

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from equime_builder.commands.shared import Folder, progress_bar, say
+from equime_builder.commands.shared import Complete, progress_bar, say
 from equime_builder.requests import words
 
 
 def preview(
-    folder: Folder,
+    folder: Complete,
     out: Annotated[Path, typer.Option(help="picture to write")] = Path("preview.png"),
     figures: Annotated[Path | None, typer.Option(help="page of figures to write", show_default=False)] = None,
     keys: Annotated[str | None, typer.Option(help="comma-separated keys", show_default="a spread")] = None,
@@ -30,7 +30,7 @@ def preview(
 
 
 def export(
-    folder: Folder,
+    folder: Complete,
     target: Annotated[Path, typer.Argument(help="folder to write", show_default=False)],
     layout: Annotated[str, typer.Option(help="folders: the published hierarchy")] = "folders",
 ) -> None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from equime_builder.commands.shared import Json, Portraits, Workers, cores, print_json, progress_bar, say, screen
+from equime_builder.commands.shared import (
+    Json,
+    Portraits,
+    Workers,
+    cores,
+    count_shown,
+    print_json,
+    progress_bar,
+    say,
+    screen,
+)
 
 if TYPE_CHECKING:
     from equime_builder.quality.clips import Group
@@ -47,7 +57,10 @@ def metrics(
     """
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise ValueError(f"metrics need {missing[0]}; install it with: pip install 'equime[quality]'")
-    from equime_builder import manifest
+    from equime_builder import dataset_folder
+
+    if is_dataset := dataset_folder.is_dataset(folder):
+        dataset_folder.check_complete(folder)
     from equime_builder.annotations import write_annotation
     from equime_builder.quality.run import run
     from equime_builder.quality.tables import FORMS, annotation_table
@@ -57,7 +70,6 @@ def metrics(
     if not fps > 0:
         raise ValueError(f"--fps {fps} must be above 0")
     job, processes = _job(published is not None, brisque_weights, clip_weights, device, workers)
-    is_dataset = (folder / manifest.HEADER).exists()
     groups, lines = _dataset(folder, portraits, job) if is_dataset else (_clips(folder, fps, portraits), [])
     if is_dataset:
         _check_loss(folder, groups, job)
@@ -70,7 +82,7 @@ def metrics(
             job,
             record,
             workers=processes,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=count_shown(bar, task, as_json),
         )
     where = {"folder": str(folder), "record": str(record), "missing": [*job.weights.missing, *lines]}
     facts = {**where, **_facts(outcomes, job)}

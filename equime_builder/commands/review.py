@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equime_builder.commands.shared import Folder, Json, notes, print_json, say
+from equime_builder.commands.shared import Complete, Json, notes, print_json, say
 from equime_builder.requests import words
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NEEDED = ("aiohttp", "krippendorff", "statsmodels")
 
 
 def review(
-    folder: Folder,
+    folder: Complete,
     store: Annotated[
         Path | None, typer.Option(help="folder of the judgements", show_default="FOLDER.review, beside it")
     ] = None,

@@ -23,8 +23,27 @@ from rich.progress import (
 )
 
 screen, notes = Console(), Console(stderr=True)
+SECONDS_BETWEEN_LINES = 10.0
 
+
+def _checked(name: str) -> Callable[[Path], Path]:
+    """A check of `equime_builder.dataset_folder`, for an argument; what it takes is imported when it is asked for."""
+
+    def check(folder: Path) -> Path:
+        from equime_builder import dataset_folder
+
+        getattr(dataset_folder, name)(folder)
+        return folder
+
+    return check
+
+
+# A folder that may not be there yet; one of a dataset; and one whose build has ended.
 Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False)]
+Dataset = Annotated[Path, typer.Argument(help="dataset folder", show_default=False, callback=_checked("check_dataset"))]
+Complete = Annotated[
+    Path, typer.Argument(help="dataset folder", show_default=False, callback=_checked("check_complete"))
+]
 ProfileName = Annotated[str, typer.Option(help="micro, paper, paper-selection, readme, demo, or a TOML file")]
 Source = Annotated[str, typer.Option(help="procedural, folder or celeba-hq")]
 Portraits = Annotated[Path | None, typer.Option(help="folder of photographs", show_default=False)]
@@ -93,6 +112,22 @@ def progress_bar(as_json: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(*columns, *times, console=notes, transient=True, disable=as_json or not notes.is_terminal)
+
+
+def count_shown(bar: Progress, task: TaskID, as_json: bool) -> Callable[[int, int], None]:
+    """Show how many clips are done: on a terminal by the bar, in the log of a batch job by a line now and then."""
+    start = said = time.monotonic()
+    name = bar.tasks[task].description
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        bar.update(task, completed=done, total=total)
+        now = time.monotonic()
+        if not as_json and not notes.is_terminal and (now - said >= SECONDS_BETWEEN_LINES or done in (0, total)):
+            said = now
+            notes.print(f"{name}: {done} of {total} clips, {(now - start) / 60:.1f} minutes", highlight=False)
+
+    return show
 
 
 def clips_shown(bar: Progress, task: TaskID, as_json: bool) -> Callable[[Any], None]:

@@ -11,8 +11,8 @@ from equime_builder.commands.shared import (
     AttributesFile,
     Corrections,
     Curation,
+    Dataset,
     FaceModel,
-    Folder,
     FramesPart,
     Json,
     Portraits,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    folder: Folder,
+    folder: Dataset,
     repair: Annotated[bool, typer.Option("--repair", help="rebuild what is broken")] = False,
     portraits: Portraits = None,
     attributes: AttributesFile = None,

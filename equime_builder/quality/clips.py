@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equime_builder import manifest
+from equime_builder.dataset_folder import check_complete
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
 from equime_builder.portrait_table import subject_from_row
@@ -205,9 +206,8 @@ def dataset_groups(root: Path, source: PortraitSource | None, *, together: int) 
     Raises:
         FolderError: the dataset is not complete, or holds neither WebDataset nor Parquet.
     """
+    check_complete(root)
     header = manifest.folder_header(root)
-    if not (root / INDEX).is_file():
-        raise FolderError(f"{root}: not complete; run the build again")
     portraits: dict[str, PortraitFrom] = {}
     if source is not None:
         size, table = int(header["profile"]["size"]), manifest.read_plan(root).portraits

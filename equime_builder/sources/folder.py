@@ -28,6 +28,9 @@ ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
 MAX_TABLE_BYTES = 200 * 2**20
 LICENCE = "unknown: as the photographs' owner says"
+# Pictures that are not read, by suffix.
+CONVERT = "{name} pictures are not read; convert it to PNG or JPEG"
+NOT_READ = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".gif": "GIF"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class FolderSource:
             raise PortraitError(f"{self.root}: no pictures ({', '.join(SUFFIXES)}) in this folder")
         table = self._table()
         rows, faults = read_attributes(table) if table else ({}, {})
-        rejections = [Rejection(path, "not a picture file") for path in _others(self.root, table)]
+        rejections = [Rejection(path, _why_not(path)) for path in _others(self.root, table)]
         rejections += [Rejection(file, reason) for file, reason in faults.items()]
         rejections += [
             Rejection(file, f"named in {table.name if table else 'the table'}, but not in the folder")
@@ -113,6 +116,12 @@ def _others(root: Path, table: Path | None) -> list[str]:
         for path in files_in(root)
         if Path(path).suffix.lower() not in (*SUFFIXES, ".md", ".txt") and root / path != table
     ]
+
+
+def _why_not(path: str) -> str:
+    """Why a file is no portrait, by its name."""
+    name = NOT_READ.get(Path(path).suffix.lower())
+    return CONVERT.format(name=name) if name else "not a picture file"
 
 
 def read_attributes(path: Path) -> tuple[dict[str, Attributes], dict[str, str]]:

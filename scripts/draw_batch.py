@@ -27,7 +27,7 @@ def main(folder: Dataset, picture: Target) -> None:
         middle = 1 - (0.3 + (row + 0.5) * CELL_INCHES) / figure.get_figheight()
         figure.text(0.1 / width, middle + 0.012, emotion, size=11, weight="bold", va="bottom")
         figure.text(0.1 / width, middle - 0.004, texts[key], size=9, va="top", color="#444444")
-        frames = batch["video"][row].permute(1, 2, 3, 0)
+        frames = batch["video"][row].permute(1, 2, 3, 0).numpy()
         for column in range(FRAMES + 1):
             left = (LABEL_INCHES + column * CELL_INCHES) / width
             place = (left, middle - CELL_INCHES / 2 / figure.get_figheight(), CELL_INCHES / width * 0.97)
@@ -36,7 +36,7 @@ def main(folder: Dataset, picture: Target) -> None:
             if column < FRAMES:
                 axes.imshow(frames[column], interpolation="lanczos")
             else:
-                axes.imshow(batch["flow"][row].norm(dim=0), cmap="magma", vmin=0, vmax=scale)
+                axes.imshow(batch["flow"][row].norm(dim=0).numpy(), cmap="magma", vmin=0, vmax=scale)
             if row == 0:
                 head = f"{column - FRAMES // 2:+d}" if column != FRAMES // 2 else "apex"
                 axes.set_title(head if column < FRAMES else "flow", size=9, pad=3)

@@ -177,12 +177,12 @@ def carry_out(peer: PeerModule, job: Job) -> dict[str, Any]:
 
 def main(name: str) -> None:
     """Carry out the job of the command line. Whatever a library prints goes to standard error."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
     imported = time.time()
     parser = argparse.ArgumentParser(description=sys.modules[name].__doc__)
     parser.add_argument("job", type=json.loads, help="as JSON: the fields of Job")
     request = parser.parse_args().job
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     spawned = request.pop("spawned", imported)
     result = carry_out(sys.modules[name], Job(**request))
     print(json.dumps({"import_s": round(imported - spawned, 3), **result}), file=answer, flush=True)

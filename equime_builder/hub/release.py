@@ -207,7 +207,7 @@ def what_is_visible(release: Release) -> list[tuple[str, str]]:
     pulls = "pull requests: titles, notes, and lists of files, of those that are on their way, too"
     return [
         ("everybody", f"{', '.join(OPEN)}: their text; {names}; {pulls}; the form that asks for access"),
-        ("who was let in", "the content of all files, at every version that is still on the Hub"),
+        ("who was let in", "the content of all files, at every version and pull request that is still on the Hub"),
     ]
 
 

@@ -30,6 +30,8 @@ from typing import Any
 from equime_builder.site.folder import LISTED, write_site
 
 VIEWPORT = {"width": 1280, "height": 900}
+# As the page of a published dataset says it.
+PUBLISHED: dict[str, Any] = {"repository": "owner/equime", "version": "v1.0.0"}
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 # Milliseconds of a change with the layout that it needs.
 TIMED = """(change) => {
@@ -96,7 +98,7 @@ def main() -> None:
     chromium = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
         start = time.perf_counter()
-        written = write_site(asked.folder, Path(place) / "page", listed=asked.clips)
+        written = write_site(asked.folder, Path(place) / "page", listed=asked.clips, **PUBLISHED)
         seconds = time.perf_counter() - start
         browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         rounds = []

@@ -191,9 +191,11 @@ def _shown(choice: Choice, clips: int, sizes: Mapping[str, int]) -> str:
     listed = len(choice.rows)
     size = markup.size
     playing = f", {choice.videos:,} of them as video ({size(sizes['videos'])})" if choice.videos else ""
-    parts = [f"This page lists {listed:,} of {clips:,} clips, chosen evenly over emotions and groups{playing}. "]
-    parts.append(f"Stills are {size(sizes['stills'])} in all and load as you scroll; a video loads when you open it")
-    parts.append(f" (at most {size(sizes['video'])}). " if choice.videos else ". ")
+    opened = f"; a video loads when you open it (at most {size(sizes['video'])})" if choice.videos else ""
+    parts = [
+        f"This page lists {listed:,} of {clips:,} clips, chosen evenly over emotions and groups{playing}; the clearest "
+        f"come first. Stills are {size(sizes['stills'])} in all and load as you scroll{opened}. "
+    ]
     if choice.withheld:
         told = "; ".join(f"{words}: {count:,}" for words, count in choice.withheld)
         parts.append(f"Not shown: {told}.")

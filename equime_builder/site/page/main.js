@@ -114,7 +114,7 @@ function address() {
   }
   if (byId("playing").checked) said.set("videos", "1");
   if (byId("opened").open) said.set("clip", matching[opened].key);
-  history.replaceState(null, "", `#${said}`);
+  history.replaceState(null, "", location.href.split("#")[0] + (said.size ? `#${said}` : ""));
 }
 
 /** Do what the address says. That of a section is the browser's. */
@@ -128,7 +128,10 @@ function follow() {
   }
   byId("playing").checked = said.has("videos");
   filter();
-  if (!said.has("clip")) return;
+  if (!said.has("clip")) {
+    byId("opened").close();
+    return;
+  }
   const place = matching.findIndex((clip) => clip.key === said.get("clip"));
   if (place >= 0) open(place);
   else {

@@ -4,7 +4,9 @@
     for batch in equime_loader.Loader(clips): ...
 
 Importing this package registers `equime` with Hugging Face `datasets`, now or when that is imported, so that
-``load_dataset("equime")`` works. Everything else is imported when it is first used: torch with `Loader`, not before.
+``load_dataset("equime")`` works. Its videos are bytes where torchcodec (extra `torch`) is not installed; those of plain
+``load_dataset(FOLDER)`` then need ``.cast_column("video", datasets.Video(decode=False))``. Everything else is imported
+when it is first used: torch with `Loader`, not before.
 """
 
 from __future__ import annotations

@@ -355,6 +355,8 @@ def test_the_command_writes_tables_and_a_sheet(tmp_path: Path, pictures, face_mo
         "curation.parquet", "curation.csv", "sheet.png", "rates.csv"
     }  # fmt: skip
     assert [(rate["word"], rate["scored"]) for rate in facts["rates"]] == [("Woman", 4), ("Man", 3)]
+    done = subprocess.run([*command, *where], capture_output=True, text=True, check=False)
+    assert f"each other portrait with its reason: {out / 'curation.csv'}" in done.stdout
     for arguments, message in (
         (["--source", "procedural"], "source procedural draws its faces; curate takes folder or celeba-hq"),
         (["--estimate", "my.csv"], "--estimate 'my.csv' is neither deepface nor a .csv file"),

@@ -143,7 +143,7 @@ def test_the_command_reports_exports_and_annotates(
 def test_mistakes_are_one_line(built: Path, tmp_path: Path, run: Any) -> None:
     for options, message in (
         ([str(built), "--report", "--store", str(tmp_path / "none")], "holds no review"),
-        ([str(tmp_path)], "index.parquet"),
+        ([str(tmp_path)], "no EquiME dataset"),
         ([str(built), "--store", str(tmp_path / "a"), "--by", "colour"], "by='colour'"),
         ([str(built), "--store", str(tmp_path / "b"), "--port", "70000"], "port=70000"),
         ([str(built), "--store", str(tmp_path / "c"), "--host", "192.0.2.1"], "choose another --port"),

@@ -24,7 +24,8 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
         table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:
         rate = f"{row.accepted / row.planned:.0%} ({100 * row.low:.0f}-{100 * row.high:.0f})" if row.planned else "-"
-        rate = rate if found.judged else "not judged"
+        if not found.judged:
+            rate = "not judged"
         name = row.value if row.label == "all" else f"{row.label.removeprefix('apparent ')}: {row.value}"
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)

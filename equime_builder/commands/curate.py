@@ -115,6 +115,8 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         print_json(facts)
         return
     say(f"{out}: {facts['taken']} of {facts['candidates']} portraits taken; open {out / 'sheet.png'}")
+    if reasons:
+        say(f"each other portrait with its reason: {out / 'curation.csv'}")
     for reason, count in reasons.most_common():
         say(f"{count:>7,} x {reason}")
     if found.survey.shortfall:

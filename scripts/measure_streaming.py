@@ -33,7 +33,7 @@ def main(folder: Dataset, share: Annotated[float, typer.Argument(min=0, max=1)] 
     heads = "| | clips | MP4 bytes | bytes sent | ratio | requests | seconds |"
     print(f"{heads}\n| --- |{' ---: |' * 6}")
     with serving(RangeServer(folder)) as server, tempfile.TemporaryDirectory() as cache:
-        for name in ("first epoch", "second, from the cache"):
+        for name in ("first epoch", "from the cache of ranges"):
             server.forget()
             start = time.perf_counter()
             clips = subset(open_dataset(server.url, cache=CacheSettings(cache)), share)
@@ -43,7 +43,7 @@ def main(folder: Dataset, share: Annotated[float, typer.Argument(min=0, max=1)] 
             assert set(keys) == {row["key"] for row in clips.labels(["key"])}
             seconds, sent = time.perf_counter() - start, server.sent
             print(
-                f"| {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {sent / videos:.3f} "
+                f"| {100 * share:g} %, {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {sent / videos:.3f} "
                 f"| {len(server.requests)} | {seconds:.2f} |"
             )
 

@@ -131,7 +131,7 @@ def test_a_measurement_runs(runner: Runner, name: str, words: tuple[str | int, .
 
 def test_measurements_of_reading_run(runner: Runner, built: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="batches need the extra `torch`")
-    assert "| second, from the cache | 12 |" in runner.printed("measure_streaming.py", built, 1)
+    assert "| 100 %, from the cache of ranges | 12 |" in runner.printed("measure_streaming.py", built, 1)
     assert "| windows read |" in runner.printed("measure_endurance.py", 48, built)
     runner.printed("draw_batch.py", built, tmp_path / "batch.png")
     assert (tmp_path / "batch.png").stat().st_size > 10_000

@@ -127,11 +127,16 @@ def test_a_mistake_is_one_line(arguments: list[str], message: str, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["verify", "preview", "acceptance", "bench loader", "review", "export", "audit"])
+COMMANDS = ["verify", "preview", "acceptance", "bench loader", "review", "export", "audit", "card", "site", "publish"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_that_is_no_dataset_is_told(command: str, built: Path, tmp_path: Path) -> None:
+    rest = {"export": [str(tmp_path / "out")], "site": [str(tmp_path / "out")], "publish": ["org/name", "--dry-run"]}
+
     def told(folder: Path) -> str:
         with pytest.raises(ValueError) as raised:
-            app([*command.split(), str(folder), *([str(tmp_path / "out")] if command == "export" else [])])
+            app([*command.split(), str(folder), *rest.get(command, [])])
         return str(raised.value).removeprefix(f"{folder}: ")
 
     (tmp_path / "file").touch()
@@ -140,7 +145,7 @@ def test_a_folder_that_is_no_dataset_is_told(command: str, built: Path, tmp_path
     assert told(tmp_path / "nothing") == "no such folder"
     assert told(tmp_path / "file") == "a file, not a folder"
     assert told(tmp_path / "empty").startswith("no EquiME dataset")
-    if command not in ("verify", "audit"):
+    if command not in ("verify", "audit", "publish"):
         assert told(tmp_path / "part") == "has no index.parquet; finish the build first"
 
 

@@ -507,7 +507,7 @@ def test_the_command_prints_and_writes(built: Path, copy_of: Callable[[Path], Pa
     assert verify(root) == []
     refused = runner.invoke(app, ["card", str(root), "--text", "x"])
     assert "must be one of README.md, LICENSE" in str(refused.exception)
-    assert "not complete" in str(runner.invoke(app, ["card", str(tmp_path)]).exception)
+    assert "no EquiME dataset" in str(runner.invoke(app, ["card", str(tmp_path)]).exception)
 
 
 # --- folders of older versions, and folders that are published

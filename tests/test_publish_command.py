@@ -176,7 +176,7 @@ def test_a_subject_is_withdrawn_by_one_command(built: Path, copy_of: Callable[[P
 @pytest.mark.parametrize(
     ("arguments", "token", "said"),
     [
-        (("publish", "nothing", NAME), OWNER, "plan.json: missing"),
+        (("publish", "nothing", NAME), OWNER, "nothing: no such folder"),
         (("publish", "{root}", "equime"), OWNER, "repository 'equime' must read ORG/NAME"),
         (("publish", "{root}", NAME), None, "not logged in to the Hub: run `hf auth login`, or set HF_TOKEN"),
         (("publish", "{root}", NAME), "hf_wrongSECRET", "the login is not accepted (HTTP 401)"),

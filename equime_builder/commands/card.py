@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from equime_builder.commands.shared import Folder, say
+from equime_builder.commands.shared import Complete, say
 
 Text = Annotated[str, typer.Option("--text", help="which one: README.md, DATASHEET.md, croissant.json or LICENSE")]
 Repository = Annotated[
@@ -21,7 +21,7 @@ Published = Annotated[
 
 
 def card(
-    folder: Folder,
+    folder: Complete,
     text: Text = "README.md",
     write: Annotated[bool, typer.Option("--write", help="write all of them into the folder again")] = False,
     repository: Repository = None,
@@ -33,12 +33,9 @@ def card(
     from equime_builder import manifest
     from equime_builder.documents.publication import Publication
     from equime_builder.finish import rewrite_texts, texts
-    from equime_builder.manifest import FolderError
 
     if (repository and not write) or (published and not repository):
         raise ValueError("--published goes with --repository, and --repository with --write")
-    if not (folder / manifest.INDEX).is_file():
-        raise FolderError(f"{folder}: not complete; run the build again")
     if repository:
         manifest.read_header(folder)  # refuses a folder that was imported: it is not published
     if write:

@@ -44,10 +44,21 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
+    from equime_builder.dataset_folder import check_dataset
     from equime_builder.hub.client import Hub
-    from equime_builder.hub.editing import before_of, edition_aside, numbering, refusal, take_place, withdrawal
+    from equime_builder.hub.editing import (
+        before_of,
+        edition_aside,
+        numbering,
+        refusal,
+        resume_replacing,
+        take_place,
+        withdrawal,
+    )
     from equime_builder.hub.release import plan_release
 
+    resume_replacing(folder)  # where that was interrupted there is no folder
+    check_dataset(folder)
     wanted: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
     edits: list[MakeEdit] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
     edits += [make for make, told in ((refusal, without_rejected), (numbering, strip_names)) if told]

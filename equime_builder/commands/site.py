@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from equime_builder.commands.shared import Folder, Json, print_json, progress_bar, say
+from equime_builder.commands.shared import Complete, Json, print_json, progress_bar, say
 
 RELEASE = " (--photographs shows them, where they agreed or their portraits' license allows it)"
 
 
 def site(
-    folder: Folder,
+    folder: Complete,
     out: Annotated[Path, typer.Argument(help="folder of the page to write", show_default=False)],
     clips: Annotated[int, typer.Option(help="the most clips that are listed, up to 1,000")] = 1_000,
     videos: Annotated[int, typer.Option(help="the most of them that play")] = 60,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Damage copies of a dataset in every known way, at many random places; count what verify finds and repair mends.
 
-FOLDER is left as it is; it must be drawn faces in all three formats.
+FOLDER is left as it is; it must be drawn faces in all three formats, with two shards for training.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import door
 import numpy as np
+import typer
 from door import Count, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -26,6 +27,8 @@ from equime_builder.verify import verify
 
 
 def main(folder: Dataset, times: Count = 5) -> None:
+    if len(list(folder.glob("wds/train-*.tar"))) < 2:
+        raise typer.BadParameter(f"{folder} has not two shards for training, which some faults swap")
     whole, total = tree(folder), [0, 0, 0]
     print("| fault | tried | found | repaired |\n| --- | ---: | ---: | ---: |")
     for name, damage in FAULTS.items():

@@ -130,7 +130,7 @@ def cut(
     old, expected = read(hub, READER) if before else {}, contents(folder)
     hub.requests.clear()
     runs.end(runs.start(hub, folder, *options))
-    whole = len(hub.requests)
+    whole, once = len(hub.requests), bytes_sent(hub)
     draw, found = random.Random(6), Counter[str]()
     for number in range(rounds):
         fresh(hub, runs, before)
@@ -150,9 +150,16 @@ def cut(
         found["half visible to a reader"] += read(hub, READER) not in ({}, old, expected)
         if code:
             code, _ = runs.end(runs.start(hub, folder, *options))
+        found["bytes of large files sent"] += bytes_sent(hub)
+        found["more than without a cut"] += bytes_sent(hub) - once
         _count(hub, found, expected, version, code == 0)
-    rows = [f"| {what} | {count} |" for what, count in found.items()]
+    rows = [f"| {what} | {count:,} |" for what, count in found.items()]
     return [f"{rounds} rounds, {whole} requests when nothing happens.", "", "| | |", "| --- | ---: |", *rows]
+
+
+def bytes_sent(hub: LocalHub) -> int:
+    """Bytes of large files that came to the Hub's storage, kept or lost."""
+    return sum(seen.received for seen in hub.asked(BYTES) if seen.method in ("POST", "PUT"))
 
 
 def _count(hub: LocalHub, found: Counter[str], expected: Files, version: str, done: bool) -> None:
@@ -163,8 +170,6 @@ def _count(hub: LocalHub, found: Counter[str], expected: Files, version: str, do
     found["hashes right on main and tag"] += files == expected and (
         repository.references[f"refs/tags/{version}"] == repository.references["refs/heads/main"]
     )
-    found["large files stored twice"] += sum(count - 1 for count in repository.uploads.values())
-    found["large files"] += len(repository.uploads)
     found["times that main changed, its first commit not counted"] += len(repository.history()) - 1
     found["left open, or with another gate"] += any(
         seen.holds and seen.gated != "manual" for seen in repository.seen
@@ -229,7 +234,7 @@ def main(folder: Path, rounds: int) -> None:
         with serving_hub() as hub:
             runs = Runs(work)
             gone = min(pq.read_table(folder / INDEX, columns=["subject"])["subject"].to_pylist())
-            second, _ = edit_aside(folder.resolve(), [partial(withdrawal, subject=gone)], work / "editions")
+            second, _ = edit_aside(folder.resolve(), [partial(withdrawal, subjects=[gone])], work / "editions")
             fresh(hub, runs)
             runs.end(runs.start(hub, folder, "--public"))
             public = copy.deepcopy(hub.repository(NAME))

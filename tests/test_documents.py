@@ -84,7 +84,7 @@ def said(plan: Plan, name: str) -> Plan:
     header = {**plan.header, "profile": {**plan.header["profile"], "name": name, "follows": name}}
     header |= dict.fromkeys(WORDS_OF_PLAN, name)
     header |= {"source_options": {name: name}, "generator_options": {"a": name}}
-    header[CHANGES] = [{"what": name, "subjects": [name], "clips": name}, {"what": name}]
+    header[CHANGES] = [{"what": name, "subjects": 1, "clips": name}, {"what": name}]
     return replace(plan, header=header)
 
 
@@ -345,7 +345,7 @@ def test_refused_clips_count_though_they_have_left(plan: Plan, index: pa.Table) 
 
 def test_changes_are_those_of_the_editions(plan: Plan) -> None:
     assert tables.changes(plan) == "None: this is the folder as it was built."
-    gone = replace(plan, header={**plan.header, CHANGES: [{"what": "withdrawn", "subjects": ["p1", "p2"], "clips": 7}]})
+    gone = replace(plan, header={**plan.header, CHANGES: [{"what": "withdrawn", "subjects": 2, "clips": 7}]})
     assert tables.changes(gone).startswith("- withdrawn: 2 subjects, 7 clips\n")
     assert "p1" not in tables.changes(gone)
 
@@ -559,7 +559,7 @@ def test_a_published_folder_says_where_it_is(built: Path, copy_of: Callable[[Pat
     rewrite_texts(root)  # stays as it is
     assert {path: (root / path).read_bytes() for path in before} == before
     subject = manifest.read_plan(root).portraits["subject"][0].as_py()
-    change = withdrawal(root, subject)
+    change = withdrawal(root, subjects=[subject])
     assert change is not None
     edit(root, tmp_path / "edition", change)
     assert read_publication(tmp_path / "edition") == read_publication(root)

@@ -31,7 +31,7 @@ def hub(local_hub: LocalHub) -> LocalHub:
 def edition(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built folder without its first subject."""
     root = Path(shutil.copytree(built, tmp_path_factory.mktemp("edition") / "equime"))
-    replace_by_edition(root, [partial(withdrawal, subject=_first(root))])
+    replace_by_edition(root, [partial(withdrawal, subjects=[_first(root)])])
     return root
 
 

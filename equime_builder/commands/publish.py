@@ -55,23 +55,27 @@ def publish(
         take_place,
         withdrawal,
     )
-    from equime_builder.hub.release import plan_release
+    from equime_builder.hub.release import plan_release, words_of
 
     resume_replacing(folder)  # where that was interrupted there is no folder
     check_dataset(folder)
-    wanted: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
-    edits: list[MakeEdit] = [partial(withdrawal, subject=each) for each in remove_subject or ()]
-    edits += [make for make, told in ((refusal, without_rejected), (numbering, strip_names)) if told]
+    options: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
+    makers: tuple[tuple[MakeEdit, object], ...] = (
+        (partial(withdrawal, subjects=remove_subject or ()), remove_subject),
+        (refusal, without_rejected),
+        (numbering, strip_names),
+    )
+    edits = [make for make, wanted in makers if wanted]
     hub = None if dry_run else Hub(repository)
     with edition_aside(folder, edits) as edition:
         _check(folder, edition.path, as_json)
         if hub is None:
-            _show(edition.path, *_planned(edition.path, repository, **wanted), as_json)
+            _show(edition.path, *_planned(edition.path, repository, **options), as_json)
             return
-        release = plan_release(hub, edition.path, **wanted)
+        release = plan_release(hub, edition.path, **options)
         _check_approval(release, approved)
         for change in edition.edits:
-            notes.print(f"{folder}: {_note(change.note)}", markup=False, highlight=False)
+            notes.print(f"{folder}: {words_of(change.note)}", markup=False, highlight=False)
         take_place(edition)  # only now: until here the folder is as it was
         if edition.edits:
             notes.print(f"what it was before lies in {before_of(folder)}: delete it", markup=False, highlight=False)
@@ -94,12 +98,6 @@ def _check_approval(release: Release, approved: str | None) -> None:
             f"--approved {approved}: the list is {release.number} now; have it approved again (equime publish "
             "--dry-run, with the same options)"
         )
-
-
-def _note(note: Any) -> str:
-    subjects = ", ".join(note.get("subjects", ()))
-    clips = f"; {note['clips']} clips" if "clips" in note else ""
-    return f"{note['what']}{f': {subjects}' if subjects else ''}{clips}"
 
 
 def _planned(root: Path, repository: str, *, version: str | None, public: bool, erase: bool) -> tuple[Release, str]:
@@ -212,6 +210,7 @@ def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
 
 def _notes(root: Path) -> list[str]:
     from equime_builder import manifest
+    from equime_builder.hub.release import words_of
     from equime_builder.plan import changes_of
 
-    return [_note(change) for change in changes_of(manifest.folder_header(root))]
+    return [words_of(change) for change in changes_of(manifest.folder_header(root))]

@@ -196,14 +196,14 @@ def changes(plan: Plan) -> str:
     """What editions have changed, the first one first. Everybody reads this, so it does not name who left."""
     lines = []
     for change in changes_of(plan.header):
-        count = len(change.get("subjects", ()))
+        count = change.get("subjects", 0)
         subjects = f": {count} subject{'s' if count > 1 else ''}" if count else ""
         clips = f", {plain(change['clips'])} clips" if "clips" in change else ""
         lines.append(f"- {plain(str(change['what']))}{subjects}{clips}")
     if not lines:
         return "None: this is the folder as it was built."
     if any("subjects" in change for change in changes_of(plan.header)):
-        lines.append("\nDelete them from every copy of an earlier version; `__manifest__/plan.json` says who left.")
+        lines.append("\nDelete from every copy of an earlier version what `index.parquet` lists no more.")
     return "\n".join(lines)
 
 

@@ -152,19 +152,25 @@ def _left_out(commits: Sequence[tuple[Shard, Commit]]) -> tuple[list[str], list[
     return unused, [each.name for _, commit in commits for each in commit.rejected]
 
 
-def withdrawal(root: Path, subject: str) -> Edit | None:
-    """The edit that takes a subject out, with all other subjects of the same person; None where it has left already.
+def withdrawal(root: Path, *, subjects: Sequence[str]) -> Edit | None:
+    """The edit that takes subjects out, with all others of the same people; None where all have left already.
+
+    Its note counts them, and names nobody: a name made of a photograph's hash tells whoever has it who has left. Who
+    has left is known only from what the folder was before, as long as that lies beside it.
 
     Raises:
         FolderError: no such subject.
     """
     plan = manifest.read_plan(root)
-    if any(subject in done.get("subjects", ()) for done in changes_of(plan.header)):
+    before = before_of(root.resolve())
+    earlier = set(manifest.read_plan(before).portraits["subject"].to_pylist()) if before.exists() else set()
+    left = earlier - set(plan.portraits["subject"].to_pylist())
+    leaving = frozenset[str]().union(*(same_person(plan, each) for each in subjects if each not in left))
+    if not leaving:
         return None
-    subjects = same_person(plan, subject)
     index = pq.read_table(root / INDEX, columns=["subject"])
-    clips = pc.sum(pc.is_in(index["subject"], pa.array(sorted(subjects)))).as_py() or 0
-    return Edit({"what": "withdrawn", "subjects": sorted(subjects), "clips": clips}, subjects=subjects)
+    clips = pc.sum(pc.is_in(index["subject"], pa.array(sorted(leaving)))).as_py() or 0
+    return Edit({"what": "withdrawn", "subjects": len(leaving), "clips": clips}, subjects=leaving)
 
 
 def refusal(root: Path) -> Edit | None:

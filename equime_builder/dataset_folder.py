@@ -7,12 +7,25 @@ from pathlib import Path
 from equime_builder.manifest import HEADER, INDEX, FolderError
 
 
+def check_name(folder: Path) -> None:
+    """Check that a folder, which may not be there yet, can be named to the libraries that write datasets.
+
+    Raises:
+        FolderError: the name holds bytes that are no UTF-8.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise FolderError(f"{folder}: a name that is not UTF-8; choose another") from error
+
+
 def is_dataset(folder: Path) -> bool:
     """Whether a folder holds the plan of a dataset.
 
     Raises:
-        FolderError: there is no such folder.
+        FolderError: there is no such folder, or its name is not UTF-8.
     """
+    check_name(folder)
     if not folder.exists():
         raise FolderError(f"{folder}: no such folder")
     if not folder.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -147,6 +148,14 @@ def test_a_folder_that_is_no_dataset_is_told(command: str, built: Path, tmp_path
     assert told(tmp_path / "empty").startswith("no EquiME dataset")
     if command not in ("verify", "audit", "publish"):
         assert told(tmp_path / "part") == "has no index.parquet; finish the build first"
+
+
+@pytest.mark.parametrize("command", ["build", "verify", "card"])
+def test_a_folder_whose_name_is_no_unicode_is_told(command: str, tmp_path: Path) -> None:
+    done = equime(command, os.fsdecode(b"x\xff"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: x\\udcff: a name that is not UTF-8; choose another\n"
+    assert not list(tmp_path.iterdir())
 
 
 def cut(built: Path, tmp_path: Path) -> Path:

@@ -39,7 +39,7 @@ def _checked(name: str) -> Callable[[Path], Path]:
 
 
 # A folder that may not be there yet; one of a dataset; and one whose build has ended.
-Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="dataset folder", show_default=False, callback=_checked("check_name"))]
 Dataset = Annotated[Path, typer.Argument(help="dataset folder", show_default=False, callback=_checked("check_dataset"))]
 Complete = Annotated[
     Path, typer.Argument(help="dataset folder", show_default=False, callback=_checked("check_complete"))

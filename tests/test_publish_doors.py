@@ -276,3 +276,19 @@ def test_everybody_s_view_includes_pull_requests(built: Path, hub: LocalHub) -> 
     listed = nobody.list_repo_tree(NAME, repo_type="dataset", revision="refs/pr/1", recursive=True)
     assert {entry.path for entry in listed} >= set(contents(built)), "as the Hub does"
     assert OWNER not in everybody
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"),
+    [
+        ("MOST_FILES", 20, r"26 files, the Hub takes 20; build with larger shards"),
+        ("MOST_IN_FOLDER", 2, r"wds: \d+ files, the Hub takes 2 in a folder; build with larger shards"),
+        ("LARGEST_BYTES", 1000, r": 0 GB, the Hub takes 0 GB in a file"),
+    ],
+)
+def test_more_than_the_hub_takes(
+    limit: str, value: int, said: str, built: Path, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"equime_builder.hub.files.{limit}", value)
+    with pytest.raises(ValueError, match=rf"is not published: .*{said}"):
+        plan_release(client(hub), built)

@@ -62,6 +62,7 @@ def planned_files(root: Path) -> tuple[Planned, ...]:
 
     Raises:
         FolderError: a shard is not committed.
+        ValueError: more or larger files than the Hub takes.
     """
     found: list[Planned] = []
     lines: list[str] = []
@@ -71,7 +72,10 @@ def planned_files(root: Path) -> tuple[Planned, ...]:
     beside = [*lines, *(path for path in hashed_files(root) if path != CARD), manifest.DATASET]
     beside += [path for path in manifest.plan_files(manifest.folder_header(root)) if path not in beside]
     found += [_described(root, path) for path in beside]
-    return (*found, _described(root, CARD))
+    found.append(_described(root, CARD))
+    for over in over_limits(found):
+        raise ValueError(f"{root} is not published: {over}")
+    return tuple(found)
 
 
 def _described(root: Path, path: str) -> Planned:
@@ -129,11 +133,11 @@ def batches(files: Sequence[Planned]) -> Iterator[tuple[Planned, ...]]:
 def over_limits(files: Sequence[Planned]) -> Iterator[str]:
     """Why the Hub would not take so many files, or such large ones."""
     if len(files) > MOST_FILES:
-        yield f"{len(files):,} files, the Hub takes {MOST_FILES:,}: build with larger shards"
+        yield f"{len(files):,} files, the Hub takes {MOST_FILES:,}; build with larger shards"
     folders = Counter(str(PurePosixPath(file.path).parent) for file in files)
     for folder, count in folders.items():
         if count > MOST_IN_FOLDER:
-            yield f"{folder}: {count:,} files, the Hub takes {MOST_IN_FOLDER:,} in a folder: build with larger shards"
+            yield f"{folder}: {count:,} files, the Hub takes {MOST_IN_FOLDER:,} in a folder; build with larger shards"
     for file in files:
         if file.size > LARGEST_BYTES:
             yield f"{file.path}: {file.size / 1e9:.0f} GB, the Hub takes {LARGEST_BYTES / 1e9:.0f} GB in a file"

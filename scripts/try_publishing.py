@@ -79,18 +79,16 @@ def contents(folder: Path) -> Files:
 
 
 def read(hub: LocalHub, token: str, revision: str = "main") -> Files:
-    """SHA-256 of every file that this login can read, by path, with a client of its own."""
+    """SHA-256 of every file that this login can read, by path, with a client of its own; at one commit, as loaders do."""
     api, found = huggingface_hub.HfApi(endpoint=hub.url, token=token), {}
+    where = {"repo_type": "dataset", "revision": revision}
     try:
-        paths = [
-            entry.path
-            for entry in api.list_repo_tree(NAME, "", repo_type="dataset", revision=revision, recursive=True)
-            if hasattr(entry, "blob_id") and entry.path != ".gitattributes"
-        ]
+        where["revision"] = str(api.dataset_info(NAME, revision=revision).sha)
+        entries = list(api.list_repo_tree(NAME, recursive=True, **where))
     except HfHubHTTPError:
         return {}
-    for path in paths:
-        url = huggingface_hub.hf_hub_url(NAME, path, repo_type="dataset", revision=revision, endpoint=hub.url)
+    for path in [entry.path for entry in entries if hasattr(entry, "blob_id") and entry.path != ".gitattributes"]:
+        url = huggingface_hub.hf_hub_url(NAME, path, endpoint=hub.url, **where)
         answer = huggingface_hub.get_session().get(
             url, headers={"Authorization": f"Bearer {token}"}, follow_redirects=True
         )

@@ -79,7 +79,7 @@ def contents(folder: Path) -> Files:
 
 
 def read(hub: LocalHub, token: str, revision: str = "main") -> Files:
-    """SHA-256 of every file that this login can read, by path, with a client of its own; at one commit, as loaders do."""
+    """SHA-256 of every file that this login can read, by path, with a client of its own and at one commit."""
     api, found = huggingface_hub.HfApi(endpoint=hub.url, token=token), {}
     where = {"repo_type": "dataset", "revision": revision}
     try:

@@ -15,7 +15,7 @@ from conftest import FACES, MODEL
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 READ_BY_HAND = {"try_publishing.py"}  # its command line
-EXTRAS = {"axe_playwright_python", "deepface", "diffusers", "playwright", "ray", "torch", "transformers"}
+EXTRAS = {"diffusers", "piq", "playwright", "psutil", "ray", "torch", "transformers"}
 # Peers that run where the product is installed; the others need environments of their own.
 PEERS = ("install", "bare_libavcodec", "equime_cached", "equime_folder", "equime_processes", "plain_pyav")
 

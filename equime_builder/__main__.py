@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-STOPPED = "stopped; what is committed is kept, run the same command to go on"
+from equime_builder.stopped import STOPPED
 
 
 def main() -> None:

@@ -128,11 +128,9 @@ def acceptance(root: Path) -> Acceptance:
     Raises:
         FolderError: it is not finished.
     """
-    from equime_builder.finish import INDEX, committed  # which writes this report into the card
-
     check_complete(root)
-    index = pq.read_table(root / INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
-    return acceptance_of(manifest.read_plan(root), index, [commit for _, commit in committed(root)])
+    index = pq.read_table(root / manifest.INDEX, columns=["key", "attempt", "audit_verdict", "audit_reasons"])
+    return acceptance_of(manifest.read_plan(root), index, [commit for _, commit in manifest.committed(root)])
 
 
 def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acceptance:

@@ -8,7 +8,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from equime_builder.__main__ import STOPPED
 from equime_builder.commands import access
 from equime_builder.commands.acceptance import acceptance
 from equime_builder.commands.audit import audit
@@ -25,6 +24,7 @@ from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.site import site
 from equime_builder.commands.verify import verify
+from equime_builder.stopped import STOPPED
 from equime_loader.error_lines import error_line
 from equime_loader.extras import MissingExtra
 

@@ -23,9 +23,8 @@ from equime_builder.annotations import annotation_names, annotation_path, folded
 from equime_builder.documents.publication import Publication, write_publication
 from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.folder_kinds import origin_of
-from equime_builder.manifest import Commit, FolderError
+from equime_builder.manifest import FolderError
 from equime_builder.origins import Origin
-from equime_builder.plan import Shard
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 
@@ -117,30 +116,17 @@ def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
-    """Every shard with its line.
-
-    Raises:
-        FolderError: a shard is not committed.
-    """
-    for shard in manifest.shards_in(manifest.folder_header(root), None):
-        commit = manifest.read_commit(root, shard)
-        if commit is None:
-            raise FolderError(f"{root}: shard {shard.name} is not committed; run the build again")
-        yield shard, commit
-
-
 def index_tables(root: Path) -> Iterator[pa.Table]:
     """The index as the shards state it, shard by shard."""
     formats = manifest.folder_header(root)["formats"]
-    for shard, _ in committed(root):
+    for shard, _ in manifest.committed(root):
         yield index_table(root, shard.files(formats))
 
 
 def label_tables(root: Path) -> Iterator[pa.Table]:
     """The labels as the shards state them, shard by shard, without the places that cost reading every video."""
     formats = manifest.folder_header(root)["formats"]
-    for shard, _ in committed(root):
+    for shard, _ in manifest.committed(root):
         yield _readable_labels(root, shard.files(formats))
 
 
@@ -213,7 +199,7 @@ def member_places(path: Path) -> dict[str, dict[str, int]]:
 
 def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
     """Contents of the derived text files."""
-    said = _origin(root).texts(root, index, [commit for _, commit in committed(root)])
+    said = _origin(root).texts(root, index, [commit for _, commit in manifest.committed(root)])
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["what", "name", "reason"])
@@ -240,7 +226,7 @@ def dataset_bytes(root: Path) -> bytes:
     paths = hashed_files(root)
     content: dict[str, Any] = {
         "plan_sha256": manifest.folder_header(root)["plan_sha256"],
-        "samples": sum(commit.samples for _, commit in committed(root)),
+        "samples": sum(commit.samples for _, commit in manifest.committed(root)),
         "shards_sha256": lines_sha256(root),
         "files": {path: {"bytes": (root / path).stat().st_size, "sha256": file_sha256(root / path)} for path in paths},
     }
@@ -250,7 +236,7 @@ def dataset_bytes(root: Path) -> bytes:
 def lines_sha256(root: Path) -> str:
     """SHA-256 over the lines of all shards: another shard, another index."""
     lines = hashlib.sha256()
-    for _, commit in committed(root):
+    for _, commit in manifest.committed(root):
         lines.update(commit.line())
     return lines.hexdigest()
 

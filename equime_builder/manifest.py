@@ -13,7 +13,7 @@ __manifest__/dataset.json       hashes of everything beside the shards (written 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +260,19 @@ def _is_committed(root: Path, shard: Shard, plan_sha256: str) -> bool:
         )
     except (FolderError, OSError, KeyError, TypeError):
         return False
+
+
+def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
+    """Every shard with its line.
+
+    Raises:
+        FolderError: a shard is not committed.
+    """
+    for shard in shards_in(folder_header(root), None):
+        commit = read_commit(root, shard)
+        if commit is None:
+            raise FolderError(f"{root}: shard {shard.name} is not committed; run the build again")
+        yield shard, commit
 
 
 def lock(root: Path, name: str, *, patience_s: float = 0.0) -> AbstractContextManager[Any]:

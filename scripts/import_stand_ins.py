@@ -17,10 +17,9 @@ from typing import Any
 import door
 from read_stand_ins import COPIES, CORPORA, Corpora
 
-from equime_builder.finish import committed
 from equime_builder.importing.plan import Request
 from equime_builder.importing.run import import_corpus
-from equime_builder.manifest import REJECTED
+from equime_builder.manifest import REJECTED, committed
 from equime_builder.verify import verify
 from equime_loader.corpora import read_corpus
 from equime_loader.corpora.pseudonyms import VARIABLE as KEY_FILE

@@ -42,9 +42,10 @@ def main(folder: Dataset, share: Annotated[float, typer.Argument(min=0, max=1)] 
             keys = [key for batch in Loader(clips) for key in batch["key"]]
             assert set(keys) == {row["key"] for row in clips.labels(["key"])}
             seconds, sent = time.perf_counter() - start, server.sent
+            ratio, requests = sent / videos, len(server.requests)
             print(
-                f"| {100 * share:g} %, {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {sent / videos:.3f} "
-                f"| {len(server.requests)} | {seconds:.2f} |"
+                f"| {100 * share:g} %, {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {ratio:.3f} "
+                f"| {requests} | {seconds:.2f} |"
             )
 
 

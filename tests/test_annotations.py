@@ -16,8 +16,9 @@ import pytest
 from conftest import small_request, tree
 
 from equime_builder import manifest
+from equime_builder.annotate import write_annotation
 from equime_builder.annotation_tables import fold, read_table, stored_form
-from equime_builder.annotations import annotation_names, read_annotation, write_annotation
+from equime_builder.annotations import annotation_names, read_annotation
 from equime_builder.build import build
 from equime_builder.finish import label_tables
 from equime_builder.manifest import FolderError
@@ -208,7 +209,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from equime_builder import annotations, files, finish
+from equime_builder import annotate, files, finish
 moment, root = int(sys.argv[1]), Path(sys.argv[2])
 replace, sync, count = os.replace, os.fsync, 0
 def counted(call):
@@ -220,7 +221,7 @@ def counted(call):
         return call(*arguments)
     return run
 os.replace, os.fsync = counted(replace), counted(sync)
-annotations.write_annotation(root, "quality", pq.read_table(sys.argv[3]))
+annotate.write_annotation(root, "quality", pq.read_table(sys.argv[3]))
 """
 
 

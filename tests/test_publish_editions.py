@@ -18,7 +18,7 @@ from publishing import NAME, client, contents, on_main, people, release
 from test_acceptance import faint
 
 from equime_builder import manifest
-from equime_builder.annotations import write_annotation
+from equime_builder.annotate import write_annotation
 from equime_builder.build import build
 from equime_builder.finish import INDEX
 from equime_builder.hub.checks import about, objections

@@ -55,7 +55,7 @@ def test_labels_and_aus_of_most_reviewers() -> None:
 
 
 def test_the_columns_reach_the_index(built: Path, copy_of: Callable[[Path], Path], tmp_path: Path) -> None:
-    from equime_builder.annotations import write_annotation
+    from equime_builder.annotate import write_annotation
 
     root = copy_of(built)
     begun = open_or_begin(Index.open(root), tmp_path / "review", {"blind": True, "size": 4})

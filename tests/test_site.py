@@ -23,7 +23,6 @@ from equime_builder import manifest
 from equime_builder.acceptance import acceptance
 from equime_builder.build import Request, build
 from equime_builder.cli import app
-from equime_builder.finish import committed
 from equime_builder.manifest import FolderError
 from equime_builder.plan import plan_hash
 from equime_builder.site import figures
@@ -200,7 +199,7 @@ def test_what_is_counted(built: Path, index: pa.Table) -> None:
     for histogram in figures.histograms(index):
         assert sum(histogram.counts) > 0 and len(histogram.edges) == len(histogram.counts) + 1
         assert histogram.edges[0] <= histogram.median <= histogram.edges[-1]
-    plan, commits = manifest.read_plan(built), [commit for _, commit in committed(built)]
+    plan, commits = manifest.read_plan(built), [commit for _, commit in manifest.committed(built)]
     assert figures.verdicts(index, plan, commits) == []
     half = ["accepted" if row % 2 else "rejected" for row in range(len(index))]
     some = ["accepted", "rejected", *[None] * (len(index) - 2)]

@@ -53,7 +53,7 @@ def audit(
     A dataset folder gets the verdicts as columns of its index.
     """
     from equime_builder import manifest
-    from equime_builder.annotations import write_annotation
+    from equime_builder.annotate import write_annotation
     from equime_builder.audit.report import Judged, annotation, shares, table, write_table
     from equime_builder.audit.run import run
     from equime_builder.files import write_atomic

@@ -224,7 +224,7 @@ def _costs(made: Any, cost: Any, workers: int) -> dict[str, Any]:
 
 def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
     from equime_builder import manifest
-    from equime_builder.finish import committed
+    from equime_builder.manifest import committed
     from equime_builder.portrait_table import rejected_portraits
 
     header = manifest.read_header(folder)

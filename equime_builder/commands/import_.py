@@ -124,8 +124,8 @@ def _check(reading: Reading, request: Request, as_json: bool) -> None:
 
 def _report(out: Path, as_json: bool) -> None:
     from equime_builder import manifest
-    from equime_builder.finish import committed
     from equime_builder.importing.origin import kind_of_reject, read_header, read_tables
+    from equime_builder.manifest import committed
 
     header, lines = read_header(out), [commit for _, commit in committed(out)]
     rejects = [kind_of_reject(each.name) for commit in lines for each in commit.rejected]

@@ -61,7 +61,7 @@ def metrics(
 
     if is_dataset := dataset_folder.is_dataset(folder):
         dataset_folder.check_complete(folder)
-    from equime_builder.annotations import write_annotation
+    from equime_builder.annotate import write_annotation
     from equime_builder.quality.run import run
     from equime_builder.quality.tables import FORMS, annotation_table
 

@@ -87,7 +87,7 @@ def _serve(folder: Path, index: Index, store: Store, host: str, port: int, as_js
 def _tell(
     folder: Path, index: Index, store: Store, *, report: bool, export: Path | None, annotate: bool, as_json: bool
 ) -> None:
-    from equime_builder.annotations import write_annotation
+    from equime_builder.annotate import write_annotation
     from equime_builder.review.consensus import annotation_table, export_table, write_export
     from equime_builder.review.report import make_report
 

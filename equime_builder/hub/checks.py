@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.finish import INDEX, committed, hashed_files
+from equime_builder.finish import INDEX, hashed_files
 from equime_builder.hub.people import DRAWN, PUBLIC, traces
 from equime_builder.hub.words import word_list
 from equime_builder.pictures import SUFFIXES
@@ -71,7 +71,7 @@ def _rejected_clips(root: Path) -> Iterator[Objection]:
                 "leave them out with --without-rejected, or build again with another seed or profile",
             )
     kept = set(index["key"].to_pylist())
-    for _, commit in committed(root):
+    for _, commit in manifest.committed(root):
         if held := [each.name for each in commit.rejected if each.name in kept]:
             yield Objection(f"{held[0]} was rejected and is in the index", "mend it with `equime verify --repair`")
 
@@ -87,7 +87,7 @@ def _addresses(root: Path) -> Iterator[Objection]:
 
 def published_text(root: Path) -> Iterator[tuple[str, str]]:
     """Every text that a publication shows, by the file that it is in; a table as its distinct words."""
-    lines = (manifest.commit_path(root, shard).relative_to(root).as_posix() for shard, _ in committed(root))
+    lines = (manifest.commit_path(root, shard).relative_to(root).as_posix() for shard, _ in manifest.committed(root))
     for path in (*hashed_files(root), *lines):
         is_table = path.endswith(".parquet")
         yield path, "\n".join(_words(root / path)) if is_table else (root / path).read_text(encoding="utf-8")

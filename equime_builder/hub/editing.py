@@ -23,7 +23,7 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import write_table
 from equime_builder.annotations import read_annotations
 from equime_builder.files import replacing
-from equime_builder.finish import INDEX, committed, finish
+from equime_builder.finish import INDEX, finish
 from equime_builder.hub.edited_shards import edit_shard
 from equime_builder.hub.people import (
     PUBLIC,
@@ -70,7 +70,7 @@ def edit(root: Path, target: Path, change: Edit) -> None:
     if target.exists():
         raise FolderError(f"{target} exists; remove it, or name another folder")
     plan = manifest.read_plan(root)
-    commits = list(committed(root))
+    commits = list(manifest.committed(root))
     unused, refused = (frozenset(keys) for keys in _left_out(commits))
     edited = edit_plan(plan, change, unused=unused, refused=refused)
     work = target.with_name(f".{target.name}.edition")

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from equime_builder import manifest
 from equime_builder.files import file_sha256
-from equime_builder.finish import CARD, committed, hashed_files
+from equime_builder.finish import CARD, hashed_files
 
 # The Hub writes this file itself when a repository is made.
 OWN_OF_THE_HUB = frozenset({".gitattributes"})
@@ -66,7 +66,7 @@ def planned_files(root: Path) -> tuple[Planned, ...]:
     """
     found: list[Planned] = []
     lines: list[str] = []
-    for shard, commit in committed(root):
+    for shard, commit in manifest.committed(root):
         found += [Planned(file["path"], file["bytes"], file["sha256"]) for file in commit.files.values()]
         lines.append(manifest.commit_path(root, shard).relative_to(root).as_posix())
     beside = [*lines, *(path for path in hashed_files(root) if path != CARD), manifest.DATASET]

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from equime_builder import manifest
 from equime_builder.documents.facts import portrait_licence
 from equime_builder.files import write_atomic
-from equime_builder.finish import CARD, INDEX, LICENCE, committed
+from equime_builder.finish import CARD, INDEX, LICENCE
 from equime_builder.licences import LICENCES
 from equime_builder.manifest import FolderError, read_plan
 from equime_builder.plan import Plan
@@ -77,7 +78,7 @@ def write_site(
     index = read_table(root)
     choice = choose(index, clips=listed, videos=videos, photographs=photographs)
     plan = read_plan(root)
-    judged = figures.verdicts(index, plan, [commit for _, commit in committed(root)])
+    judged = figures.verdicts(index, plan, [commit for _, commit in manifest.committed(root)])
     target.mkdir(parents=True, exist_ok=True)
     _clear(target)
     write_atomic(target / MARK, b"{}\n")

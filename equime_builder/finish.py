@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -65,8 +66,14 @@ def rewrite_texts(root: Path, publication: Publication | None = None) -> None:
         publication: where the folder is to be found from now on; without it that stays as it is.
 
     Raises:
-        FolderError: one of them is not, or the folder is not finished.
+        FolderError: one of them is not, or the folder is not finished or in use.
     """
+    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+        _rewrite(root, publication)
+    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+
+
+def _rewrite(root: Path, publication: Publication | None) -> None:
     recorded = recorded_hashes(root)
     again = (*TEXTS, *_origin(root).text_files, manifest.PUBLICATION)
     others = [path for path in hashed_files(root) if path not in again]

@@ -1,10 +1,13 @@
+#!/usr/bin/env python3
 """Publish a folder to a Hub on loopback, in real processes that are killed, cut off and refused; count what comes out.
 
 Half of the rounds are a first release into nothing, half a second version of a page that is public. At a random
 request the process is killed (SIGKILL), or the cable is out for a second; the same command then goes on. What main
 shows is read as a reader reads it, with a client of its own. All that every process and library logs at debug level is
 kept, with what Xet writes into a folder of its own, and searched for the token. Large files go by Xet, or by LFS where
-HF_HUB_DISABLE_XET is set. usage: try_publishing.py FOLDER [ROUNDS]
+HF_HUB_DISABLE_XET is set.
+
+usage: scripts/try_publishing.py FOLDER [ROUNDS]
 """
 
 from __future__ import annotations
@@ -27,13 +30,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+import door
 import huggingface_hub
 import pyarrow.parquet as pq
+from door import Count, Dataset
 from hub_server import LocalHub, serving_hub
 from hub_server.state import Asked, Repository
 from huggingface_hub.errors import HfHubHTTPError
 
-from equime_builder.finish import INDEX
+from equime_builder.documents.publication import Publication
+from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.hub.editing import edit_aside, withdrawal
 
 NAME, TOKEN, READER, STRANGER = "lab/equime", "hf_" + "S3cretOfTheCurator", "hf_reader", "hf_stranger"
@@ -81,14 +87,13 @@ def contents(folder: Path) -> Files:
 def read(hub: LocalHub, token: str, revision: str = "main") -> Files:
     """SHA-256 of every file that this login can read, by path, with a client of its own and at one commit."""
     api, found = huggingface_hub.HfApi(endpoint=hub.url, token=token), {}
-    where = {"repo_type": "dataset", "revision": revision}
     try:
-        where["revision"] = str(api.dataset_info(NAME, revision=revision).sha)
-        entries = list(api.list_repo_tree(NAME, recursive=True, **where))
+        commit = str(api.dataset_info(NAME, revision=revision).sha)
+        entries = list(api.list_repo_tree(NAME, recursive=True, revision=commit, repo_type="dataset"))
     except HfHubHTTPError:
         return {}
     for path in [entry.path for entry in entries if hasattr(entry, "blob_id") and entry.path != ".gitattributes"]:
-        url = huggingface_hub.hf_hub_url(NAME, path, endpoint=hub.url, **where)
+        url = huggingface_hub.hf_hub_url(NAME, path, endpoint=hub.url, revision=commit, repo_type="dataset")
         answer = huggingface_hub.get_session().get(
             url, headers={"Authorization": f"Bearer {token}"}, follow_redirects=True
         )
@@ -225,14 +230,16 @@ def troubles(runs: Runs, hub: LocalHub, folder: Path) -> list[str]:
     return ["| trouble | ended | on main | requests | seconds |", "| --- | --- | --- | ---: | ---: |", *rows]
 
 
-def main(folder: Path, rounds: int) -> None:
+def main(folder: Dataset, rounds: Count = 30) -> None:
     os.environ["no_proxy"] = "127.0.0.1,localhost"
     work = Path(tempfile.mkdtemp(dir=folder.resolve().parent))
     try:
+        folder = Path(shutil.copytree(folder, work / "folder"))
+        rewrite_texts(folder, Publication(NAME, "2026-01-01"))
         with serving_hub() as hub:
             runs = Runs(work)
             gone = min(pq.read_table(folder / INDEX, columns=["subject"])["subject"].to_pylist())
-            second, _ = edit_aside(folder.resolve(), [partial(withdrawal, subjects=[gone])], work / "editions")
+            second, _ = edit_aside(folder, [partial(withdrawal, subjects=[gone])], work / "editions")
             fresh(hub, runs)
             runs.end(runs.start(hub, folder, "--public"))
             public = copy.deepcopy(hub.repository(NAME))
@@ -248,4 +255,4 @@ def main(folder: Path, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 30)
+    door.run(main)

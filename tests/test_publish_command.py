@@ -15,7 +15,9 @@ from hub_server import LocalHub
 from hub_server.state import Asked, Blob, Repository
 from publishing import NAME, OWNER, contents, on_main, people
 
+from equime_builder.documents.publication import PLACEHOLDER
 from equime_builder.finish import INDEX
+from equime_builder.verify import verify
 
 # Everything that any library logs is written, and nothing of it may be the token.
 LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from equime_builder.cli import main; main()"
@@ -50,6 +52,12 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
+@pytest.fixture
+def built(built: Path, copy_of: Callable[[Path], Path]) -> Path:
+    """A folder of one's own: its card names where it is published."""
+    return copy_of(built)
+
+
 def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: LocalHub) -> None:
     asked = equime(hub, "publish", built, NAME, "--dry-run")
     assert asked.returncode == 0, asked.stderr[-2000:]
@@ -73,6 +81,17 @@ def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: Loc
     assert facts["version"] == "v1.0.0" and facts["private"] and facts["gated"] == "manual"
     assert facts["commit"] == hub.repository(NAME).resolve("main").number
     assert on_main(hub) == contents(built)
+
+
+def test_the_card_names_the_repository_before_it_is_approved(built: Path, hub: LocalHub) -> None:
+    asked = equime(hub, "publish", built, NAME, "--dry-run")
+    assert f"its card names {NAME} from now on" in asked.stderr and verify(built) == []
+    text = (built / "README.md").read_text(encoding="utf-8")
+    assert f'load_dataset("{NAME}"' in text and PLACEHOLDER not in text
+    again = equime(hub, "publish", built, NAME, "--dry-run")
+    assert again.stdout == asked.stdout and "from now on" not in again.stderr
+    assert equime(hub, "publish", built, "curator/equime", "--dry-run").returncode == 0
+    assert NAME not in (built / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_was_approved_is_not_something_more(built: Path, hub: LocalHub) -> None:
@@ -128,11 +147,9 @@ def test_a_dry_run_says_what_is_deleted_for_good(built: Path, hub: LocalHub) -> 
     assert "paper.pdf" in on_main(hub)
 
 
-def test_a_folder_is_replaced_only_when_all_else_is_decided(
-    built: Path, copy_of: Callable[[Path], Path], hub: LocalHub
-) -> None:
+def test_a_folder_is_replaced_only_when_all_else_is_decided(built: Path, hub: LocalHub) -> None:
     """A wrong number, no login, a wrong name, a public page: the folder is as it was, and nothing lies beside it."""
-    root = copy_of(built)
+    root = built
     before = contents(root)
     gone = min(pq.read_table(root / INDEX)["subject"].to_pylist())
     hub.answers.repositories["lab/public"] = Repository("lab/public", False)
@@ -154,8 +171,8 @@ def test_a_folder_is_replaced_only_when_all_else_is_decided(
     assert done.returncode == 0 and on_main(hub) == contents(root) != before
 
 
-def test_a_subject_is_withdrawn_by_one_command(built: Path, copy_of: Callable[[Path], Path], hub: LocalHub) -> None:
-    root = copy_of(built)
+def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> None:
+    root = built
     assert equime(hub, "publish", root, NAME).returncode == 0
     gone = min(pq.read_table(root / INDEX)["subject"].to_pylist())
     before = contents(root)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,20 +102,30 @@ def test_a_full_quota(built: Path, hub: LocalHub) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["", "401", "503"])
-def test_no_log_of_xet_holds_the_token(trouble: str, built: Path, hub: LocalHub, tmp_path: Path) -> None:
+def test_no_log_of_xet_holds_the_token(
+    trouble: str, built: Path, copy_of: Callable[[Path], Path], hub: LocalHub, tmp_path: Path
+) -> None:
     """A process with logs of everything at their finest, those in a folder of Xet's own among them."""
+    root = copy_of(built)
     if trouble:
         hub.fail(trouble, where="xet", skip=1, times=3 if trouble == "503" else 1000)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": OWNER, "HF_HOME": str(tmp_path), "HF_DEBUG": "1", "RUST_LOG": "trace"}
-    command = [sys.executable, "-c", LOUD, "publish", str(built), NAME, "--json"]
+    home = tmp_path / "home"
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": OWNER,
+        "HF_HOME": str(home),
+        "HF_DEBUG": "1",
+        "RUST_LOG": "trace",
+    }
+    command = [sys.executable, "-c", LOUD, "publish", str(root), NAME, "--json"]
     environment = {**kept, **own, "no_proxy": "127.0.0.1,localhost"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    logs = [path for path in tmp_path.rglob("*") if path.is_file()]
+    logs = [path for path in home.rglob("*") if path.is_file()]
     assert any(path.parent.name == "logs" for path in logs), "Xet has written its own"
     words = done.stdout + done.stderr + "".join(path.read_bytes().decode(errors="replace") for path in logs)
     assert "SECRET" not in words
     if trouble in ("", "503"):
-        assert done.returncode == 0 and json.loads(done.stdout)["sent"] == len(contents(built))
+        assert done.returncode == 0 and json.loads(done.stdout)["sent"] == len(contents(root))
     else:
         assert done.returncode == 1 and f"HTTP {trouble}" in done.stderr

@@ -14,7 +14,6 @@ import pytest
 from conftest import FACES, MODEL
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-READ_BY_HAND = {"try_publishing.py"}  # its command line
 EXTRAS = {"diffusers", "piq", "playwright", "psutil", "ray", "torch", "transformers"}
 # Peers that run where the product is installed; the others need environments of their own.
 PEERS = ("install", "bare_libavcodec", "equime_cached", "equime_folder", "equime_processes", "plain_pyav")
@@ -22,7 +21,7 @@ PEERS = ("install", "bare_libavcodec", "equime_cached", "equime_folder", "equime
 
 def names() -> list[str]:
     own = [path for path in SCRIPTS.glob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
-    return sorted({path.name for path in own} - READ_BY_HAND) + [f"peers/{name}.py" for name in PEERS]
+    return sorted({path.name for path in own}) + [f"peers/{name}.py" for name in PEERS]
 
 
 class Runner:

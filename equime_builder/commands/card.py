@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -41,9 +40,7 @@ def card(
     if write:
         today = datetime.now(UTC).date().isoformat()
         publication = Publication(repository, published or today) if repository else None
-        with manifest.lock(folder, "build", patience_s=manifest.LOCK_PATIENCE_S):
-            rewrite_texts(folder, publication)
-        shutil.rmtree(folder / manifest.LOCKS, ignore_errors=True)
+        rewrite_texts(folder, publication)
         say(f"{folder}: card and what goes with it written")
         return
     found = texts(folder, pq.read_table(folder / manifest.INDEX))

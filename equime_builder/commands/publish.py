@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +70,7 @@ def publish(
     hub = None if dry_run else Hub(repository)
     with edition_aside(folder, edits) as edition:
         _check(folder, edition.path, as_json)
+        _name(folder, edition.path, repository)
         if hub is None:
             _show(edition.path, *_planned(edition.path, repository, **options), as_json)
             return
@@ -90,6 +92,17 @@ def _check(folder: Path, edition: Path, as_json: bool) -> None:
         found = objections(edition, progress=lambda shard: bar.update(task, description=f"checking {shard}"))
     if found:
         raise ValueError(f"{folder} is not published: {lines(found)}")
+
+
+def _name(folder: Path, edition: Path, repository: str) -> None:
+    """Let card and Croissant say where the dataset is to be found."""
+    from equime_builder.documents.publication import Publication, read_publication
+    from equime_builder.finish import rewrite_texts
+
+    known = read_publication(edition)
+    if known is None or known.repository != repository:
+        rewrite_texts(edition, Publication(repository, datetime.now(UTC).date().isoformat()))
+        notes.print(f"{folder}: its card names {repository} from now on", markup=False, highlight=False)
 
 
 def _check_approval(release: Release, approved: str | None) -> None:

@@ -97,6 +97,7 @@ class WindowCache:
         self._descriptor = _open(path)
         weakref.finalize(self, os.close, self._descriptor)
         self._off = False
+        self._kept: set[int] = set()  # slots that were seen whole
 
     @classmethod
     def open(cls, settings: WindowCacheSettings, selection: Selection, view: View) -> WindowCache | None:
@@ -135,14 +136,20 @@ class WindowCache:
 
     def read(self, position: int, event: Event, view: View, out: NDArray[np.uint8] | None) -> Clip | None:
         """A cached window, copied into `out` where one is given; None where there is none."""
-        first, last = bytearray(TAG_BYTES), bytearray(TAG_BYTES)
-        if not self._read(position, [first], 0) or first != self._tag(position):
+        first, last, tag = bytearray(TAG_BYTES), bytearray(TAG_BYTES), self._tag(position)
+        # The tag alone first, where it may lack: reading a slot that was never written costs as much as one that was.
+        if position not in self._kept and not (self._read(position, [first]) and first == tag):
             return None
         frames = np.empty(self._form.shape, np.uint8) if out is None else out
         flow = None if self._form.flow is None else np.empty(self._form.flow, np.float32)
         # What follows a first tag was whole before it was written; what stands before a last one has not been cut.
-        if not self._read(position, [frames, *([] if flow is None else [flow]), last], TAG_BYTES) or last != first:
+        if (
+            not self._read(position, [first, frames, *([] if flow is None else [flow]), last])
+            or not first == last == tag
+        ):
+            self._kept.discard(position)
             return None
+        self._kept.add(position)
         indices, mask = view.window.indices(event)
         return Clip(frames, mask, indices, flow)
 
@@ -155,19 +162,20 @@ class WindowCache:
             # In one call, between whose parts nobody can cut the file; the first tag says that all of it was done.
             _write(self._descriptor, [clip.frames, *([] if clip.flow is None else [clip.flow]), tag], start + TAG_BYTES)
             _write(self._descriptor, [tag], start)
+            self._kept.add(position)
         except OSError as error:
             self._fail(error)
 
     def _tag(self, position: int) -> bytes:
         return hashlib.blake2b(position.to_bytes(8, "little"), key=self._key, digest_size=TAG_BYTES).digest()
 
-    def _read(self, position: int, parts: list[Any], skip: int) -> bool:
-        """Fill the parts from `skip` bytes into a slot on; False where the file does not hold them."""
+    def _read(self, position: int, parts: list[Any]) -> bool:
+        """Fill the parts of a slot; False where the file does not hold them."""
         if position >= self._slots:
             return False
         wanted = sum(memoryview(part).nbytes for part in parts)
         try:
-            return os.preadv(self._descriptor, parts, position * self._slot_bytes + skip) == wanted
+            return os.preadv(self._descriptor, parts, position * self._slot_bytes) == wanted
         except OSError as error:
             self._fail(error)
             return False

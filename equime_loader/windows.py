@@ -104,12 +104,13 @@ class Window:
     def indices(self, event: Event) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Frames to show, (T,) int64, and which of them the clip has, (T,) bool; the others repeat its ends."""
         if self.kind == "whole":
-            places = np.arange(event.frames, dtype=np.float64)
+            indices = np.arange(event.frames)
         elif self.kind == "spread":
             assert self.frames is not None
             places = np.linspace(event.onset, event.offset, self.frames)
             if self.frames == 1:
                 places[:] = event.apex
+            indices = _nearest(places)
         else:
             per_unit = 1.0 if self.unit == "frames" else event.fps / 1000
             moment = {"onset": event.onset, "apex": event.apex, "offset": event.offset}[self.moment]
@@ -117,11 +118,10 @@ class Window:
             if count > MAX_WINDOW:
                 raise ValueError(f"{self.length:g} ms are {count} frames at {event.fps:g} fps; at most {MAX_WINDOW}")
             start = moment - round(self.before * per_unit)
-            places = start + np.arange(count, dtype=np.float64)
+            indices = np.arange(start, start + count)
             if self.frames is not None and self.frames != count:
                 # The middles of `frames` equal parts, so that the window is covered evenly.
-                places = start - 0.5 + (np.arange(self.frames) + 0.5) * count / self.frames
-        indices = np.floor(places + 0.5).astype(np.int64)
+                indices = _nearest(start - 0.5 + (np.arange(self.frames) + 0.5) * count / self.frames)
         inside = (indices >= 0) & (indices < event.frames)
         return np.minimum(np.maximum(indices, 0), event.frames - 1), inside
 
@@ -149,3 +149,7 @@ def _check_whole(**values: int) -> None:
     for name, value in values.items():
         if not isinstance(value, Integral):
             raise ValueError(f"{name}={value!r} must be a whole number")
+
+
+def _nearest(places: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor(places + 0.5).astype(np.int64)

@@ -553,7 +553,7 @@ import equime_loader
 light = {{name.partition('.')[0] for name in sys.modules}}
 assert not light & {{'torch', 'numpy', 'pyarrow', 'cv2', 'av', 'datasets', 'webdataset', 'fsspec', 'scipy'}}, light
 ours = {{name for name in sys.modules if name.startswith('equime')}}
-assert ours == {{'equime_loader', 'equime_loader.registration'}}, ours
+assert ours == {{'equime_loader', 'equime_loader.extras', 'equime_loader.registration'}}, ours
 clips = equime_loader.open_dataset({str(built)!r}).where(split='train').having_au(12)
 print(clips, equime_loader.View, equime_loader.Window, equime_loader.Weighted)
 assert 'torch' not in sys.modules

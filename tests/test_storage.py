@@ -567,9 +567,13 @@ def test_stores_that_nobody_closes_are_closed(server: RangeServer) -> None:
         store.read_many(SHARD, [(0, 5), (50_000, 5), (100_000, 5)])
         del store
     gc.collect()
-    settle(lambda: descriptors() <= before and not server_threads())
+
+    def readers() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
+
+    settle(lambda: descriptors() <= before and not server_threads() and not readers())
     assert descriptors() <= before
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
+    assert not readers()
 
 
 def settle(done: Callable[[], bool], seconds: float = 5.0) -> None:

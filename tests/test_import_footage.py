@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,8 @@ from equime_builder.verify import verify
 from equime_loader import read_video
 from equime_loader.corpora.events import CorpusEvent, FrameFiles, Signal, VideoFile
 from equime_loader.corpora.signals import read_signals
+from equime_loader.video.faults import VideoFault
+from equime_loader.video.ffmpeg import frames
 
 SPAN = (5, 8, 12)
 
@@ -324,3 +327,22 @@ def test_damage_of_a_video_costs_the_clip_and_nothing_else(tmp_path: Path, name:
         except ClipRejected as rejected:
             outcomes.add(str(rejected))
     assert outcomes and not any("Lovelace" in reason for reason in outcomes)
+
+
+def test_a_mapped_video_that_points_outside_itself_is_a_fault(tmp_path: Path) -> None:
+    """FFmpeg asks the map for a place that it has not; some of these thousands of damages do that."""
+    path = write_video(tmp_path / "a.mp4", 20)
+    whole, rng, outside = path.read_bytes(), np.random.default_rng(1), 0
+    for _ in range(2000):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), int(rng.integers(1, 9))):
+            data[place] = int(rng.integers(256))
+        path.write_bytes(bytes(data))
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            try:
+                assert next(frames(mapped), None) is not None
+            except VideoFault as fault:
+                outside += "seek out of range" in str(fault)
+        if outside == 3:
+            return
+    raise AssertionError("no damage made FFmpeg leave the file; look for another")

@@ -63,8 +63,10 @@ def frames(data: bytes | bytearray | memoryview | mmap) -> Generator[Any, None, 
                 if packet.is_corrupt or left < 0:
                     raise VideoFault("a packet is cut off" if left >= 0 else "packets share bytes")
                 yield from packet.decode()
-    except av.FFmpegError as error:
-        raise VideoFault(f"the video does not decode ({error.strerror})") from error
+    except VideoFault:
+        raise
+    except (av.FFmpegError, ValueError) as error:  # the latter: a place outside a file that is mapped
+        raise VideoFault(f"the video does not decode ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _check_container(data: bytes | bytearray | memoryview | mmap) -> None:

@@ -340,7 +340,7 @@ def test_a_mapped_video_that_points_outside_itself_is_a_fault(tmp_path: Path) ->
         path.write_bytes(bytes(data))
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             try:
-                assert next(frames(mapped), None) is not None
+                next(frames(mapped), None)
             except VideoFault as fault:
                 outside += "seek out of range" in str(fault)
         if outside == 3:

@@ -35,6 +35,15 @@ def pseudonym_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("EQUIME_PSEUDONYM_KEY", str(tmp_path_factory.getbasetemp() / "pseudonyms.key"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def xet_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave alone what Xet remembers for its user, and its logs."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def face_model() -> Path:
     """The landmark model, where tests with photographs can run."""

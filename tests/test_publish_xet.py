@@ -75,12 +75,31 @@ def test_troubles_are_told_at_once_and_in_the_right_words(
     assert on_main(hub) == contents(built)
 
 
+@pytest.mark.parametrize("status", ["412", "429", "503", "lost"])
+@pytest.mark.parametrize("where", [TOKEN_ROUTE, "/v1/xorbs/", "/v1/shards"])
+def test_troubles_that_pass(status: str, where: str, built: Path, hub: LocalHub) -> None:
+    hub.fail(status, where=where, times=2)
+    release(hub, built)
+    assert on_main(hub) == contents(built)
+
+
+def test_a_storage_that_forgets(built: Path, hub: LocalHub) -> None:
+    """Files are erased there, and Xet remembers on this machine that it has sent them."""
+    release(hub, built)
+    hub.answers.xorbs.clear()
+    hub.answers.repositories.clear()
+    hub.requests.clear()
+    with pytest.raises(StorageError, match=r"refuses it \(HTTP 400\), perhaps because files are erased.*; delete /"):
+        release(hub, built)
+    assert len(hub.asked("/v1/shards")) == 1 and on_main(hub) == {}
+
+
 def in_a_process(hub: LocalHub, root: Path, home: Path, **own: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as its user has it, with an end to waiting."""
+    """The command in a process of its own, as its user has it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     own |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": OWNER, "HF_HOME": str(home), "no_proxy": "127.0.0.1,localhost"}
     command = [sys.executable, "-c", LOUD, "publish", str(root), NAME, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own}, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})
 
 
 def test_a_login_that_is_revoked_while_xet_sends(built: Path, hub: LocalHub) -> None:

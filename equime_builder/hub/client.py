@@ -24,6 +24,10 @@ PATIENT = Retries(attempts=12, first_delay_s=1.0, longest_delay_s=300.0)
 # "A commit has happened since": two commits met. What lies there is read again before the next attempt.
 CONFLICT = 412
 NAME = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
+# What Xet's client makes of an answer; it says nothing of it but in words, as of a network without an answer.
+XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
+# Answers of Xet that the next attempt explains, for it asks the Hub first: `Hub.may_send`.
+XET_RIGHTS = frozenset({401, 402, 403})
 # Libraries whose errors of connections pass, whichever of them the Hub's client is made with.
 NETWORK = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "hf_xet"})
 
@@ -44,17 +48,17 @@ class Hub:
     def __init__(
         self, name: str, *, token: str | None = None, endpoint: str | None = None, retries: Retries = PATIENT
     ) -> None:
-        import huggingface_hub
+        from huggingface_hub import HfApi, constants, get_token
 
         if NAME.fullmatch(name) is None:
             raise ValueError(f"repository {name!r} must read ORG/NAME")
-        secret = token or huggingface_hub.get_token()
+        secret = token or get_token()
         if not secret:
             raise AccessError("not logged in to the Hub: run `hf auth login`, or set HF_TOKEN")
         self.name, self.retries = name, retries
-        self.endpoint = (endpoint or huggingface_hub.constants.ENDPOINT).rstrip("/")
+        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self._token = Token(secret)
-        self._api = huggingface_hub.HfApi(
+        self._api = HfApi(
             endpoint=self.endpoint, token=self._token.secret, library_name="equime", library_version=VERSION
         )
 
@@ -102,6 +106,8 @@ class Hub:
             response = getattr(cause, "response", None)
             if response is not None and hasattr(response, "status_code"):
                 return self._refusal(response.status_code, response.headers, getattr(cause, "server_message", None))
+            if found := XET_STATUS.search(str(cause)):
+                return _refused_by_xet(int(found[1]))
             if type(cause).__module__.split(".")[0] in NETWORK or isinstance(cause, ConnectionError | TimeoutError):
                 return Failure(f"{type(cause).__name__}: the Hub cannot be reached", again=True)
             cause = cause.__cause__
@@ -176,6 +182,18 @@ class Hub:
             return {entry.path: _remote(entry) for entry in entries if hasattr(entry, "blob_id")}
 
         return self.attempt(listed)
+
+
+def _refused_by_xet(status: int) -> Failure:
+    if status in AGAIN or status in XET_RIGHTS or status == CONFLICT:
+        return Failure(f"HTTP {status} from the Hub's storage", again=True)
+    from huggingface_hub import constants
+
+    reason = (
+        f"the Hub's storage refuses it (HTTP {status}), perhaps because files are erased there that Xet has sent "
+        f"before; delete {constants.HF_XET_CACHE}, where Xet remembers that, and run the same command"
+    )
+    return Failure(reason, again=False)
 
 
 def _remote(entry: Any) -> Remote:

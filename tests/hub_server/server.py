@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
+import secrets
 import socket
 import struct
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: LocalHub
 
     def do(self) -> None:
-        parts = urlsplit(self.path)
+        parts = urlsplit(self.path.removeprefix(self.server.folder))
         headers = {name.lower(): value for name, value in self.headers.items()}
         length = int(headers.get("content-length", 0))
         token = headers.get("authorization", "").removeprefix("Bearer ")
@@ -122,7 +125,10 @@ def refusal(refused: Refused, path: str) -> Answer:
 
 
 class LocalHub(http.server.ThreadingHTTPServer):
-    """A Hub on this machine. Its storage has another host name, as on the public one, so that no token goes there."""
+    """A Hub on this machine. Its storage has another host name, as on the public one, so that no token goes there.
+
+    The storage of each has a folder of its own. Xet's client keeps by address what it has sent, and a port comes back.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -130,10 +136,12 @@ class LocalHub(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.answers = Answers(self.url, f"http://localhost:{self.server_port}")
+        self.folder = f"/{secrets.token_hex(8)}"
+        self.answers = Answers(self.url, f"http://localhost:{self.server_port}{self.folder}")
         self.requests: list[Seen] = []
         self.faults: list[Fault] = []
         self.revoked: set[str] = set()
+        self.errors: list[str] = []
         self.cut_at: int | None = None
         self.cut_kind = LOST
         self._lock = threading.Lock()
@@ -192,14 +200,19 @@ class LocalHub(http.server.ThreadingHTTPServer):
                 return self.answers.answer(Question(method, path, query, headers, body, user))
             except Refused as refused:
                 return refusal(refused, path)
+            except Exception:
+                self.errors.append(traceback.format_exc())
+                return refusal(Refused(500, "an error of this Hub, not of its client"), path)
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing of clients that went away."""
+        """Clients that went away are what tests want; other errors are this Hub's own."""
+        if not isinstance(sys.exception(), ConnectionError):
+            self.errors.append(traceback.format_exc())
 
 
 @contextmanager
 def serving_hub() -> Iterator[LocalHub]:
-    """A Hub that runs in a thread."""
+    """A Hub that runs in a thread; an error of its own is not taken for one of the client."""
     hub = LocalHub()
     thread = threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -209,3 +222,4 @@ def serving_hub() -> Iterator[LocalHub]:
         hub.shutdown()
         hub.server_close()
         thread.join()
+    assert not hub.errors, "\n".join(hub.errors)

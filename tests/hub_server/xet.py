@@ -41,6 +41,9 @@ class Xet(Gate):
     def shard(self, asked: Question) -> Answer:
         repository = self._repository(asked)
         for sha256, terms in _files(asked.body):
+            for xorb, _, _ in terms:
+                if xorb not in self.xorbs:
+                    raise Refused(400, f"xorb {xorb} is not here")
             data = b"".join(b"".join(self.xorbs[xorb][first:last]) for xorb, first, last in terms)
             self.keep(repository, sha256, data)
         return said({"result": 1})

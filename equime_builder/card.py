@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from string import Template
 from typing import Any
 
@@ -13,12 +13,11 @@ import yaml
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
 from equime_builder.documents.composition import action_units, composition, durations, events
-from equime_builder.documents.facts import portrait_licence, whole
-from equime_builder.documents.publication import PLACEHOLDER, Publication
+from equime_builder.documents.facts import Beside, portrait_licence, whole
+from equime_builder.documents.publication import PLACEHOLDER
 from equime_builder.documents.words import LIST_LETTERS, document, filled, plain, printable, text_of, words_of
 from equime_builder.hub.gate import gate_metadata
 from equime_builder.licences import LICENCES
-from equime_builder.manifest import Commit
 from equime_builder.plan import Plan
 from equime_builder.profiles import Profile
 from equime_loader.schema import CURVES, FIELDS, LABELS, LOCATION, SPLITS, VIDEO, documentation, features_yaml
@@ -33,30 +32,19 @@ def licence_text(plan: Plan) -> str:
     return filled("LICENSE.md", {**values, "portrait_licence": printable(portrait_licence(plan), most=None)})
 
 
-def card(
-    plan: Plan,
-    index: pa.Table,
-    *,
-    rejected: int,
-    commits: Sequence[Commit] = (),
-    published: Publication | None = None,
-) -> str:
+def card(plan: Plan, index: pa.Table, beside: Beside) -> str:
     """The README of a dataset folder, with the metadata that the Hub and `datasets` read.
-
-    Args:
-        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
-        published: where the folder is to be found, None where nobody has said.
 
     Raises:
         FolderError: the index lacks a column that every clip must have.
     """
     head = yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip()
     index = whole(index)
-    repository = published.repository if published else PLACEHOLDER
+    repository = beside.published.repository if beside.published else PLACEHOLDER
     values = {
         "yaml": head,
         **_said(plan),
-        **_counted(plan, index, rejected),
+        **_counted(plan, index, beside.rejected),
         "composition": composition(index),
         "action_units": action_units(index),
         "events": events(index),
@@ -64,7 +52,7 @@ def card(
         "hashes": tables.hashes(index),
         "loading": loading(plan.header["formats"], plan.profile, repository),
         "measured": tables.measured(index),
-        "audit": tables.audit(plan, index, commits),
+        "audit": tables.audit(plan, index, beside.commits),
         "bias": tables.bias(index),
         "provenance": tables.provenance(plan, index),
         "changes": tables.changes(plan),

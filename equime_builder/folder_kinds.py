@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,20 +12,13 @@ from equime_builder import manifest
 from equime_builder.card import card, licence_text
 from equime_builder.documents.croissant import CROISSANT, croissant_text
 from equime_builder.documents.datasheet import DATASHEET, datasheet
-from equime_builder.documents.publication import Publication, read_publication
+from equime_builder.documents.facts import Beside
+from equime_builder.documents.publication import read_publication
 from equime_builder.importing.origin import Imported
 from equime_builder.manifest import Commit
 from equime_builder.origins import Origin, Texts
 from equime_builder.plan import Shard
 from equime_builder.portrait_table import rejected_portraits
-
-
-class Said(TypedDict):
-    """What every text is told beside plan and index."""
-
-    rejected: int
-    commits: Sequence[Commit]
-    published: Publication | None
 
 
 class Built:
@@ -51,12 +44,12 @@ class Built:
             *(described for commit in commits for described in commit.files.values()),
             *manifest.describe_files(root, {"index": manifest.INDEX}).values(),
         ]
-        said: Said = {"rejected": len(rejects), "commits": commits, "published": read_publication(root)}
+        beside = Beside(len(rejects), commits, read_publication(root))
         others = {
-            DATASHEET: datasheet(plan, index, **said),
-            CROISSANT: croissant_text(plan, index, files, **said),
+            DATASHEET: datasheet(plan, index, beside),
+            CROISSANT: croissant_text(plan, index, files, beside),
         }
-        return Texts(card(plan, index, **said), licence_text(plan), rejects, others)
+        return Texts(card(plan, index, beside), licence_text(plan), rejects, others)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -176,8 +177,9 @@ def thread_batches(
         ThreadPoolExecutor(workers, "equime-decode") as decoding,
         ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
     ):
+        begin = partial(_begin, make, buffers, fetching, decoding, workers)
         try:
-            yield _ahead(make, share, buffers, prefetch, begun, decoding, fetching, workers)
+            yield _ahead(map(begin, planned_batches(share)), begun, make, prefetch)
         except KeyboardInterrupt:
             make.reader.store.close()  # a server that does not answer would be waited for
             raise
@@ -225,29 +227,28 @@ class _Begun:
             pass
 
 
-def _ahead(
+def _begin(
     make: MakeBatch,
-    share: Share,
     buffers: Buffers,
-    prefetch: int,
-    begun: deque[_Begun],
-    decoding: ThreadPoolExecutor,
     fetching: ThreadPoolExecutor,
+    decoding: ThreadPoolExecutor,
     workers: int,
-) -> Iterator[Made]:
-    def begin(planned: Planned) -> _Begun:
-        room = make.room(planned, buffers)
-        positions, parts = planned.positions.tolist(), _parts(planned, room)
-        fetched = fetching.submit(make.reader.fetch, positions, parts)
-        batch = _Begun(planned, room, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
-        batch.threads.extend(decoding.submit(batch.work, make) for _ in range(min(workers, len(parts))))
-        return batch
+    planned: Planned,
+) -> _Begun:
+    room = make.room(planned, buffers)
+    positions, parts = planned.positions.tolist(), _parts(planned, room)
+    fetched = fetching.submit(make.reader.fetch, positions, parts)
+    batch = _Begun(planned, room, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
+    batch.threads.extend(decoding.submit(batch.work, make) for _ in range(min(workers, len(parts))))
+    return batch
 
-    planned = planned_batches(share)
+
+def _ahead(batches: Iterator[_Begun], begun: deque[_Begun], make: MakeBatch, prefetch: int) -> Iterator[Made]:
+    """Each batch in turn, while those behind it are begun as they are taken from `batches`."""
     # Whatever else is begun takes its time from the first batch, which somebody waits for.
     ahead = 1
     while True:
-        begun.extend(map(begin, islice(planned, ahead + 1 - len(begun))))
+        begun.extend(islice(batches, ahead + 1 - len(begun)))
         if not begun:
             return
         yield begun[0].finish(make)

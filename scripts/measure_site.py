@@ -1,6 +1,5 @@
+#!/usr/bin/env python3
 """How fast is the page of a dataset where it lists 1,000 clips?
-
-usage: measure_site.py FOLDER [--clips N] [--rounds N] [--json FILE] [--picture FILE]
 
 Writes the page of a dataset folder into a temporary folder and opens it in Chromium from its file, in a new window each
 round. Medians over the rounds:
@@ -10,14 +9,11 @@ listed        until the first clips are in the list.
 all           "Show all": every clip in the list and laid out.
 filter        one choice in one filter with every clip in the list, until it is laid out: median and slowest of all.
 
-`--picture` draws the top of the page, the first clip at its apex.
-
 Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -25,7 +21,10 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import door
+import typer
 
 from equime_builder.site.folder import LISTED, write_site
 
@@ -85,38 +84,38 @@ def draw(page: Any, target: Path) -> None:
     page.screenshot(path=target)
 
 
-def main() -> None:
+def main(
+    folder: door.Dataset,
+    *,
+    clips: Annotated[int, typer.Option(min=1, help="the most that are listed")] = LISTED,
+    rounds: door.Rounds = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="where everything measured goes")] = None,
+    picture: Annotated[Path | None, typer.Option(help="the top of the page, the first clip at its apex")] = None,
+) -> None:
     from playwright.sync_api import sync_playwright
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, default=LISTED)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--picture", type=Path)
-    asked = parser.parse_args()
     chromium = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
         start = time.perf_counter()
-        written = write_site(asked.folder, Path(place) / "page", listed=asked.clips, **PUBLISHED)
+        written = write_site(folder, Path(place) / "page", listed=clips, **PUBLISHED)
         seconds = time.perf_counter() - start
         browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        rounds = []
-        for _ in range(asked.rounds):
+        times = []
+        for _ in range(rounds):
             window = browser.new_page(viewport=VIEWPORT)
-            rounds.append(measure(window, (Path(place) / "page" / "index.html").as_uri()))
-            if asked.picture:
-                draw(window, asked.picture)
+            times.append(measure(window, (Path(place) / "page" / "index.html").as_uri()))
+            if picture:
+                draw(window, picture)
             window.close()
         browser.close()
-    medians = {name: round(statistics.median(one[name] for one in rounds), 1) for name in rounds[0]}
+    medians = {name: round(statistics.median(one[name] for one in times), 1) for name in times[0]}
     found = {"clips": written.clips, "videos": written.videos, "bytes": written.size, "written_s": round(seconds, 1)}
     print(f"{written.clips:,} clips, {written.videos} videos, {written.size / 1e6:.1f} MB, written in {seconds:.1f} s")
     for name, value in medians.items():
         print(f"{name:16} {value:8.1f} ms")
-    if asked.json:
-        asked.json.write_text(json.dumps({**found, "rounds": len(rounds), "median_ms": medians}, indent=1) + "\n")
+    if json_file:
+        json_file.write_text(json.dumps({**found, "rounds": rounds, "median_ms": medians}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    door.run(main)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hub_server import LocalHub, serving_hub
@@ -88,12 +90,30 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
     """A private copy of a dataset."""
-    import shutil
 
     def copy(root: Path) -> Path:
         return Path(shutil.copytree(root, tmp_path / root.name))
 
     return copy
+
+
+CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium of the system, without a window; `EQUIME_CHROMIUM` names another than the one that is found."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
 from equime_builder.documents.croissant import croissant_text
 from equime_builder.documents.datasheet import datasheet
+from equime_builder.documents.facts import Beside
 from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
 from equime_builder.documents.words import plain, printable, words_of, wrapped
 from equime_builder.finish import dataset_bytes, recorded_hashes, rewrite_texts, texts
@@ -115,10 +116,12 @@ def without_head(text: str) -> str:
 
 def check_inert(plan: Plan, index: pa.Table, name: str) -> None:
     for make in (card, datasheet):
-        text, calm = (without_head(make(said(plan, each), told(index, each), rejected=0)) for each in (name, "calm"))
+        text, calm = (
+            without_head(make(said(plan, each), told(index, each), Beside(rejected=0))) for each in (name, "calm")
+        )
         assert markup(text) == markup(calm)
         assert all(letter.isprintable() or letter == "\n" for letter in text)
-    content = json.loads(croissant_text(said(plan, name), told(index, name), [], rejected=0))
+    content = json.loads(croissant_text(said(plan, name), told(index, name), [], Beside(rejected=0)))
     assert content["name"] == f"EquiME ({printable(name)})"
     prose = {key: value for key, value in content.items() if key != "citeAs"}  # ours, in lines
     assert all(letter.isprintable() for text in strings(prose) for letter in text)
@@ -339,8 +342,8 @@ def test_refused_clips_count_though_they_have_left(plan: Plan, index: pa.Table) 
     gone = [Rejection(key, "AU12 does not show") for key in index["key"].to_pylist()[:2]]
     lines = [Commit("train-00000", "", 0, None, None, {}, tuple(gone))]
     said = "of 12 that were planned it accepted 10, 10 of them at the first attempt."
-    assert said in " ".join(datasheet(plan, judged, rejected=2, commits=lines).split())
-    assert said in croissant_text(plan, judged, [], rejected=2, commits=lines)
+    assert said in " ".join(datasheet(plan, judged, Beside(rejected=2, commits=lines)).split())
+    assert said in croissant_text(plan, judged, [], Beside(rejected=2, commits=lines))
 
 
 def test_changes_are_those_of_the_editions(plan: Plan) -> None:
@@ -376,7 +379,7 @@ def test_no_folder_has_a_license_for_commercial_use(source: str, name: str) -> N
     edited = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "licence": name}})
     for make in (card, datasheet):
         with pytest.raises(ValueError, match="none for commercial use"):
-            make(edited, index_of([]), rejected=0)
+            make(edited, index_of([]), Beside(rejected=0))
 
 
 @pytest.mark.parametrize("name", LICENCES)
@@ -387,9 +390,9 @@ def test_the_license_of_the_profile_is_everywhere(name: str) -> None:
     licence, rows = LICENCES[name], index_of([])
     assert metadata(chosen, rows)["license"] == name
     assert licence.url in licence_text(chosen)
-    for text in (card(chosen, rows, rejected=0), datasheet(chosen, rows, rejected=0)):
+    for text in (card(chosen, rows, Beside(rejected=0)), datasheet(chosen, rows, Beside(rejected=0))):
         assert licence.url in text and licence.name in text
-    assert json.loads(croissant_text(chosen, rows, [], rejected=0))["license"] == licence.url
+    assert json.loads(croissant_text(chosen, rows, [], Beside(rejected=0)))["license"] == licence.url
     survey = ProceduralSource().survey(small_profile(licence=name), 0)
     assert {subject.licence for subject in survey.subjects} == {licence.name}
 
@@ -411,13 +414,13 @@ def test_people_are_spoken_of_as_the_source_demands(source: str) -> None:
     whole, rows = plan_with(("CC0",), source), index_of([])
     about = words_of("sources", source)
     assert ("nobody" in about["people"]) == (source == "procedural")
-    card_said, sheet_said = (" ".join(make(whole, rows, rejected=0).split()) for make in (card, datasheet))
+    card_said, sheet_said = (" ".join(make(whole, rows, Beside(rejected=0)).split()) for make in (card, datasheet))
     for text in (card_said, sheet_said):
         assert about["people"] in text and about["consent"] in text and about["disjoint"] in text
         assert ("Nobody was photographed." in text) == (source == "procedural")
     assert about["confidential"] in sheet_said and about["offensive"] in sheet_said
     assert about["confidential"].startswith("No.") == (source == "procedural")
-    assert about["consent"] in croissant_text(whole, rows, [], rejected=0)
+    assert about["consent"] in croissant_text(whole, rows, [], Beside(rejected=0))
 
 
 @pytest.mark.filterwarnings("ignore")  # of the validator's own libraries

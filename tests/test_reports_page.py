@@ -1,13 +1,7 @@
-"""The report's page in a real browser: light and dark, narrow and wide, without a network.
-
-Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
-"""
+"""The report's page in a real browser: light and dark, narrow and wide, without a network."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +9,12 @@ import numpy as np
 import pytest
 from fake_runs import reported
 from PIL import Image
-
-playwright = pytest.importorskip("playwright.sync_api", reason="tests of the report's page need playwright")
-
-CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
-# Least contrast of text on what lies behind it (WCAG 2.2, 1.4.3), as (L1 + .05) / (L2 + .05).
-CONTRAST = """() => {
-  const light = color => color.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
-    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
-    .reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
-  const behind = node => { for (let at = node; at; at = at.parentElement) {
-    const color = getComputedStyle(at).backgroundColor; if (!/, 0\\)$|transparent/.test(color)) return color; }
-    return getComputedStyle(document.body).backgroundColor; };
-  return [...document.querySelectorAll('h1,h2,h3,p,li,td,th,small,dt,dd,summary,nav a')].filter(n => n.offsetParent)
-    .map(node => { const [a, b] = [getComputedStyle(node).color, behind(node)].map(light).sort((x, y) => y - x);
-      return [(a + .05) / (b + .05), node.tagName + ' ' + node.textContent.slice(0, 30)]; })
-    .filter(([ratio]) => ratio < 4.5);
-}"""
+from reviewing import CONTRAST
 
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reported(tmp_path_factory.getbasetemp())[1] / "index.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,13 +1,8 @@
-"""The review page in a real browser: two reviewers, a killed server, the keyboard alone, hostile words, dark.
-
-Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
-"""
+"""The review page in a real browser: two reviewers, a killed server, the keyboard alone, hostile words, dark."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,23 +20,8 @@ from equime_loader.schema import EMOTIONS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the review page need playwright")
 
-CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 PATIENCE_MS = 40_000
 SIZES = {"narrow": {"width": 320, "height": 640}, "wide": {"width": 1280, "height": 900}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The page of a dataset in a real browser: from a file and from a server, by keyboard alone, light, dark and narrow.
 
-Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
 Accessibility is judged by axe-core, which comes with `axe-playwright-python`.
 """
 
@@ -8,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import shutil
 import threading
 import time
@@ -24,8 +22,6 @@ from equime_builder.site.folder import write_site
 
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the page need playwright")
 
-CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PATIENCE_MS = 20_000
 SIZES = {
     "narrow": {"width": 320, "height": 640},
@@ -40,16 +36,6 @@ SEEN = """(place) => ["video", ".plot svg", ".pair"].map((what) => document.quer
   .filter((one) => one.checkVisibility()).map((one) => one.getBoundingClientRect())
   .map((box) => [box.top, box.bottom])"""
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>${alert(3)}{{4}}' \u202e"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

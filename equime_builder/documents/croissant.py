@@ -15,10 +15,8 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.documents.citation import paper
-from equime_builder.documents.facts import Facts, facts_of, whole
-from equime_builder.documents.publication import Publication
+from equime_builder.documents.facts import Beside, Facts, facts_of, whole
 from equime_builder.documents.words import LIST_LETTERS, printable, text_of
-from equime_builder.manifest import Commit
 from equime_builder.plan import Plan, changes_of
 from equime_loader.schema import LABELS, LOCATION, VIDEO, Field
 
@@ -39,26 +37,17 @@ SETS = (
 Node = dict[str, Any]
 
 
-def croissant_text(
-    plan: Plan,
-    index: pa.Table,
-    files: Sequence[Mapping[str, Any]],
-    *,
-    rejected: int,
-    commits: Sequence[Commit] = (),
-    published: Publication | None = None,
-) -> str:
+def croissant_text(plan: Plan, index: pa.Table, files: Sequence[Mapping[str, Any]], beside: Beside) -> str:
     """croissant.json of a dataset folder.
 
     Args:
         files: path, bytes and sha256 of every shard's files and of the index.
-        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
-        published: where the folder is to be found. Where nobody has said, page and day are those of the paper.
+        beside: where nobody has said where the folder is published, page and day are those of the paper.
 
     Raises:
         FolderError: the index lacks a column that every clip must have.
     """
-    facts, cited = facts_of(plan, whole(index), commits), paper()
+    facts, cited, published = facts_of(plan, whole(index), beside.commits), paper(), beside.published
     sets = _sets(files)
     content = {
         "@context": json.loads(text_of("croissant_context.json")),
@@ -78,7 +67,7 @@ def croissant_text(
         "keywords": ["micro-expressions", "facial action units", "synthetic", "fairness", "video"],
         "citeAs": cited.bibtex,
         "isLiveDataset": False,
-        **_responsible(plan, facts, rejected),
+        **_responsible(plan, facts, beside.rejected),
         "distribution": [*map(_file, files), *sets],
         "recordSet": [_records(index), *([_videos()] if any(each["@id"] == PARQUET for each in sets) else [])],
     }

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 
 from equime_builder.documents import tables
-from equime_builder.documents.facts import facts_of, whole
-from equime_builder.documents.publication import Publication
+from equime_builder.documents.facts import Beside, facts_of, whole
 from equime_builder.documents.words import LIST_LETTERS, document, plain
-from equime_builder.manifest import Commit
 from equime_builder.plan import Plan
 
 DATASHEET = "DATASHEET.md"
 
 
-def datasheet(
-    plan: Plan,
-    index: pa.Table,
-    *,
-    rejected: int,
-    commits: Sequence[Commit] = (),
-    published: Publication | None = None,
-) -> str:
+def datasheet(plan: Plan, index: pa.Table, beside: Beside) -> str:
     """DATASHEET.md of a dataset folder.
-
-    Args:
-        rejected: portraits and clips that were left out. commits: lines of the shards, for the figures of the audit.
-        published: where the folder is to be found, None where nobody has said.
 
     Raises:
         FolderError: the index lacks a column that every clip must have.
     """
-    profile, header, facts = plan.profile, plan.header, facts_of(plan, whole(index), commits)
+    profile, header, facts = plan.profile, plan.header, facts_of(plan, whole(index), beside.commits)
     texts = {**facts.source, "exact": facts.generator["exact"], "generator_limits": facts.generator["limits"]}
     texts["source_limits"] = texts.pop("limits")
     others = {
@@ -49,7 +34,7 @@ def datasheet(
     numbers = {
         "clips": f"{facts.clips:,}",
         "subjects": f"{facts.subjects:,}",
-        "rejected": f"{rejected:,}",
+        "rejected": f"{beside.rejected:,}",
         "size": profile.size,
         "frames": profile.frames,
         "fps": f"{profile.fps:g}",
@@ -61,7 +46,7 @@ def datasheet(
         **numbers,
         **said,
         "portrait_licence": plain(facts.portrait_licence, most=LIST_LETTERS),
-        "page": published.page if published else "the page of the repository",
+        "page": beside.published.page if beside.published else "the page of the repository",
         "license": facts.licence.name,
         "license_url": facts.licence.url,
         "changes": tables.changes(plan),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from equime_builder.acceptance import acceptance_of
+from equime_builder.documents.publication import Publication
 from equime_builder.documents.tables import is_audited
 from equime_builder.documents.words import words_of
 from equime_builder.licences import LICENCES, Licence
@@ -18,6 +19,21 @@ from equime_loader.schema import FIELD, LABELS, LOCATION, SPLITS
 
 # Columns that most clips lack for good reasons: what was never asked for is not missing.
 OPTIONAL = ("audit:", "review:", "quality:", "corpus:")
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the texts of a folder are told beside its plan and index.
+
+    Attributes:
+        rejected: portraits and clips that were left out.
+        commits: lines of the shards, for the figures of the audit.
+        published: where the folder is to be found, None where nobody has said.
+    """
+
+    rejected: int
+    commits: Sequence[Commit] = ()
+    published: Publication | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,8 +321,14 @@ def plan_hash(header: Mapping[str, Any], clips: pa.Table, portraits: pa.Table, c
 
 
 def changes_of(header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What editions have changed in a folder since it was built, by its plan's header; the first one first."""
-    return list(header.get(CHANGES, []))
+    """What editions have changed in a folder since it was built, by its plan's header; the first one first.
+
+    Subjects are counted. Notes of older versions list the names of those who left, and these are not to come out again.
+    """
+    return [
+        {**change, "subjects": len(change["subjects"])} if isinstance(change.get("subjects"), list) else dict(change)
+        for change in header.get(CHANGES, [])
+    ]
 
 
 def differences(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:

@@ -48,7 +48,7 @@ from equime_builder.hub.files import planned_files
 from equime_builder.hub.gate import gate_fields
 from equime_builder.licences import LICENCES
 from equime_builder.manifest import Commit, FolderError
-from equime_builder.plan import CHANGES, Plan
+from equime_builder.plan import CHANGES, Plan, changes_of
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
@@ -350,7 +350,16 @@ def test_changes_are_those_of_the_editions(plan: Plan) -> None:
     assert tables.changes(plan) == "None: this is the folder as it was built."
     gone = replace(plan, header={**plan.header, CHANGES: [{"what": "withdrawn", "subjects": 2, "clips": 7}]})
     assert tables.changes(gone).startswith("- withdrawn: 2 subjects, 7 clips\n")
-    assert "p1" not in tables.changes(gone)
+
+
+def test_names_of_an_older_note_are_counted_and_not_told(plan: Plan, index: pa.Table) -> None:
+    note = {"what": "withdrawn", "subjects": ["gone-1", "gone-2"], "clips": 7}
+    gone = replace(plan, header={**plan.header, CHANGES: [note]})
+    assert changes_of(gone.header) == [{**note, "subjects": 2}]
+    for make in (card, datasheet):
+        text = make(gone, index, Beside(rejected=0))
+        assert "- withdrawn: 2 subjects, 7 clips\n" in text
+        assert "gone-1" not in text
 
 
 # --- licenses

@@ -257,7 +257,9 @@ def test_the_last_clips_of_a_subject_and_of_a_split(built: Path, copy_of: Copy) 
     )
     replace_by_edition(root, [refusal])
     assert verify(root) == [] and objections(root) == []
-    assert about(root)["planned, and without a clip"] == "split test"
+    facts = about(root)
+    assert facts["planned, and without a clip"] == "split test"
+    assert "hashes of photographs" not in facts, "drawn faces have no photographs"
     assert not {row["subject"] for row in last} & {*pq.read_table(root / manifest.PORTRAITS)["subject"].to_pylist()}
 
 

@@ -174,6 +174,18 @@ def test_a_public_source_keeps_names_and_hashes(built: Path, copy_of: Copy) -> N
     assert set(kept["sha256"].to_pylist()) == set(hashes[: len(kept)])
 
 
+def test_who_looks_is_told_of_hashes_in_names_of_photographs(built: Path, copy_of: Copy) -> None:
+    """In every folder of one's own photographs; drawn faces have none, and photographs of a public source are known."""
+    root = photographed(copy_of(built))
+    notice, gap = "hashes of photographs", "planned, and without a clip"
+    facts = about(root)
+    assert facts[notice].startswith("subject and portrait of a clip hold 10 and 16 digits") and gap not in facts
+    plan = manifest.read_plan(root)
+    replanned(root, replace(plan, header={**plan.header, "source": "celeba-hq"}))
+    assert notice not in about(root)
+    assert notice not in about(built)
+
+
 def test_who_has_no_clip_keeps_no_likeness(built: Path, copy_of: Copy) -> None:
     """Who was planned and refused keeps what the balance of groups needs."""
     plan = manifest.read_plan(photographed(copy_of(built)))

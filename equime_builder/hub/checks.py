@@ -172,11 +172,11 @@ def about(root: Path) -> dict[str, str]:
         facts["file names of photographs"] = f"{len(names):,}, e.g. {', '.join(names[:SHOWN])}"
     if empty := _without_clips(root, index):
         facts["planned, and without a clip"] = ", ".join(empty)
-        if header["source"] not in PUBLIC:
-            facts["hashes of photographs"] = (
-                "subject and portrait of a clip hold 10 and 16 digits of its photograph's SHA-256: whoever has a "
-                "photograph can tell that it was used"
-            )
+    if header["source"] not in (*PUBLIC, DRAWN):
+        facts["hashes of photographs"] = (
+            "subject and portrait of a clip hold 10 and 16 digits of its photograph's SHA-256: whoever has a "
+            "photograph can tell that it was used"
+        )
     if header.get("curation"):
         taken = pq.read_table(root / manifest.CURATION, columns=["taken"])["taken"].to_pylist()
         facts["table of curation"] = f"scores of {len(taken):,} photographs, {taken.count(False):,} of them not taken"

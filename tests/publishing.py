@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hub_server import LocalHub
 
 from equime_builder.hub.client import Hub
+from equime_builder.hub.editing import Edit, MakeEdit, edition_aside, take_place
 from equime_builder.hub.release import Published, plan_release, publish
 from equime_loader.storage.retry import Retries
 
@@ -30,6 +32,13 @@ def client(hub: LocalHub, token: str = OWNER, retries: Retries = QUICK) -> Hub:
 def release(hub: LocalHub, root: Path, token: str = OWNER, **options: Any) -> Published:
     owner = client(hub, token)
     return publish(owner, root, plan_release(owner, root, **options))
+
+
+def replace_by_edition(root: Path, edits: Sequence[MakeEdit]) -> tuple[Edit, ...]:
+    """Put an edition in the place of a folder, by the steps of the command; the edits that changed something."""
+    with edition_aside(root, edits) as edition:
+        take_place(edition)
+    return edition.edits
 
 
 def contents(root: Path) -> dict[str, bytes]:

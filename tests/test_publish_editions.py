@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import small_request
 from hub_server import LocalHub
-from publishing import NAME, client, contents, on_main, people, release
+from publishing import NAME, client, contents, on_main, people, release, replace_by_edition
 from test_acceptance import faint
 
 from equime_builder import manifest
 from equime_builder.annotate import write_annotation
 from equime_builder.build import build
-from equime_builder.finish import INDEX
+from equime_builder.documents.publication import Publication
+from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.hub.checks import about, objections
 from equime_builder.hub.editing import (
     Edit,
@@ -32,7 +33,6 @@ from equime_builder.hub.editing import (
     edition_aside,
     edition_of,
     refusal,
-    replace_by_edition,
     resume_replacing,
     take_place,
     withdrawal,
@@ -232,8 +232,21 @@ def test_an_edition_takes_its_place_when_it_is_told_to(built: Path, copy_of: Cop
     assert contents(root) == after
     with edition_aside(root, edits) as edition:
         assert edition.path == root and edition.edits == ()
+        rewrite_texts(root)  # nobody keeps the folder for an edition that is none
         take_place(edition)
     assert contents(root) == after
+
+
+def test_an_edit_looks_once(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    looked: list[Path] = []
+
+    def make(path: Path) -> Edit | None:
+        looked.append(path)
+        return withdrawal(path, subjects=[subjects(path)[0]]) if len(looked) == 1 else None
+
+    with edition_aside(root, [make, make]) as edition:
+        assert looked == [root, edition.path] and len(edition.edits) == 1
 
 
 def test_what_a_killed_edition_left_is_removed(built: Path, copy_of: Copy) -> None:
@@ -242,6 +255,8 @@ def test_what_a_killed_edition_left_is_removed(built: Path, copy_of: Copy) -> No
         shutil.copytree(root, left)
     with edition_aside(root, []) as edition:
         assert [each.name for each in root.parent.iterdir()] == [root.name] and edition.path == root
+        rewrite_texts(root, Publication(NAME, "2026-01-01"))  # which needs the folder for itself
+    assert verify(root) == []
     (aside_of(root) / "0").mkdir(parents=True)
     withdraw(root, subjects(root)[0])
     assert {each.name for each in root.parent.iterdir()} == {root.name, before_of(root).name}

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from hub_server import LocalHub, serving_hub
 from hub_server.state import Blob
-from publishing import NAME, client, contents, on_main, people, release
+from publishing import NAME, client, contents, on_main, people, release, replace_by_edition
 
 from equime_builder.finish import INDEX
-from equime_builder.hub.editing import replace_by_edition, withdrawal
+from equime_builder.hub.editing import withdrawal
 from equime_builder.hub.release import plan_release, publish, what_is_erased
 from equime_loader.storage.errors import AccessError, StorageError
 

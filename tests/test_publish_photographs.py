@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import FACES, small_profile
-from publishing import contents
+from publishing import contents, replace_by_edition
 from test_publish_editions import Copy, subjects, withdraw
 
 from equime_builder import manifest
@@ -26,7 +26,6 @@ from equime_builder.hub.editing import (
     before_of,
     changes_of,
     numbering,
-    replace_by_edition,
     withdrawal,
 )
 from equime_builder.hub.people import stripped

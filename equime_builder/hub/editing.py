@@ -240,7 +240,8 @@ def edition_aside(
 ) -> Iterator[Edition]:
     """Make an edition of a folder aside, which is as it was until `take_place`; nobody else writes it meanwhile.
 
-    What lies aside is removed at the end of the block, or by the next call after a run that was killed.
+    Where no edit changes anything the block has the folder itself, which is then locked no more: the block may write
+    it. What lies aside is removed at the end of the block, or by the next call after a run that was killed.
 
     Args:
         progress: takes what is checked of the folder now.
@@ -250,28 +251,23 @@ def edition_aside(
     """
     root = root.resolve()
     resume_replacing(root)
-    left_behind = [path for path in (aside_of(root), edition_of(root)) if path.exists()]
-    edition = Edition(root, root)
-    if wanted := any(make(root) is not None for make in edits):
-        if before_of(root).exists():
-            raise FolderError(
-                f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away"
-            )
-    elif not left_behind:
-        yield edition
-        return
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
-        try:
-            for path in left_behind:
-                shutil.rmtree(path)
-            if wanted:
+    edition, aside = Edition(root, root), (aside_of(root), edition_of(root))
+    if edits or any(path.exists() for path in aside):
+        with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+            try:
+                for path in filter(Path.exists, aside):
+                    shutil.rmtree(path)
                 latest, made = edit_aside(root, edits, aside_of(root), progress=progress)
                 edition = Edition(root, latest, tuple(made))
-            yield edition
-        finally:
-            if edition.path.exists():  # else it is the folder now, and locks in it are another one's
-                shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-            shutil.rmtree(aside_of(root), ignore_errors=True)
+                if made:
+                    yield edition
+                    return
+            finally:
+                is_placed = not edition.path.exists()
+                shutil.rmtree(aside_of(root), ignore_errors=True)
+                if not is_placed:  # else locks in the folder, which is the edition now, are another one's
+                    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    yield edition
 
 
 def take_place(edition: Edition) -> None:
@@ -291,38 +287,29 @@ def edit_aside(
     """One edition after another in a folder aside: the last one, or the folder where nothing changes; and the edits.
 
     Raises:
-        FolderError: the folder does not verify.
+        FolderError: the folder does not verify, or lies beside what an earlier edition replaced.
     """
     latest = root
     made: list[Edit] = []
     for number, make in enumerate(edits):
         if change := make(latest):
             if not made:
-                check_sound(root, progress=progress)
+                check_editable(root, progress=progress)
             edit(latest, aside / str(number), change)
             latest = aside / str(number)
             made.append(change)
     return latest, made
 
 
-def check_sound(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> None:
+def check_editable(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> None:
     """Check a folder before it is edited: an edition is described anew, and its faults could not be seen any more.
 
     Raises:
-        FolderError: it does not verify.
+        FolderError: it does not verify, or lies beside what an earlier edition replaced.
     """
+    if before_of(root).exists():
+        raise FolderError(f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away")
     if faults := verify(root, progress=progress):
         raise FolderError(
             f"{root}: {len(faults)} faults, first {faults[0]}; mend them with `equime verify --repair`, then edit it"
         )
-
-
-def replace_by_edition(root: Path, edits: Sequence[MakeEdit]) -> list[Edit]:
-    """Put an edition with all these edits in the place of a folder, and the folder beside it; the edits that were made.
-
-    Raises:
-        FolderError: the folder does not verify or is in use, or something lies beside it already.
-    """
-    with edition_aside(root, edits) as edition:
-        take_place(edition)
-    return list(edition.edits)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import numpy as np
 
 from equime_builder import manifest
 from equime_builder.files import file_sha256
-from equime_builder.hub.people import without_names
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan, Shard
 from equime_builder.portraits import Rejection
@@ -25,21 +24,21 @@ from equime_builder.shards import shard_writers
 from equime_builder.top_up import cell_of, fill, lacking_before
 
 
-def edit_shard(root: Path, target: Path, shard: Shard, commit: Commit, plan: Plan, names: Mapping[str, str]) -> None:
+def edit_shard(
+    root: Path, target: Path, shard: Shard, commit: Commit, plan: Plan, nameless: Callable[[str], str]
+) -> None:
     """Write one shard of an edition and its line; a shard that loses nothing is linked where the disk can do that.
 
     Args:
         root, target: the folder, and its edition, whose plan and earlier shards lie there already.
-        names: what stands in the place of file names.
+        nameless: a reason as the edition tells it.
 
     Raises:
         FolderError: the folder's shard has other bytes than its line says.
     """
     clips, subjects = manifest.read_shard_plan(target, shard)
     planned = [clip.key for clip in clips]
-    rejected = tuple(
-        Rejection(each.name, without_names(each.reason, names)) for each in commit.rejected if each.name in planned
-    )
+    rejected = tuple(Rejection(each.name, nameless(each.reason)) for each in commit.rejected if each.name in planned)
     left_out = {each.name for each in rejected}
     unused: tuple[str, ...] = ()
     if shard.reserve:  # who stood in for a clip that left is not needed any more
@@ -50,7 +49,8 @@ def edit_shard(root: Path, target: Path, shard: Shard, commit: Commit, plan: Pla
             lacking_before(target, shard),
             lambda chosen: [clip.key for clip in chosen if clip.key not in left_out],
         )
-        unused = tuple(key for key in planned if key not in {clip.key for clip in needed})
+        used = {clip.key for clip in needed}
+        unused = tuple(key for key in planned if key not in used)
         rejected = tuple(each for each in rejected if each.name not in unused)
     keys = [key for key in planned if key not in left_out and key not in unused]
     files = shard.files(plan.header["formats"])

@@ -30,6 +30,7 @@ from equime_builder.hub.people import (
     known_of,
     numbers,
     reasons,
+    replacing_names,
     same_person,
     stripped,
     traces,
@@ -77,9 +78,9 @@ def edit(root: Path, target: Path, change: Edit) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     manifest.write_plan(work, edited)
-    names = dict.fromkeys(numbers(plan), "a photograph") if change.numbered else {}
+    nameless = replacing_names(dict.fromkeys(numbers(plan), "a photograph") if change.numbered else {})
     for (_, commit), shard in zip(commits, edited.shards, strict=True):
-        edit_shard(root, work, shard, commit, edited, names)
+        edit_shard(root, work, shard, commit, edited, nameless)
     for annotation in read_annotations(root):
         kept = annotation.table.filter(pc.is_in(annotation.table["key"], edited.clips["key"].combine_chunks()))
         (work / annotation.path).parent.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -122,11 +122,13 @@ def numbers(plan: Plan) -> dict[str, str]:
     return found
 
 
-def without_names(text: str, names: Mapping[str, str]) -> str:
-    """A text with numbers in the place of file names."""
+def replacing_names(names: Mapping[str, str]) -> Callable[[str], str]:
+    """What puts other words in the place of file names, in any text; made once, for its pattern is of all names."""
     longest_first = sorted(filter(None, names), key=len, reverse=True)
-    pattern = "|".join(map(re.escape, longest_first))
-    return re.sub(pattern, lambda found: names[found[0]], text) if pattern else text
+    if not longest_first:
+        return lambda text: text
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    return lambda text: pattern.sub(lambda found: names[found[0]], text)
 
 
 def stripped(plan: Plan, shown: Collection[str]) -> Plan:
@@ -179,7 +181,8 @@ def traces(root: Path) -> Traces:
     if header.get("curation"):
         scored = pq.read_table(root / manifest.CURATION, columns=[*columns, "taken"]).to_pylist()
     bare = {row["subject"] for row in planned if row["subject"] and not row["landmarks"]}
-    absent = {row["reference"] for row in planned if row["subject"] not in shown | bare}
+    known = shown | bare
+    absent = {row["reference"] for row in planned if row["subject"] not in known}
     absent |= {row["reference"] for row in scored if row["subject"] not in shown or not row["taken"]}
     if header["source"] in PUBLIC:
         return Traces(absent=len(absent))

@@ -75,14 +75,15 @@ class Buffers:
             for place in range(len(self._arrays)):
                 # A free array has two references: the list's and that of getrefcount's argument.
                 if sys.getrefcount(self._arrays[place]) == 2:
-                    if self._arrays[place].shape == shape:
-                        return self._arrays[place]
+                    # The last batch of an epoch may be smaller.
+                    if self._arrays[place].shape[1:] == shape[1:] and len(self._arrays[place]) >= shape[0]:
+                        return self._arrays[place][: shape[0]]
                     del self._arrays[place]
                     break
             if len(self._arrays) >= self._most:
                 del self._arrays[0]
             self._arrays.append(np.empty(shape, np.uint8))
-            return self._arrays[-1]
+            return self._arrays[-1][:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -146,7 +146,9 @@ class ClipReader:
             rooms: where windows go, as in `read`.
         """
         rooms = rooms or [None] * len(positions)
-        answers: list[Any] = [self._cached(position, room) for position, room in zip(positions, rooms, strict=True)]
+        answers: list[Any] = [None] * len(positions)
+        if self._windows is not None:
+            answers = [self._windows.read(position, room) for position, room in zip(positions, rooms, strict=True)]
         slots = [slot for slot, answer in enumerate(answers) if answer is None]
         for slot, answer in zip(slots, self._read([positions[slot] for slot in slots]), strict=True):
             answers[slot] = self.fault(positions[slot], answer) if isinstance(answer, StorageError) else answer
@@ -180,14 +182,6 @@ class ClipReader:
         if self._windows is not None:
             self._windows.write(position, clip)
         return clip
-
-    def _cached(self, position: int, room: NDArray[np.uint8] | None) -> Clip | SampleFault | None:
-        if self._windows is None:
-            return None
-        try:
-            return self._windows.read(position, self.event(position), self.view, room)
-        except SampleFault as fault:
-            return fault
 
 
 def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answer]:

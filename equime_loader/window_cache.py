@@ -34,10 +34,9 @@ from numpy.typing import NDArray
 
 from equime_loader.selection import Selection
 from equime_loader.video.frames import Clip, View
-from equime_loader.windows import Event
 
 log = logging.getLogger(__name__)
-FORMAT = 3
+FORMAT = 4
 TAG_BYTES = 16
 _NAME = re.compile(r"windows-[0-9a-f]{32}\.cache")
 
@@ -62,7 +61,7 @@ class WindowCacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a slot holds: frames of `shape` (T, h, w, C) uint8, and flow (2, h, w) float32 where there is one."""
+    """What a slot holds: a clip of frames `shape` (T, h, w, C), and of `flow` (2, h, w) where there is one."""
 
     shape: tuple[int, ...]
     flow: tuple[int, ...] | None
@@ -77,7 +76,19 @@ class Form:
 
     @property
     def slot_bytes(self) -> int:
-        return 2 * TAG_BYTES + int(np.prod(self.shape)) + (4 * int(np.prod(self.flow)) if self.flow else 0)
+        frames, flow = int(np.prod(self.shape)), 4 * int(np.prod(self.flow)) if self.flow else 0
+        return 2 * TAG_BYTES + frames + (1 + 8) * self.shape[0] + flow  # a clip's mask and indices in between
+
+    def clip(self, frames: NDArray[np.uint8] | None) -> Clip:
+        """An empty clip, its frames written to `frames` where it is given."""
+        frames = np.empty(self.shape, np.uint8) if frames is None else frames
+        flow = None if self.flow is None else np.empty(self.flow, np.float32)
+        return Clip(frames, np.empty(self.shape[0], np.bool_), np.empty(self.shape[0], np.int64), flow)
+
+
+def _arrays(clip: Clip) -> list[NDArray[Any]]:
+    """A clip's arrays as they follow each other in a slot."""
+    return [clip.frames, clip.mask, clip.indices, *([] if clip.flow is None else [clip.flow])]
 
 
 class WindowCache:
@@ -134,24 +145,19 @@ class WindowCache:
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened_again, self._arguments
 
-    def read(self, position: int, event: Event, view: View, out: NDArray[np.uint8] | None) -> Clip | None:
+    def read(self, position: int, out: NDArray[np.uint8] | None) -> Clip | None:
         """A cached window, copied into `out` where one is given; None where there is none."""
         first, last, tag = bytearray(TAG_BYTES), bytearray(TAG_BYTES), self._tag(position)
         # The tag alone first, where it may lack: reading a slot that was never written costs as much as one that was.
         if position not in self._kept and not (self._read(position, [first]) and first == tag):
             return None
-        frames = np.empty(self._form.shape, np.uint8) if out is None else out
-        flow = None if self._form.flow is None else np.empty(self._form.flow, np.float32)
+        clip = self._form.clip(out)
         # What follows a first tag was whole before it was written; what stands before a last one has not been cut.
-        if (
-            not self._read(position, [first, frames, *([] if flow is None else [flow]), last])
-            or not first == last == tag
-        ):
+        if not self._read(position, [first, *_arrays(clip), last]) or not first == last == tag:
             self._kept.discard(position)
             return None
         self._kept.add(position)
-        indices, mask = view.window.indices(event)
-        return Clip(frames, mask, indices, flow)
+        return clip
 
     def write(self, position: int, clip: Clip) -> None:
         """Keep a window, where it has a slot. A full disk switches the cache off and costs nothing else."""
@@ -160,7 +166,7 @@ class WindowCache:
         tag, start = self._tag(position), position * self._slot_bytes
         try:
             # In one call, between whose parts nobody can cut the file; the first tag says that all of it was done.
-            _write(self._descriptor, [clip.frames, *([] if clip.flow is None else [clip.flow]), tag], start + TAG_BYTES)
+            _write(self._descriptor, [*_arrays(clip), tag], start + TAG_BYTES)
             _write(self._descriptor, [tag], start)
             self._kept.add(position)
         except OSError as error:

@@ -427,6 +427,17 @@ def test_memory_is_used_again_when_it_is_let_go() -> None:
     assert any(one.ctypes.data == place for one in (buffers.get((4, 5)), buffers.get((4, 5))))
 
 
+def test_the_last_batch_of_an_epoch_takes_the_memory_of_a_whole_one() -> None:
+    buffers = Buffers(3)
+    place = buffers.get((4, 5)).ctypes.data
+    small = buffers.get((3, 5))
+    assert small.shape == (3, 5) and small.ctypes.data == place
+    assert buffers.get((4, 5)).ctypes.data != place, "the small one is held"
+    del small
+    assert place in {one.ctypes.data for one in (buffers.get((4, 5)), buffers.get((4, 5)))}
+    assert buffers.get((5, 5)).shape == (5, 5)
+
+
 def test_memory_that_a_consumer_keeps_is_not_counted_forever() -> None:
     buffers = Buffers(3)
     held = [buffers.get((100, 100)) for _ in range(50)]
@@ -442,9 +453,9 @@ def test_a_loop_uses_few_arrays(clips: Selection, monkeypatch: pytest.MonkeyPatc
     get = Buffers.get
 
     def counted(self: Buffers, shape: tuple[int, ...]) -> Any:
-        before = {id(array) for array in self._arrays}
+        before = {array.ctypes.data for array in self._arrays}
         array = get(self, shape)
-        made.extend([id(array)] if id(array) not in before else [])
+        made.extend([array.ctypes.data] if array.ctypes.data not in before else [])
         return array
 
     monkeypatch.setattr(Buffers, "get", counted)

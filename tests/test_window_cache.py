@@ -26,7 +26,7 @@ from equime_loader.video.frames import Clip
 from equime_loader.window_cache import TAG_BYTES, WindowCache
 
 VIEW = View(Window.around(frames=4), 24)
-SLOT = 2 * TAG_BYTES + 4 * 24 * 24 * 3
+SLOT = 2 * TAG_BYTES + 4 * 24 * 24 * 3 + 4 * (1 + 8)  # with the mask and the indices of four frames
 PLENTY = 2**24
 
 

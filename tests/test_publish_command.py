@@ -29,7 +29,9 @@ def hub(local_hub: LocalHub) -> LocalHub:
     return local_hub
 
 
-def equime(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> subprocess.CompletedProcess[str]:
+def equime(
+    hub: LocalHub, *arguments: str | Path, token: str | None = OWNER, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     own = {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_DISABLE_XET": "1",
@@ -40,7 +42,7 @@ def equime(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> 
     own |= {"no_proxy": "127.0.0.1,localhost"} | ({"HF_TOKEN": token} if token else {})
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     command = [sys.executable, "-c", LOUD, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own}, cwd=cwd)
     assert "SECRET" not in done.stdout + done.stderr
     assert "equime_builder/" not in done.stderr, "a traceback of ours"
     return done
@@ -190,6 +192,20 @@ def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> No
     assert again.returncode == 0 and "v1.1.0, 0 of" in again.stdout
 
 
+@pytest.mark.parametrize("named", [".", "link"])
+def test_the_place_of_the_folder_before_is_the_real_one(named: str, built: Path, hub: LocalHub, tmp_path: Path) -> None:
+    """However the folder is named: from inside, or by a link that lies elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link").symlink_to(built)
+    gone = min(pq.read_table(built / INDEX)["subject"].to_pylist())
+    cwd = built if named == "." else elsewhere
+    done = equime(hub, "publish", named, NAME, "--remove-subject", gone, cwd=cwd)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"what it was before lies in {built}-before: delete it" in done.stderr
+    assert Path(f"{built}-before").is_dir() and on_main(hub) == contents(built)
+
+
 @pytest.mark.parametrize(
     ("arguments", "token", "said"),
     [
@@ -199,6 +215,11 @@ def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> No
         (("publish", "{root}", NAME), "hf_wrongSECRET", "the login is not accepted (HTTP 401)"),
         (("publish", "{root}", "other/equime"), OWNER, "refused (HTTP 403; the Hub says: You don't have the rights"),
         (("publish", "{root}", NAME, "--version", "2"), OWNER, "version='2' must read like v1.0.0"),
+        (
+            ("publish", "{root}", NAME, "--version", "banana", "--dry-run"),
+            None,
+            "version='banana' must read like v1.0.0",
+        ),
         (("publish", "{root}", NAME, "--remove-subject", "x"), OWNER, "subject 'x' is not in this dataset"),
         (("access", "list", NAME), OWNER, "no such dataset, or one that this login may not see"),
         (("access", "list", NAME, "--status", "open"), OWNER, "status='open' must be one of pending"),

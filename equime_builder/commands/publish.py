@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -47,26 +48,13 @@ def publish(
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
     from equime_builder.dataset_folder import check_dataset
     from equime_builder.hub.client import Hub
-    from equime_builder.hub.editing import (
-        before_of,
-        edition_aside,
-        numbering,
-        refusal,
-        resume_replacing,
-        take_place,
-        withdrawal,
-    )
+    from equime_builder.hub.editing import before_of, edition_aside, resume_replacing, take_place
     from equime_builder.hub.release import plan_release, words_of
 
     resume_replacing(folder)  # where that was interrupted there is no folder
     check_dataset(folder)
     options: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
-    makers: tuple[tuple[MakeEdit, object], ...] = (
-        (partial(withdrawal, subjects=remove_subject or ()), remove_subject),
-        (refusal, without_rejected),
-        (numbering, strip_names),
-    )
-    edits = [make for make, wanted in makers if wanted]
+    edits = _edits(remove_subject or (), without_rejected=without_rejected, strip_names=strip_names)
     hub = None if dry_run else Hub(repository)
     with edition_aside(folder, edits) as edition:
         _check(folder, edition.path, as_json)
@@ -78,10 +66,23 @@ def publish(
         _check_approval(release, approved)
         for change in edition.edits:
             notes.print(f"{folder}: {words_of(change.note)}", markup=False, highlight=False)
-        take_place(edition)  # only now: until here the folder is as it was
+        take_place(edition)  # only now, when all is decided: until here no edit has reached the folder
         if edition.edits:
-            notes.print(f"what it was before lies in {before_of(folder)}: delete it", markup=False, highlight=False)
+            before = before_of(edition.root)  # by its real name: `.` has none, and a link may lie elsewhere
+            notes.print(f"what it was before lies in {before}: delete it", markup=False, highlight=False)
     _publish(hub, edition.root, release, as_json)
+
+
+def _edits(remove_subject: Sequence[str], *, without_rejected: bool, strip_names: bool) -> list[MakeEdit]:
+    """The edits that the options ask for, in the order in which they are made."""
+    from equime_builder.hub.editing import numbering, refusal, withdrawal
+
+    makers: tuple[tuple[MakeEdit, object], ...] = (
+        (partial(withdrawal, subjects=remove_subject), remove_subject),
+        (refusal, without_rejected),
+        (numbering, strip_names),
+    )
+    return [make for make, wanted in makers if wanted]
 
 
 def _check(folder: Path, edition: Path, as_json: bool) -> None:
@@ -113,24 +114,19 @@ def _check_approval(release: Release, approved: str | None) -> None:
         )
 
 
-def _planned(root: Path, repository: str, *, version: str | None, public: bool, erase: bool) -> tuple[Release, str]:
+def _planned(root: Path, repository: str, **options: Any) -> tuple[Release, str]:
     """The release as it would be, and why it was not compared with the Hub, empty where it was."""
     from equime_builder.hub.client import Hub
-    from equime_builder.hub.files import compare, planned_files
-    from equime_builder.hub.release import ForeignError, Release, plan_release
+    from equime_builder.hub.release import ForeignError, plan_release, uncompared_release
     from equime_loader.storage.errors import StorageError
     from equime_loader.storage.retry import Retries
 
     try:
-        hub = Hub(repository, retries=Retries(attempts=2))
-        return plan_release(hub, root, version=version, public=public, erase=erase), ""
+        return plan_release(Hub(repository, retries=Retries(attempts=2)), root, **options), ""
     except ForeignError:
         raise
     except StorageError as error:
-        why = str(error)
-    files = planned_files(root)
-    changes = compare(root, files, {})
-    return Release(repository, version or "v1.0.0", files, changes, None, public, erase), why
+        return uncompared_release(repository, root, **options), str(error)
 
 
 def _publish(hub: Hub, root: Path, release: Release, as_json: bool) -> None:

@@ -115,6 +115,20 @@ def plan_release(
     return Release(hub.name, _version(state, changes, version, erase), files, changes, state, public, erase)
 
 
+def uncompared_release(
+    name: str, root: Path, *, version: str | None = None, public: bool = False, erase: bool = False
+) -> Release:
+    """A verified folder as a release, without asking the Hub: to be looked at, and neither approved nor published.
+
+    Raises:
+        ValueError: a version of another form.
+    """
+    if version is not None:
+        ordered(version)
+    files = planned_files(root)
+    return Release(name, version or _after(None), files, compare(root, files, {}), None, public, erase)
+
+
 def _version(state: State, changes: Changes, wanted: str | None, erase: bool) -> str:
     """The version of a release: the one that `main` is where nothing changes, else one above all others."""
     here = None if changes else state.version

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
+from enum import Enum
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
@@ -23,12 +25,21 @@ LABELS = ("all", "emotion", "apparent gender", "apparent race", "age group", "sp
 Z_95 = 1.959964
 
 
+class Judged(Enum):
+    """Of how many of a folder's clips an audit has said what their frames show."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Clips of one value of a label.
 
     Attributes:
-        planned: by the plan, without the reserve. first: accepted at the first attempt. accepted: at any attempt.
+        planned: by the plan, without the reserve; where an audit has judged some clips only, those.
+        first: accepted at the first attempt. accepted: at any attempt.
         low, high: 95 % interval of accepted / planned (Wilson 1927).
         stood_in: clips of the reserve that were taken. final: what the dataset holds, refused clips that stay included.
     """
@@ -49,17 +60,26 @@ class Acceptance:
     """A folder's acceptance: one row per value of each label, and how often each reason was given.
 
     Attributes:
-        judged: whether an audit has judged what the clips show. Where none has, a clip is refused only because its
-            motion is lost when it is encoded, and that it is accepted says no more than that.
+        extent: of how many clips an audit has judged what they show. Where of none, a clip is refused only because its
+            motion is lost when it is encoded, and that it is accepted says no more than that. Where of some, rows and
+            reasons are of those alone.
+        unjudged: clips of the folder that the audit left out, where it has judged some only.
     """
 
     rows: tuple[Row, ...]
     reasons: Mapping[str, int]
-    judged: bool
+    extent: Judged
+    unjudged: int = 0
+
+    @property
+    def judged(self) -> bool:
+        """Whether an audit has judged what any clip shows."""
+        return self.extent is not Judged.NONE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"judged": self.judged, "rows": [asdict(row) for row in self.rows], "reasons": dict(self.reasons)}
+        rows = [asdict(row) for row in self.rows]
+        return {"judged": self.judged, "unjudged": self.unjudged, "rows": rows, "reasons": dict(self.reasons)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +153,41 @@ def acceptance(root: Path) -> Acceptance:
     return acceptance_of(manifest.read_plan(root), index, [commit for _, commit in manifest.committed(root)])
 
 
+def judged(plan: Plan, index: pa.Table) -> Judged:
+    """How many clips an audit has judged, while they were built or afterwards."""
+    verdicts = len(index) - index["audit_verdict"].null_count
+    if plan.header["audit"] or 0 < verdicts == len(index):
+        return Judged.ALL
+    return Judged.SOME if verdicts else Judged.NONE
+
+
 def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acceptance:
     """The acceptance report of a plan, by the index and the lines of its shards."""
-    columns = ["key", "attempt", "audit_verdict", "audit_reasons"]
-    held = {row["key"]: row for row in index.select(columns).to_pylist()}
+    extent, keys = judged(plan, index), plan.clips["key"]
+    if extent is Judged.SOME:  # a clip that nobody judged says nothing, nor does one that was refused for its motion
+        said = index.filter(pc.is_valid(index["audit_verdict"]))
+        clips = plan.clips.filter(pc.is_in(keys, said["key"].combine_chunks()))
+        return Acceptance(*_counted(plan, clips, said, (), frozenset()), extent, len(index) - len(said))
+    lines = list(commits)
+    unused = pa.array([key for commit in lines for key in commit.unused], pa.string())
+    clips = plan.clips.filter(pc.invert(pc.is_in(keys, unused)))
+    refused = [rejection for commit in lines for rejection in commit.rejected]
+    reserve = frozenset(shard.number for shard in plan.shards if shard.reserve)
+    return Acceptance(*_counted(plan, clips, index, refused, reserve), extent)
+
+
+def _counted(
+    plan: Plan, clips: pa.Table, index: pa.Table, refused: Sequence[Rejection], reserve: Set[int]
+) -> tuple[tuple[Row, ...], dict[str, int]]:
+    """Rows and reasons of clips of a plan. `refused`: those that are not in the index; `reserve`: shards of it."""
+    held = {row["key"]: row for row in index.select(["key", "attempt", "audit_verdict", "audit_reasons"]).to_pylist()}
     attempts = {key: row["attempt"] for key, row in held.items() if row["audit_verdict"] != "rejected"}
+    rejections = [Rejection(key, row["audit_reasons"] or "") for key, row in held.items() if key not in attempts]
     groups = {
         row["subject"]: stratum(subject_from_row(row).attributes)
         for row in plan.portraits.to_pylist()
         if row["subject"]
     }
-    unused: set[str] = set()
-    rejections = [Rejection(key, row["audit_reasons"] or "") for key, row in held.items() if key not in attempts]
-    for commit in commits:
-        unused |= set(commit.unused)
-        rejections += commit.rejected
-    reserve = {shard.number for shard in plan.shards if shard.reserve}
-    rows = plan.clips.select(["key", "shard", "split", "emotion", "subject"]).to_pylist()
     fates = (
         Fate(
             ("all", row["emotion"], *groups[row["subject"]], row["split"]),
@@ -157,8 +195,6 @@ def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acc
             attempts.get(row["key"]),
             row["key"] in held,
         )
-        for row in rows
-        if row["key"] not in unused
+        for row in clips.select(["key", "shard", "split", "emotion", "subject"]).to_pylist()
     )
-    judged = bool(plan.header["audit"]) or any(row["audit_verdict"] for row in held.values())
-    return Acceptance(count_fates(fates), count_reasons(rejections), judged)
+    return count_fates(fates), count_reasons([*rejections, *refused])

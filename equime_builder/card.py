@@ -12,10 +12,10 @@ import yaml
 
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
-from equime_builder.documents.composition import action_units, composition, durations, events
-from equime_builder.documents.facts import Beside, portrait_licence, whole
+from equime_builder.documents.composition import action_units, composition, events
+from equime_builder.documents.facts import Facts, portrait_licence, said
 from equime_builder.documents.publication import PLACEHOLDER
-from equime_builder.documents.words import LIST_LETTERS, document, filled, plain, printable, text_of, words_of
+from equime_builder.documents.words import document, filled, printable, text_of
 from equime_builder.hub.gate import gate_metadata
 from equime_builder.licences import LICENCES
 from equime_builder.plan import Plan
@@ -32,68 +32,27 @@ def licence_text(plan: Plan) -> str:
     return filled("LICENSE.md", {**values, "portrait_licence": printable(portrait_licence(plan), most=None)})
 
 
-def card(plan: Plan, index: pa.Table, beside: Beside) -> str:
-    """The README of a dataset folder, with the metadata that the Hub and `datasets` read.
-
-    Raises:
-        FolderError: the index lacks a column that every clip must have.
-    """
-    head = yaml.safe_dump(metadata(plan, index), sort_keys=False, allow_unicode=True, width=110).strip()
-    index = whole(index)
-    repository = beside.published.repository if beside.published else PLACEHOLDER
+def card(facts: Facts) -> str:
+    """The README of a dataset folder, with the metadata that the Hub and `datasets` read."""
+    plan, index, published = facts.plan, facts.whole, facts.beside.published
+    head = yaml.safe_dump(metadata(plan, facts.index), sort_keys=False, allow_unicode=True, width=110).strip()
     values = {
         "yaml": head,
-        **_said(plan),
-        **_counted(plan, index, beside.rejected),
+        **said(facts),
         "composition": composition(index),
         "action_units": action_units(index),
         "events": events(index),
         "splits": tables.splits(plan, index),
         "hashes": tables.hashes(index),
-        "loading": loading(plan.header["formats"], plan.profile, repository),
+        "loading": loading(plan.header["formats"], plan.profile, published.repository if published else PLACEHOLDER),
         "measured": tables.measured(index),
-        "audit": tables.audit(plan, index, beside.commits),
+        "audit": tables.audit(index, facts.acceptance),
         "bias": tables.bias(index),
         "provenance": tables.provenance(plan, index),
-        "changes": tables.changes(plan),
         "bibtex": paper().bibtex,
         "fields": documentation(),
     }
     return document("card.md", values)
-
-
-def _said(plan: Plan) -> dict[str, str]:
-    """What plan, source, generator and license say, the words of others inert."""
-    profile, header = plan.profile, plan.header
-    licence = LICENCES[profile.licence]
-    source, generator = words_of("sources", header["source"]), words_of("generators", header["generator"])
-    others = {"name": profile.name, "follows": profile.follows, "au_table": profile.au_table}
-    others |= {name: header[name] for name in ("source", "generator", "seed", "plan_sha256")}
-    return {
-        **{name: plain(text) for name, text in others.items()},
-        "portrait_licence": plain(portrait_licence(plan), most=LIST_LETTERS),
-        "exact": generator["exact"],
-        "generator_limits": generator["limits"],
-        "source_limits": source["limits"],
-        **{name: source[name] for name in ("portraits", "people", "consent", "attributes", "disjoint")},
-        "license": licence.name,
-        "license_title": licence.title,
-        "license_url": licence.url,
-    }
-
-
-def _counted(plan: Plan, index: pa.Table, rejected: int) -> dict[str, str]:
-    profile = plan.profile
-    shortest, longest = durations(index) or (profile.event.shortest_ms, profile.event.longest_ms)
-    return {
-        "subjects": f"{len(set(index['subject'].to_pylist())):,}",
-        "clips": f"{len(index):,}",
-        "durations": f"{shortest:.0f}–{longest:.0f} ms",
-        "size": str(profile.size),
-        "frames": str(profile.frames),
-        "fps": f"{profile.fps:g}",
-        "rejected": f"{rejected:,}",
-    }
 
 
 def loading(formats: Collection[str], profile: Profile, repository: str) -> str:

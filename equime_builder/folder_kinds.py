@@ -12,7 +12,7 @@ from equime_builder import manifest
 from equime_builder.card import card, licence_text
 from equime_builder.documents.croissant import CROISSANT, croissant_text
 from equime_builder.documents.datasheet import DATASHEET, datasheet
-from equime_builder.documents.facts import Beside
+from equime_builder.documents.facts import Beside, facts_of
 from equime_builder.documents.publication import read_publication
 from equime_builder.importing.origin import Imported
 from equime_builder.manifest import Commit
@@ -44,12 +44,9 @@ class Built:
             *(described for commit in commits for described in commit.files.values()),
             *manifest.describe_files(root, {"index": manifest.INDEX}).values(),
         ]
-        beside = Beside(len(rejects), commits, read_publication(root))
-        others = {
-            DATASHEET: datasheet(plan, index, beside),
-            CROISSANT: croissant_text(plan, index, files, beside),
-        }
-        return Texts(card(plan, index, beside), licence_text(plan), rejects, others)
+        facts = facts_of(plan, index, Beside(len(rejects), commits, read_publication(root)))
+        others = {DATASHEET: datasheet(facts), CROISSANT: croissant_text(facts, files)}
+        return Texts(card(facts), licence_text(plan), rejects, others)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import small_profile, tree
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from equime_builder import manifest
-from equime_builder.acceptance import Fate, acceptance, count_fates, count_reasons, wilson
+from equime_builder.acceptance import Fate, Judged, acceptance, acceptance_of, count_fates, count_reasons, wilson
 from equime_builder.build import Request, build, plan_for
 from equime_builder.cli import app
 from equime_builder.generators import make_generator
@@ -242,6 +243,26 @@ def test_a_folder_that_nobody_judged_is_not_said_to_be_accepted(built: Path) -> 
     shown = CliRunner().invoke(app, ["acceptance", str(built)], env={"COLUMNS": "200"}).stdout
     assert "%)" not in shown.replace("% (95 %)", "") and "not judged" in shown
     assert f"no clip was judged by what its frames show: `equime audit {built}` does that" in shown
+
+
+def test_of_a_folder_that_was_judged_in_part_only_that_part_is_counted(topped_up: Path) -> None:
+    index, plan = pq.read_table(topped_up / "index.parquet"), manifest.read_plan(topped_up)
+    commits = [commit for _, commit in manifest.committed(topped_up)]
+
+    def report(*verdicts: str | None) -> object:
+        column = pa.array([*verdicts, *[None] * (len(index) - len(verdicts))], pa.string())
+        place = index.schema.get_field_index("audit_verdict")
+        found = acceptance_of(plan, index.set_column(place, "audit_verdict", column), commits)
+        every = found.rows[0]
+        return found.extent, found.unjudged, every.planned, every.accepted, every.stood_in
+
+    count, reserve = len(index), {shard.name for shard in plan.shards if shard.reserve}
+    stood_in = sum(Path(shard).stem in reserve for shard in index["shard"].to_pylist())
+    assert stood_in
+    assert report() == (Judged.NONE, 0, 16, count - stood_in, stood_in)
+    assert report(*["accepted"] * count) == (Judged.ALL, 0, 16, count - stood_in, stood_in)
+    assert report("accepted", "rejected") == (Judged.SOME, count - 2, 2, 1, 0)
+    assert report(*["accepted"] * (count - 1)) == (Judged.SOME, 1, count - 1, count - 1, 0)
 
 
 def test_a_rejected_clip_that_stays_is_not_counted_as_accepted() -> None:

@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from equime_builder import manifest
 from equime_builder.card import card, licence_text, metadata
 from equime_builder.documents.composition import action_units, composition, events
-from equime_builder.documents.facts import Beside
+from equime_builder.documents.facts import Beside, facts_of
 from equime_builder.documents.words import printable
 from equime_builder.finish import texts
 from equime_builder.plan import FORMATS, Plan, ask, make_plan
@@ -93,7 +93,7 @@ def plan(built: Path) -> Plan:
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_a_name_is_text_and_nothing_else(plan: Plan, index: pa.Table, name: str) -> None:
-    text = card(named(plan, name), index, Beside(rejected=0))
+    text = card(facts_of(named(plan, name), index, Beside(rejected=0)))
     head, body = parts(text)
     assert head == metadata(named(plan, name), index)
     assert head["pretty_name"] == f"EquiME ({printable(name)})"
@@ -110,7 +110,7 @@ def test_a_name_is_text_and_nothing_else(plan: Plan, index: pa.Table, name: str)
 def test_any_name_leaves_the_head_as_it_is(name: str) -> None:
     whole = plan_with(("CC0",), "folder")
     rows = index_of([])
-    head, body = parts(card(named(whole, name), rows, Beside(rejected=0)))
+    head, body = parts(card(facts_of(named(whole, name), rows, Beside(rejected=0))))
     assert head == metadata(named(whole, name), rows)
     assert body.count("\n# EquiME: ") == 1
 
@@ -118,7 +118,7 @@ def test_any_name_leaves_the_head_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["bidi", "HTML"])
 def test_a_license_is_text_and_nothing_else(index: pa.Table, name: str) -> None:
     whole = plan_with((HOSTILE[name], "CC0"), HOSTILE[name])
-    _, body = parts(card(whole, index, Beside(rejected=0)))
+    _, body = parts(card(facts_of(whole, index, Beside(rejected=0))))
     cell = next(block for block in texts_of(body) if block.startswith("source "))
     words = sorted((HOSTILE[name], "CC0"))
     expected = f"source {printable(HOSTILE[name])}; license of the portraits: {printable('; '.join(words))}"
@@ -144,7 +144,7 @@ def plan_with(licences: tuple[str, ...], source: str, profile: str = "demo") -> 
 @pytest.mark.parametrize("source", ["procedural", "folder", "celeba-hq"])
 def test_profile_source_and_licenses_are_named(profile: str, source: str) -> None:
     whole = plan_with(("CC BY 4.0", "CelebAMask-HQ: research only", "CC BY 4.0"), source, profile)
-    _, body = parts(card(whole, index_of([]), Beside(rejected=3)))
+    _, body = parts(card(facts_of(whole, index_of([]), Beside(rejected=3))))
     seen = texts_of(body)
     assert f"EquiME: {profile}" in seen
     assert f"Profile {profile}: {whole.profile.follows}." in seen
@@ -160,7 +160,7 @@ def test_datasets_reads_the_configs(
 ) -> None:
     root = copy_of(built)
     for name in HOSTILE.values():
-        (root / "README.md").write_text(card(named(plan, name), index, Beside(rejected=0)), encoding="utf-8")
+        (root / "README.md").write_text(card(facts_of(named(plan, name), index, Beside(rejected=0))), encoding="utf-8")
         assert datasets.get_dataset_config_names(str(root)) == ["default", "metadata"]
     labels = datasets.load_dataset(str(root), "metadata", split="clips", streaming=True)
     assert [row["key"] for row in labels] == index["key"].to_pylist()

@@ -32,13 +32,14 @@ from test_card import HOSTILE, index_of, plan_with
 from typer.testing import CliRunner
 
 from equime_builder import manifest
+from equime_builder.acceptance import acceptance_of
 from equime_builder.card import card, licence_text, metadata
 from equime_builder.cli import app
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
 from equime_builder.documents.croissant import croissant_text
 from equime_builder.documents.datasheet import datasheet
-from equime_builder.documents.facts import Beside
+from equime_builder.documents.facts import Beside, facts_of
 from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
 from equime_builder.documents.words import plain, printable, words_of, wrapped
 from equime_builder.finish import dataset_bytes, recorded_hashes, rewrite_texts, texts
@@ -117,11 +118,12 @@ def without_head(text: str) -> str:
 def check_inert(plan: Plan, index: pa.Table, name: str) -> None:
     for make in (card, datasheet):
         text, calm = (
-            without_head(make(said(plan, each), told(index, each), Beside(rejected=0))) for each in (name, "calm")
+            without_head(make(facts_of(said(plan, each), told(index, each), Beside(rejected=0))))
+            for each in (name, "calm")
         )
         assert markup(text) == markup(calm)
         assert all(letter.isprintable() or letter == "\n" for letter in text)
-    content = json.loads(croissant_text(said(plan, name), told(index, name), [], Beside(rejected=0)))
+    content = json.loads(croissant_text(facts_of(said(plan, name), told(index, name), Beside(rejected=0)), []))
     assert content["name"] == f"EquiME ({printable(name)})"
     prose = {key: value for key, value in content.items() if key != "citeAs"}  # ours, in lines
     assert all(letter.isprintable() for text in strings(prose) for letter in text)
@@ -318,7 +320,7 @@ def test_figures_of_bias_are_those_of_the_report(built: Path, index: pa.Table) -
 
 
 def test_the_audit_of_a_folder_is_told(plan: Plan, index: pa.Table) -> None:
-    assert tables.audit(plan, index, []).startswith("This folder was not audited")
+    assert tables.audit(index, None).startswith("This folder was not audited")
     verdicts = ["rejected", *["accepted"] * (len(index) - 1)]
     columns = {
         "audit_verdict": pa.array(verdicts),
@@ -328,7 +330,7 @@ def test_the_audit_of_a_folder_is_told(plan: Plan, index: pa.Table) -> None:
     judged = index
     for name, values in columns.items():
         judged = judged.set_column(judged.schema.get_field_index(name), name, values)
-    text = tables.audit(plan, judged, [])
+    text = tables.audit(judged, acceptance_of(plan, judged, []))
     assert f"| all | {len(index)} | {len(index) - 1} | {len(index) - 1} | 92% | 65%–99% | 0 | {len(index)} |" in text
     assert {f"| emotion: {name} " in text for name in ("happiness", "surprise")} == {True}
     assert "| apex | 12 | 10 | 10 |" in text
@@ -342,8 +344,8 @@ def test_refused_clips_count_though_they_have_left(plan: Plan, index: pa.Table) 
     gone = [Rejection(key, "AU12 does not show") for key in index["key"].to_pylist()[:2]]
     lines = [Commit("train-00000", "", 0, None, None, {}, tuple(gone))]
     said = "of 12 that were planned it accepted 10, 10 of them at the first attempt."
-    assert said in " ".join(datasheet(plan, judged, Beside(rejected=2, commits=lines)).split())
-    assert said in croissant_text(plan, judged, [], Beside(rejected=2, commits=lines))
+    assert said in " ".join(datasheet(facts_of(plan, judged, Beside(rejected=2, commits=lines))).split())
+    assert said in croissant_text(facts_of(plan, judged, Beside(rejected=2, commits=lines)), [])
 
 
 def test_changes_are_those_of_the_editions(plan: Plan) -> None:
@@ -357,9 +359,23 @@ def test_names_of_an_older_note_are_counted_and_not_told(plan: Plan, index: pa.T
     gone = replace(plan, header={**plan.header, CHANGES: [note]})
     assert changes_of(gone.header) == [{**note, "subjects": 2}]
     for make in (card, datasheet):
-        text = make(gone, index, Beside(rejected=0))
+        text = make(facts_of(gone, index, Beside(rejected=0)))
         assert "- withdrawn: 2 subjects, 7 clips\n" in text
         assert "gone-1" not in text
+
+
+def test_clips_that_were_not_judged_are_neither_accepted_nor_refused(plan: Plan, index: pa.Table) -> None:
+    place = index.schema.get_field_index("audit_verdict")
+    verdicts = pa.array(["accepted", "rejected", "accepted", *[None] * (len(index) - 3)], pa.string())
+    partly = index.set_column(place, "audit_verdict", verdicts)
+    gone = Commit("train-00000", "", 0, None, None, {}, (Rejection("a", "no motion is left"),), ("b",))
+    facts = facts_of(plan, partly, Beside(rejected=1, commits=[gone]))
+    shown = card(facts)
+    assert "9 of 12 clips were not judged." in " ".join(shown.split())
+    assert "| clips | judged | accepted | share | 95 % |" in shown and "| all | 3 | 2 | 67% | 21%–94% |" in shown
+    assert "no motion is left" not in shown and "planned" not in shown.split("### Audit")[1].split("\n## ")[0]
+    told = "of 3 that it judged it accepted 2; 9 others were not judged."
+    assert told in " ".join(datasheet(facts).split()) and told in croissant_text(facts, [])
 
 
 # --- licenses
@@ -388,7 +404,7 @@ def test_no_folder_has_a_license_for_commercial_use(source: str, name: str) -> N
     edited = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "licence": name}})
     for make in (card, datasheet):
         with pytest.raises(ValueError, match="none for commercial use"):
-            make(edited, index_of([]), Beside(rejected=0))
+            make(facts_of(edited, index_of([]), Beside(rejected=0)))
 
 
 @pytest.mark.parametrize("name", LICENCES)
@@ -399,9 +415,12 @@ def test_the_license_of_the_profile_is_everywhere(name: str) -> None:
     licence, rows = LICENCES[name], index_of([])
     assert metadata(chosen, rows)["license"] == name
     assert licence.url in licence_text(chosen)
-    for text in (card(chosen, rows, Beside(rejected=0)), datasheet(chosen, rows, Beside(rejected=0))):
+    for text in (
+        card(facts_of(chosen, rows, Beside(rejected=0))),
+        datasheet(facts_of(chosen, rows, Beside(rejected=0))),
+    ):
         assert licence.url in text and licence.name in text
-    assert json.loads(croissant_text(chosen, rows, [], Beside(rejected=0)))["license"] == licence.url
+    assert json.loads(croissant_text(facts_of(chosen, rows, Beside(rejected=0)), []))["license"] == licence.url
     survey = ProceduralSource().survey(small_profile(licence=name), 0)
     assert {subject.licence for subject in survey.subjects} == {licence.name}
 
@@ -423,13 +442,15 @@ def test_people_are_spoken_of_as_the_source_demands(source: str) -> None:
     whole, rows = plan_with(("CC0",), source), index_of([])
     about = words_of("sources", source)
     assert ("nobody" in about["people"]) == (source == "procedural")
-    card_said, sheet_said = (" ".join(make(whole, rows, Beside(rejected=0)).split()) for make in (card, datasheet))
+    card_said, sheet_said = (
+        " ".join(make(facts_of(whole, rows, Beside(rejected=0))).split()) for make in (card, datasheet)
+    )
     for text in (card_said, sheet_said):
         assert about["people"] in text and about["consent"] in text and about["disjoint"] in text
         assert ("Nobody was photographed." in text) == (source == "procedural")
     assert about["confidential"] in sheet_said and about["offensive"] in sheet_said
     assert about["confidential"].startswith("No.") == (source == "procedural")
-    assert about["consent"] in croissant_text(whole, rows, [], Beside(rejected=0))
+    assert about["consent"] in croissant_text(facts_of(whole, rows, Beside(rejected=0)), [])
 
 
 @pytest.mark.filterwarnings("ignore")  # of the validator's own libraries

@@ -23,6 +23,7 @@ from equime_builder import manifest
 from equime_builder.acceptance import acceptance
 from equime_builder.build import Request, build
 from equime_builder.cli import app
+from equime_builder.finish import texts
 from equime_builder.manifest import FolderError
 from equime_builder.plan import plan_hash
 from equime_builder.site import figures
@@ -210,7 +211,23 @@ def test_what_is_counted(built: Path, index: pa.Table) -> None:
         for group in {row.label for row in said.rows}:
             assert sum(row.planned for row in said.rows if row.label == group) == judged
     (part,) = figures.verdicts(change(index, audit_verdict=some), plan, commits)
-    assert not part.planned and part.rows[0].planned == 2
+    assert not part.planned and (part.rows[0].planned, part.unjudged) == (2, len(index) - 2)
+
+
+def test_what_was_judged_in_part_is_the_same_on_page_and_card(
+    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    judged = change(table, audit_verdict=["accepted", "rejected", "accepted", *[None] * (len(table) - 3)])
+    pq.write_table(judged, root / "index.parquet")
+    write_site(root, tmp_path / "page", videos=0)
+    page = (tmp_path / "page" / "index.html").read_text()
+    card = " ".join(texts(root, judged)["README.md"].decode().split())
+    assert "2 of 3 clips that were judged were accepted, 67% (95% interval 21–94%)" in page
+    assert "| all | 3 | 2 | 67% | 21%–94% |" in card
+    for text in (page, card):
+        assert f" {len(table) - 3} of {len(table)} clips were not judged." in text
 
 
 def test_the_audit_counts_what_was_refused_and_has_left(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.documents.citation import paper
-from equime_builder.documents.facts import Beside, Facts, facts_of, whole
+from equime_builder.documents.facts import Facts, audited, missing
 from equime_builder.documents.words import LIST_LETTERS, printable, text_of
-from equime_builder.plan import Plan, changes_of
+from equime_builder.plan import changes_of
 from equime_loader.schema import LABELS, LOCATION, VIDEO, Field
 
 CROISSANT = "croissant.json"
@@ -37,17 +37,13 @@ SETS = (
 Node = dict[str, Any]
 
 
-def croissant_text(plan: Plan, index: pa.Table, files: Sequence[Mapping[str, Any]], beside: Beside) -> str:
-    """croissant.json of a dataset folder.
+def croissant_text(facts: Facts, files: Sequence[Mapping[str, Any]]) -> str:
+    """croissant.json of a dataset folder. Where nobody has said where it is published, page and day are the paper's.
 
     Args:
         files: path, bytes and sha256 of every shard's files and of the index.
-        beside: where nobody has said where the folder is published, page and day are those of the paper.
-
-    Raises:
-        FolderError: the index lacks a column that every clip must have.
     """
-    facts, cited, published = facts_of(plan, whole(index), beside.commits), paper(), beside.published
+    plan, cited, published = facts.plan, paper(), facts.beside.published
     sets = _sets(files)
     content = {
         "@context": json.loads(text_of("croissant_context.json")),
@@ -67,9 +63,9 @@ def croissant_text(plan: Plan, index: pa.Table, files: Sequence[Mapping[str, Any
         "keywords": ["micro-expressions", "facial action units", "synthetic", "fairness", "video"],
         "citeAs": cited.bibtex,
         "isLiveDataset": False,
-        **_responsible(plan, facts, beside.rejected),
+        **_responsible(facts),
         "distribution": [*map(_file, files), *sets],
-        "recordSet": [_records(index), *([_videos()] if any(each["@id"] == PARQUET for each in sets) else [])],
+        "recordSet": [_records(facts.index), *([_videos()] if any(each["@id"] == PARQUET for each in sets) else [])],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
@@ -172,10 +168,10 @@ def _field(field: Field, kind: str) -> Node:
     }
 
 
-def _responsible(plan: Plan, facts: Facts, rejected: int) -> Node:
+def _responsible(facts: Facts) -> Node:
     """The answers of the RAI vocabulary."""
-    header, source = plan.header, facts.source
-    withdrawn = len(changes_of(header))
+    header, profile, source = facts.plan.header, facts.plan.profile, facts.source
+    rejected, editions = facts.beside.rejected, len(changes_of(header))
     return {
         "rai:dataCollection": f"Generated from programs of Action Units. {source['portraits']}",
         "rai:dataCollectionType": ["Experiments", "Software Collection"],
@@ -184,14 +180,14 @@ def _responsible(plan: Plan, facts: Facts, rejected: int) -> Node:
             f"generator {header['generator']}.",
             most=LIST_LETTERS,
         ),
-        "rai:dataCollectionMissingData": facts.missing,
+        "rai:dataCollectionMissingData": missing(facts),
         "rai:dataPreprocessingProtocol": [
-            f"Portraits are cropped and aligned to {plan.profile.size} x {plan.profile.size} pixels.",
+            f"Portraits are cropped and aligned to {profile.size} x {profile.size} pixels.",
             f"{rejected:,} portraits or clips were left out, each with its reason in __manifest__/rejected.csv.",
         ],
         "rai:dataAnnotationProtocol": (
             "Labels are not annotated: they are the program that the clip was drawn from. Onset and apex frame of the "
-            f"encoded clip are compared, and differences stored with it. {facts.audited}"
+            f"encoded clip are compared, and differences stored with it. {audited(facts)}"
         ),
         "rai:dataAnnotationPlatform": [f"equime {printable(str(header['builder_version']))}"],
         "rai:machineAnnotationTools": [printable(f"equime {header['builder_version']}, {header['generator']}")],
@@ -215,6 +211,6 @@ def _responsible(plan: Plan, facts: Facts, rejected: int) -> Node:
         ),
         "rai:dataReleaseMaintenancePlan": (
             "Versions are tags of the repository. Clips of a subject who withdraws leave it, and holders of copies "
-            f"update. Editions since the build: {withdrawn}."
+            f"update. Editions since the build: {editions}."
         ),
     }

@@ -1,4 +1,4 @@
-"""What datasheet and Croissant say alike, gathered once from a folder's plan and index."""
+"""What card, datasheet and Croissant say alike, gathered once from a folder's plan and index."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from equime_builder.acceptance import acceptance_of
+from equime_builder.acceptance import Acceptance, Judged, acceptance_of, judged
+from equime_builder.documents.composition import durations
 from equime_builder.documents.publication import Publication
-from equime_builder.documents.tables import is_audited
-from equime_builder.documents.words import words_of
+from equime_builder.documents.tables import changes
+from equime_builder.documents.words import LIST_LETTERS, plain, words_of
 from equime_builder.licences import LICENCES, Licence
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan
@@ -38,17 +39,31 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a folder holds. `source` and `generator`: what is said of them, by topic."""
+    """What a folder holds, and is told beside it; none of it made inert.
 
-    clips: int
-    subjects: int
-    split_counts: str
-    missing: str
-    audited: str
+    Attributes:
+        index: as it stands in the folder. whole: with all columns; those that an older folder lacks are null.
+        acceptance: what an audit said, None where no clip was judged.
+        source, generator: what is said of them, by topic.
+    """
+
+    plan: Plan
+    index: pa.Table
+    whole: pa.Table
+    beside: Beside
+    acceptance: Acceptance | None
     portrait_licence: str
     licence: Licence
     source: dict[str, str]
     generator: dict[str, str]
+
+    @property
+    def clips(self) -> int:
+        return len(self.index)
+
+    @property
+    def subjects(self) -> int:
+        return int(pc.count_distinct(self.index["subject"]).as_py())
 
 
 def whole(index: pa.Table) -> pa.Table:
@@ -65,15 +80,20 @@ def whole(index: pa.Table) -> pa.Table:
     return index
 
 
-def facts_of(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> Facts:
-    """The facts of a folder, none of them made inert. `index` is whole; `commits` are the lines of its shards."""
-    counts = [f"{split} {pc.sum(pc.equal(index['split'], split)).as_py() or 0:,} clips" for split in SPLITS]
+def facts_of(plan: Plan, index: pa.Table, beside: Beside) -> Facts:
+    """The facts of a folder.
+
+    Raises:
+        FolderError: the index lacks a column that every clip must have.
+    """
+    complete = whole(index)
+    unjudged = judged(plan, complete) is Judged.NONE
     return Facts(
-        clips=len(index),
-        subjects=pc.count_distinct(index["subject"]).as_py(),
-        split_counts=", ".join(counts),
-        missing=_missing(index),
-        audited=_audited(plan, index, commits),
+        plan=plan,
+        index=index,
+        whole=complete,
+        beside=beside,
+        acceptance=None if unjudged else acceptance_of(plan, complete, beside.commits),
         portrait_licence=portrait_licence(plan),
         licence=LICENCES[plan.profile.licence],
         source=words_of("sources", plan.header["source"]),
@@ -81,12 +101,47 @@ def facts_of(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> Facts:
     )
 
 
+def said(facts: Facts) -> dict[str, str]:
+    """Fields of the templates: what plan, index, source, generator and license say, the words of others inert."""
+    plan, profile = facts.plan, facts.plan.profile
+    shortest, longest = durations(facts.whole) or (profile.event.shortest_ms, profile.event.longest_ms)
+    others = {"name": profile.name, "follows": profile.follows, "au_table": profile.au_table}
+    others |= {name: plan.header[name] for name in ("source", "generator", "seed", "plan_sha256", "builder_version")}
+    return {
+        **facts.source,
+        **{name: plain(text) for name, text in others.items()},
+        "exact": facts.generator["exact"],
+        "generator_limits": facts.generator["limits"],
+        "source_limits": facts.source["limits"],
+        "portrait_licence": plain(facts.portrait_licence, most=LIST_LETTERS),
+        "license": facts.licence.name,
+        "license_title": facts.licence.title,
+        "license_url": facts.licence.url,
+        "subjects": f"{facts.subjects:,}",
+        "clips": f"{facts.clips:,}",
+        "durations": f"{shortest:.0f}–{longest:.0f} ms",
+        "size": str(profile.size),
+        "frames": str(profile.frames),
+        "fps": f"{profile.fps:g}",
+        "rejected": f"{facts.beside.rejected:,}",
+        "changes": changes(plan),
+    }
+
+
 def portrait_licence(plan: Plan) -> str:
     """The licenses of a plan's portraits, joined by `; `."""
     return "; ".join(sorted({value for value in plan.portraits["licence"].to_pylist() if value}))
 
 
-def _missing(index: pa.Table) -> str:
+def split_counts(facts: Facts) -> str:
+    """Clips of each split."""
+    counts = [f"{split} {pc.sum(pc.equal(facts.index['split'], split)).as_py() or 0:,} clips" for split in SPLITS]
+    return ", ".join(counts)
+
+
+def missing(facts: Facts) -> str:
+    """Labels and columns that are not known of clips."""
+    index = facts.whole
     lacking = [
         f"{name} of {index[name].null_count:,} clips"
         for name in ("apparent_gender", "apparent_race", "apparent_age", "derived_emotion")
@@ -103,10 +158,17 @@ def _is_empty(index: pa.Table, name: str) -> bool:
     return bool(index[name].null_count == len(index))
 
 
-def _audited(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
-    if not is_audited(plan, index):
+def audited(facts: Facts) -> str:
+    """How many clips an audit has accepted."""
+    report = facts.acceptance
+    if report is None:
         return "No clip was judged by what its frames show."
-    every = acceptance_of(plan, index, commits).rows[0]
+    every = report.rows[0]
+    if report.extent is Judged.SOME:
+        return (
+            f"An audit judged clips by what their frames show: of {every.planned:,} that it judged it accepted "
+            f"{every.accepted:,}; {report.unjudged:,} others were not judged."
+        )
     return (
         f"An audit judged clips by what their frames show: of {every.planned:,} that were planned it accepted "
         f"{every.accepted:,}, {every.first:,} of them at the first attempt."

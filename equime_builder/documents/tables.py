@@ -13,10 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from equime_builder.acceptance import acceptance_of
+from equime_builder.acceptance import Acceptance, Judged, Row
 from equime_builder.documents.markdown import table
 from equime_builder.documents.words import LIST_LETTERS, plain
-from equime_builder.manifest import Commit
 from equime_builder.plan import Plan, changes_of
 from equime_loader.fairness.bias import Association, BiasReport, Representation, bias_report
 from equime_loader.fairness.figures import number
@@ -36,9 +35,11 @@ MOST_REASONS = 12
 JUDGED = (
     "What was judged are the frames of the encoded clips. Accepted means that the labeled AUs act and others do not, "
     "that onset, apex and offset lie near their labels, that the face returns to neutral, that head and identity keep "
-    "still, and that no blink hides the event. Clips that were refused while the dataset was built are not in it, "
-    "unless the profile keeps them; others may have stood in. Shares are of all clips that were planned, with their "
-    "95 % interval."
+    "still, and that no blink hides the event."
+)
+OF_PLAN = (
+    "Clips that were refused while the dataset was built are not in it, unless the profile keeps them; others may have "
+    "stood in. Shares are of all clips that were planned, with their 95 % interval."
 )
 
 
@@ -137,31 +138,51 @@ def _figure(value: float) -> str:
     return "∞" if math.isinf(value) else number(value)
 
 
-def is_audited(plan: Plan, index: pa.Table) -> bool:
-    """Whether clips were judged by what their frames show, while they were built or afterwards."""
-    return bool(plan.header["audit"]) or index["audit_verdict"].null_count < len(index)
+def audit(index: pa.Table, report: Acceptance | None) -> str:
+    """Acceptance by emotion and group, how far found times lie from labels, and why clips were refused.
 
-
-def audit(plan: Plan, index: pa.Table, commits: Sequence[Commit]) -> str:
-    """Acceptance by emotion and group, how far found times lie from labels, and why clips were refused."""
-    if not is_audited(plan, index):
+    Args:
+        report: what the audit said, None where no clip was judged.
+    """
+    if report is None:
         return (
             "This folder was not audited: what its labels say was caused, and no clip was judged by what its frames "
             "show. `equime audit` does that, and this section then has its figures."
         )
-    report = acceptance_of(plan, index, commits)
-    rows = []
-    for row in report.rows:
-        share = (f"{row.accepted / row.planned:.0%}", f"{row.low:.0%}–{row.high:.0%}") if row.planned else ("–", "–")
-        name = "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
-        rows.append((name, row.planned, row.first, row.accepted, *share, row.stood_in, row.final))
-    head = ("clips", "planned", "accepted at first", "at any attempt", "share", "95 %", "stood in", "in the dataset")
-    parts = [JUDGED, table(head, rows)]
+    parts = [_of_judged(report) if report.extent is Judged.SOME else _of_plan(report)]
     if timing := _timing(index):
         parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))
     reasons = list(report.reasons.items())
     parts.append("\n".join(f"- {count} x {plain(reason)}" for reason, count in reasons[:MOST_REASONS]))
     return "\n\n".join(part for part in parts if part)
+
+
+def _of_plan(report: Acceptance) -> str:
+    """What an audit of every clip accepted, of what was planned."""
+    rows = [
+        (_value(row), row.planned, row.first, row.accepted, *_share(row), row.stood_in, row.final)
+        for row in report.rows
+    ]
+    head = ("clips", "planned", "accepted at first", "at any attempt", "share", "95 %", "stood in", "in the dataset")
+    return f"{JUDGED} {OF_PLAN}\n\n{table(head, rows)}"
+
+
+def _of_judged(report: Acceptance) -> str:
+    """What an audit of some clips accepted, of those."""
+    rows = [(_value(row), row.planned, row.accepted, *_share(row)) for row in report.rows]
+    clips = report.rows[0].planned + report.unjudged
+    left = (
+        f"{report.unjudged:,} of {clips:,} clips were not judged. Shares are of the others, with their 95 % interval."
+    )
+    return f"{JUDGED} {left}\n\n{table(('clips', 'judged', 'accepted', 'share', '95 %'), rows)}"
+
+
+def _value(row: Row) -> str:
+    return "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
+
+
+def _share(row: Row) -> tuple[str, str]:
+    return (f"{row.accepted / row.planned:.0%}", f"{row.low:.0%}–{row.high:.0%}") if row.planned else ("–", "–")
 
 
 def _timing(index: pa.Table) -> list[tuple[object, ...]]:

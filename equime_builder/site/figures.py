@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from equime_builder.acceptance import Fate, Row, acceptance_of, count_fates
+from equime_builder.acceptance import Fate, Judged, Row, acceptance_of, count_fates, judged
 from equime_builder.audit.report import kind
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import UNKNOWN, coded, crosstab
@@ -43,11 +43,10 @@ MEASURED = {
     "audit_head_drift": "audit: head motion, inter-ocular distances",
     "audit_identity": "audit: distance from the portrait's shape, inter-ocular distances",
 }
-AUDIT, REVIEW = "audit_verdict", "review_verdict"
-VERDICTS = {AUDIT: "Audit", REVIEW: "Experts"}
+REVIEW = "review_verdict"
 COLUMNS = (
     *("subject", "split", "fps", "width", "height", "onset_ms", "apex_ms", "offset_ms", "aus", *GROUPS, *MEASURED),
-    *("key", "attempt", "audit_reasons", *VERDICTS),
+    *("key", "attempt", "audit_verdict", "audit_reasons", REVIEW),
 )
 BIN_MS, BIN_INTENSITY = 20.0, 0.1
 
@@ -90,12 +89,14 @@ class Verdicts:
 
     Attributes:
         planned: whether `rows` count what was planned, refused clips included; else what was judged.
+        unjudged: clips of which nothing was said.
         reasons: how often each kind of reason for a refusal was given, where it is known.
     """
 
     title: str
     planned: bool
     rows: tuple[Row, ...]
+    unjudged: int
     reasons: Mapping[str, int]
 
 
@@ -165,24 +166,22 @@ def verdicts(index: pa.Table, plan: Plan, commits: Sequence[Commit]) -> list[Ver
     An audit of a whole dataset is counted against its plan: an index no longer holds what was refused.
     """
     found = []
-    if plan.header["audit"] or not index[AUDIT].null_count:
+    if judged(plan, index) is not Judged.NONE:
         report = acceptance_of(plan, index, commits)
         reasons: Counter[str] = Counter()
         for reason, count in report.reasons.items():
             reasons[kind(reason)] += count
-        found.append(Verdicts(VERDICTS[AUDIT], True, report.rows, dict(reasons.most_common())))
-    else:
-        found.append(_judged(index, AUDIT))
-    found.append(_judged(index, REVIEW))
-    return [one for one in found if one.rows]
+        whole = report.extent is Judged.ALL
+        found.append(Verdicts("Audit", whole, report.rows, report.unjudged, dict(reasons.most_common())))
+    return [one for one in (*found, _reviewed(index)) if one.rows]
 
 
-def _judged(index: pa.Table, name: str) -> Verdicts:
-    """The verdicts of a column, of those clips that have one."""
-    judged = index.filter(pc.is_valid(index[name])).select([name, *GROUPS, "split"]).to_pylist()
+def _reviewed(index: pa.Table) -> Verdicts:
+    """The verdicts of experts, of those clips that have one."""
+    said = index.filter(pc.is_valid(index[REVIEW])).select([REVIEW, *GROUPS, "split"]).to_pylist()
     fates = (
-        Fate(("all", *(row[group] or UNKNOWN for group in GROUPS), row["split"]), False, 0 if said else None, True)
-        for row in judged
-        for said in (row[name] == "accepted",)
+        Fate(("all", *(row[group] or UNKNOWN for group in GROUPS), row["split"]), False, 0 if accepted else None, True)
+        for row in said
+        for accepted in (row[REVIEW] == "accepted",)
     )
-    return Verdicts(VERDICTS[name], False, count_fates(fates), {})
+    return Verdicts("Experts", False, count_fates(fates), len(index) - len(said), {})

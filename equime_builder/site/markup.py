@@ -131,7 +131,7 @@ def verdicts(said: Verdicts) -> str:
     reasons = list(said.reasons.items())[:MOST_REASONS]
     listed = "".join(f"<li>{word(reason)}: {count:,}</li>" for reason, count in reasons)
     why = f'<h3>Why clips were refused</h3>\n<ul class="reasons">{listed}</ul>' if reasons else ""
-    told = _planned(every) if said.planned else _judged(said.title, every)
+    told = _planned(every) if said.planned else _judged(said)
     return f'<p class="prose">{escape(told)}</p>\n<div class="columns wider">\n{tables}\n</div>\n{why}'
 
 
@@ -157,8 +157,13 @@ def _planned(every: Row) -> str:
     return " ".join(parts)
 
 
-def _judged(title: str, every: Row) -> str:
-    return f"{title}: {every.accepted:,} of {every.planned:,} clips that were judged were accepted, {_share(every)}."
+def _judged(said: Verdicts) -> str:
+    """What was said of some clips."""
+    every = said.rows[0]
+    told = f"{every.accepted:,} of {every.planned:,} clips that were judged were accepted, {_share(every)}."
+    clips = every.planned + said.unjudged
+    left = f" {said.unjudged:,} of {clips:,} clips were not judged." if said.unjudged else ""
+    return f"{said.title}: {told}{left}"
 
 
 def _share(row: Row) -> str:

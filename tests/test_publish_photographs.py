@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import FACES, small_profile
-from publishing import contents, replace_by_edition
+from hub_server import LocalHub
+from publishing import NAME, contents, people, release, replace_by_edition
 from test_publish_editions import Copy, subjects, withdraw
 
 from equime_builder import manifest
@@ -33,6 +34,8 @@ from equime_builder.hub.people import Traces, replacing_names, stripped, traces
 from equime_builder.plan import Plan, plan_hash
 from equime_builder.sources.folder import FolderSource
 from equime_builder.verify import verify
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
 
 @pytest.mark.parametrize(
@@ -234,6 +237,22 @@ def test_a_person_leaves_without_a_trace(built: Path, copy_of: Copy) -> None:
     assert verify(root) == []
     assert not holding(root, words)
     assert {word for _, word in holding(root, ["berta.jpg"])}, "of others nothing leaves"
+
+
+def test_notes_of_older_versions_name_nobody(built: Path, copy_of: Copy, local_hub: LocalHub) -> None:
+    """They list who left; everybody reads pull requests and tags of a public page."""
+    people(local_hub)
+    root, gone = copy_of(built), ["s0123456789", "s9876543210"]
+    plan = manifest.read_plan(root)
+    note = {"what": "withdrawn", "subjects": gone, "clips": 4}
+    replanned(root, replace(plan, header={**plan.header, "changes": [note]}))
+    release(local_hub, root)
+    repository = local_hub.repository(NAME)
+    (pull,) = repository.pulls.values()
+    (said,) = repository.notes.values()
+    assert pull.description == said
+    assert said.splitlines()[0] == "- withdrawn: 2 subjects, 4 clips"
+    assert not [name for name in gone if name in said]
 
 
 def test_the_table_of_attributes_has_a_name_too(built: Path, copy_of: Copy) -> None:

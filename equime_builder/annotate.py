@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,14 +33,8 @@ def write_annotation(root: Path, name: str, table: pa.Table) -> None:
     """
     annotation = stored_form(name, table)
     check_complete(root)
-    with (
-        manifest.lock(root, "build", patience_s=PATIENCE_S),
-        manifest.lock(root, "finish", patience_s=PATIENCE_S),
-    ):
-        try:
-            _write(root, annotation)
-        finally:
-            shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
+    with manifest.locked_folder(root, "build", "finish", patience_s=PATIENCE_S):
+        _write(root, annotation)
 
 
 def _write(root: Path, annotation: Annotation) -> None:

@@ -5,7 +5,6 @@ A shard is a pure function of (plan, shard number), so it does not matter who bu
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -148,14 +147,12 @@ def begin(
         strangers = [entry.name for entry in root.iterdir() if entry.name != manifest.FOLDER]
         if strangers:
             raise FolderError(f"{root} is not empty and holds no plan (it has {strangers[0]!r}); name a new folder")
-        with manifest.lock(root, "build", patience_s=patience_s):
-            if (root / manifest.HEADER).exists():
-                return resume()
-            try:
-                return write()
-            except BaseException:
-                _remove_empty(root)
-                raise
+        try:
+            with manifest.lock(root, "build", patience_s=patience_s):
+                return resume() if (root / manifest.HEADER).exists() else write()
+        except BaseException:
+            _remove_empty(root)
+            raise
     except OSError as error:
         raise FolderError(f"{root} cannot be written: {error.strerror}") from error
 
@@ -170,7 +167,6 @@ def _same_plan(root: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _remove_empty(root: Path) -> None:
     """Leave nothing behind where no plan came about."""
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
     for folder in (root / manifest.FOLDER, root):
         with suppress(OSError):
             folder.rmdir()
@@ -209,7 +205,8 @@ def build(
     everything = manifest.shards_in(header, None)
     chosen = manifest.shards_in(header, shards.of(everything) if isinstance(shards, Part) else shards)
     # Parts may be built side by side by the jobs of a batch system; each shard has a lock of its own.
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S) if shards is None else nullcontext():
+    whole = manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S)
+    with whole if shards is None else nullcontext():
         again = shards is not None and not isinstance(shards, Part)
         todo = chosen if again else manifest.pending(root, chosen, str(header["plan_sha256"]))
         work = Work(root, request.source, face_model)
@@ -218,17 +215,14 @@ def build(
             for count, shard in enumerate(built, start=1):
                 clips += shard.clips
                 progress(Progress(shard.name, clips, total, count, len(todo)))
-        if not complete(root, everything, str(header["plan_sha256"])):
-            return False
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    return True
+        return complete(root, everything, str(header["plan_sha256"]))
 
 
 def complete(root: Path, shards: Sequence[Shard], plan_sha256: str) -> bool:
     """Write what is derived from all shards, where they are all there; whether they are."""
     if manifest.pending(root, shards, plan_sha256):
         return False
-    with manifest.lock(root, "finish", patience_s=PLANNING_PATIENCE_S):
+    with manifest.locked_folder(root, "finish", patience_s=PLANNING_PATIENCE_S):
         if not is_finished(root):  # of several jobs that end together, the first has done it
             finish(root)
     return True

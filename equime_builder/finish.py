@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,7 +59,10 @@ def _write_texts(root: Path, index: pa.Table) -> None:
 
 
 def rewrite_texts(root: Path, publication: Publication | None = None) -> None:
-    """Write card, terms and what else is text again, and the hashes; all other files must be as they were recorded.
+    """Write card, terms and what else is text again, and the hashes.
+
+    The other files whose hashes are recorded, index and tables among them, must be as they were recorded; shards are
+    not read, that is for `verify`.
 
     Args:
         publication: where the folder is to be found from now on; without it that stays as it is.
@@ -68,9 +70,8 @@ def rewrite_texts(root: Path, publication: Publication | None = None) -> None:
     Raises:
         FolderError: one of them is not, or the folder is not finished or in use.
     """
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+    with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         _rewrite(root, publication)
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
 
 
 def _rewrite(root: Path, publication: Publication | None) -> None:

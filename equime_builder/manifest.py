@@ -13,15 +13,17 @@ __manifest__/dataset.json       hashes of everything beside the shards (written 
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
+from filelock import lock_descriptor, unlock_descriptor
 
 from equime_builder.curation.table import COLUMNS, schema_of
 from equime_builder.curation.table import FILE as CURATION_FILE
@@ -49,7 +51,9 @@ PUBLICATION = f"{FOLDER}/publication.json"
 COMMON = ("format_version", "formats", "clips", "shards", "reserve", "plan_sha256")
 SIGNALS = "signals"
 MAX_JSON_BYTES = 64 * 2**20
-LOCK_PATIENCE_S = 5.0
+LOCK_PATIENCE_S, LOCK_POLL_S = 5.0, 0.05
+# A link in the place of a lock is not followed, on systems that can be told so.
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class FolderError(ValueError):
@@ -275,24 +279,96 @@ def committed(root: Path) -> Iterator[tuple[Shard, Commit]]:
         yield shard, commit
 
 
-def lock(root: Path, name: str, *, patience_s: float = 0.0) -> AbstractContextManager[Any]:
-    """Exclusive lock of a part of the folder: a shard's name, or `build` for all of it.
+@contextmanager
+def lock(root: Path, name: str, *, patience_s: float = 0.0) -> Iterator[Path]:
+    """Exclusive lock of a part of the folder: a shard's name, `build` for all of it, `finish` for what is derived.
 
-    The system drops it when the process ends, however it ends.
+    The system drops it when the process ends, however it ends. Its file, which is yielded, is there while it is held,
+    and after a process that was killed until another one takes the lock.
 
     Raises:
         FolderError: another process holds it.
     """
     path = root / LOCKS / f"{name}.lock"
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return FileLock(path, timeout=patience_s).acquire()
-        except FileNotFoundError:
-            continue  # another process has just finished the folder and removed its locks
-        except Timeout:
+    until = time.monotonic() + patience_s
+    while (descriptor := _take(path)) is None:
+        if time.monotonic() >= until:
             what = "this folder" if name in ("build", "finish") else f"shard {name} of this folder"
-            raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere") from None
+            raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere")
+        time.sleep(LOCK_POLL_S)
+    try:
+        yield path
+    finally:
+        _give_back(path, descriptor)
+
+
+@contextmanager
+def locked_folder(root: Path, *names: str, patience_s: float = 0.0) -> Iterator[None]:
+    """Several locks of the folder, one after the other; what killed processes left of theirs is removed at the end.
+
+    Args:
+        patience_s: for each of them.
+
+    Raises:
+        FolderError: another process holds one of them.
+    """
+    with ExitStack() as held:
+        for name in names:
+            held.enter_context(lock(root, name, patience_s=patience_s))
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                for path in list((root / LOCKS).iterdir()):
+                    if (descriptor := _take(path)) is not None:
+                        _give_back(path, descriptor)
+
+
+def _take(path: Path) -> int | None:
+    """Descriptor of a lock's file, locked; None where it is held."""
+    while True:
+        try:
+            descriptor = os.open(path, LOCK_FLAGS, 0o666)
+        except FileNotFoundError:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError):
+                return None  # another holder removes it while it is made here
+            continue
+        try:
+            locked = lock_descriptor(descriptor, blocking=False)
+            if locked and _lies_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if not locked:
+            return None
+        # Its holder removed the file after it was opened here: a lock of it keeps nobody out.
+
+
+def _give_back(path: Path, descriptor: int) -> None:
+    """Remove a lock's file, and the folder of locks with the last one, and drop the lock."""
+    try:
+        # While it is held: afterwards the file at this path may be another holder's. It is not this one's either where
+        # an edition has taken the folder's place.
+        with suppress(OSError):
+            if _lies_at(path, descriptor):
+                path.unlink()
+        unlock_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+    with suppress(OSError):
+        path.parent.rmdir()
+
+
+def _lies_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one that lies at a path."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def shards_in(header: Mapping[str, Any], numbers: Sequence[int] | None) -> list[Shard]:

@@ -7,7 +7,6 @@ plan: one that is whole is folded again, one that is not is set aside.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +69,7 @@ def mend(root: Path, mender: Mender) -> list[Fault]:
     Raises:
         FolderError: the source or corpus is not the one that the plan was made with, or the folder is in use.
     """
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+    with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         if broken_plan := list(plan_faults(root)):
             mender.plan(root)
         faults = broken_plan + [fault for fault in verify(root) if fault not in broken_plan]
@@ -82,7 +81,6 @@ def mend(root: Path, mender: Mender) -> list[Fault]:
                 _set_aside(root, fault.path)
         if faults:
             finish(root)
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
     return faults
 
 

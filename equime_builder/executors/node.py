@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from equime_builder import manifest
-from equime_builder.files import write_atomic
 from equime_builder.version import VERSION
 
 # How often a node looks whether the build goes on.
@@ -50,13 +49,10 @@ def versions() -> dict[str, str]:
 def beacon(root: Path) -> Iterator[Beacon]:
     """A beacon in the folder, for as long as the block lasts."""
     secret = secrets.token_hex(8)
-    path = root / manifest.LOCKS / f"visible-{secret}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, secret.encode())
-    try:
+    # As a lock it is left alone by those who clear away what killed processes left.
+    with manifest.lock(root, f"visible-{secret}") as path:
+        path.write_text(secret, encoding="utf-8")
         yield Beacon(root, path, secret, versions())
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

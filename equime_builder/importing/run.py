@@ -5,7 +5,6 @@ A shard is a pure function of (plan, shard number, the copy's files), so it does
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +46,7 @@ def import_corpus(
     plan = make_plan(reading, request)
     begin(root, lambda: write_plan(root, plan), lambda: _same_plan(root, plan.header))
     sha256 = str(plan.header["plan_sha256"])
-    with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+    with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         todo = manifest.pending(root, plan.shards, sha256)
         clips, total = 0, sum(shard.clips for shard in todo)
         tasks = _tasks(root, plan, todo)
@@ -55,7 +54,6 @@ def import_corpus(
             clips += shard.clips
             progress(Progress(shard.name, clips, total, count, len(todo)))
         complete(root, plan.shards, sha256)
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
 
 
 def _tasks(root: Path, plan: ImportPlan, shards: Sequence[Shard]) -> list[Task]:

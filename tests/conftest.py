@@ -38,10 +38,11 @@ def pseudonym_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 @pytest.fixture(autouse=True, scope="session")
-def xet_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests leave alone what Xet remembers for its user, and its logs."""
+def xet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave alone what Xet remembers for its user, and its logs; it tries again soon."""
     patch = pytest.MonkeyPatch()
     patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
+    patch.setenv("HF_XET_CLIENT_RETRY_BASE_DELAY", "10ms")
     yield
     patch.undo()
 

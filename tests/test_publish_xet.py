@@ -97,6 +97,7 @@ def test_a_storage_that_forgets(built: Path, hub: LocalHub) -> None:
 def in_a_process(hub: LocalHub, root: Path, home: Path, **own: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as its user has it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    own |= {"HF_XET_CLIENT_RETRY_BASE_DELAY": os.environ["HF_XET_CLIENT_RETRY_BASE_DELAY"]}
     own |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": OWNER, "HF_HOME": str(home), "no_proxy": "127.0.0.1,localhost"}
     command = [sys.executable, "-c", LOUD, "publish", str(root), NAME, "--json"]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})

@@ -18,17 +18,22 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import small_profile, tree
+from importing import small_reading
+from typer.testing import CliRunner
 
 from equime_builder import manifest
 from equime_builder.acceptance import acceptance
 from equime_builder.build import Request, build
 from equime_builder.cli import app
+from equime_builder.documents.citation import paper
+from equime_builder.documents.publication import Publication, write_publication
 from equime_builder.finish import texts
+from equime_builder.importing.plan import Request as ImportRequest
+from equime_builder.importing.run import import_corpus
 from equime_builder.manifest import FolderError
 from equime_builder.plan import plan_hash
 from equime_builder.site import figures
 from equime_builder.site.choice import choose
-from equime_builder.site.document import texts_of
 from equime_builder.site.folder import read_table, write_site
 from equime_builder.sources.drawn import ProceduralSource
 
@@ -356,14 +361,15 @@ def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], s
         tag for tag, _ in plain.elements if tag in ("script", "img")
     ]
     told = html.escape(HOSTILE.replace("\u202e\u2066", ""))
-    assert page.count(told) == 2 + 2 * count  # citation, license, and stills where scripts do not run
+    assert page.count(told) == 1 + 2 * count  # license, and stills where scripts do not run
     script = (tmp_path / "page" / "clips.js").read_text()
     assert "<" not in script and script.isascii()
     assert data_of(tmp_path / "page")["clips"][0]["caption"] == HOSTILE.replace("\u202e\u2066", "")
     for text in (page, script, (tmp_path / "page" / "README.md").read_text()):
         assert not set("\u202e\u2066\x00") & set(text)
     head = yaml.safe_load((tmp_path / "page" / "README.md").read_text().split("---")[1])
-    assert "license" not in head
+    assert head["license"] == manifest.read_plan(root).profile.licence
+    assert f">{html.escape(paper().bibtex)}</pre>" in page
 
 
 def test_what_a_visitor_reads_first(built: Path, site: Path, tmp_path: Path) -> None:
@@ -408,15 +414,34 @@ def test_a_static_space(site: Path) -> None:
     assert head["license"].startswith("cc-by-nc")
 
 
-def test_texts_of_a_card() -> None:
-    assert texts_of("", "").citation == texts_of("---\n: [\n---\n", "").licence_id == ""
-    found = texts_of("---\nlicense: cc-by-nc-4.0\n---\n\n```bibtex\n@misc{a}\n```\n", "terms")
-    assert (found.licence_id, found.citation, found.licence) == ("cc-by-nc-4.0", "@misc{a}\n", "terms")
+def test_a_published_folder_says_on_its_page_where_it_is(
+    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    root = copy_of(built)
+    write_publication(root, Publication("lab/equime", "2026-01-02"))
+    for asked, expected in ((None, "lab/equime"), ("owner/equime", "owner/equime")):
+        assert write_site(root, tmp_path / "page", videos=0, repository=asked).repository == expected
+        page = (tmp_path / "page" / "index.html").read_text()
+        assert f'<a class="button primary" href="https://huggingface.co/datasets/{expected}"' in page
+        head = yaml.safe_load((tmp_path / "page" / "README.md").read_text().split("---")[1])
+        assert head["datasets"] == [expected]
+    told = CliRunner().invoke(app, ["site", str(root), str(tmp_path / "page"), "--clips", "3"]).output
+    assert "--repo" not in told
+    (root / manifest.PUBLICATION).write_text("x")
+    with pytest.raises(FolderError, match="is damaged"):
+        write_site(root, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_imported_corpus_has_no_page(tmp_path: Path) -> None:
+    root = tmp_path / "casme2"
+    import_corpus(root, small_reading(tmp_path / "corpus"), ImportRequest(context_ms=50))
+    with pytest.raises(ValueError, match=r"none of 5 clips may be shown .*another corpus.*: 5"):
+        write_site(root, tmp_path / "page", photographs=True)
+    assert not (tmp_path / "page").exists()
 
 
 def test_the_command(built: Path, tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
     ran = CliRunner().invoke(app, ["site", str(built), str(tmp_path / "page"), "--clips", "3", "--json"])
     assert ran.exit_code == 0, ran.output
     said = json.loads(ran.stdout)

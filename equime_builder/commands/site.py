@@ -17,7 +17,10 @@ def site(
     out: Annotated[Path, typer.Argument(help="folder of the page to write", show_default=False)],
     clips: Annotated[int, typer.Option(help="the most clips that are listed, up to 1,000")] = 1_000,
     videos: Annotated[int, typer.Option(help="the most of them that play")] = 60,
-    repo: Annotated[str | None, typer.Option(help="owner/name of the dataset on the Hub", show_default=False)] = None,
+    repo: Annotated[
+        str | None,
+        typer.Option(help="owner/name of the dataset on the Hub", show_default="where the folder says it is published"),
+    ] = None,
     version: Annotated[str | None, typer.Option(help="its tag on the Hub, like v1.0.0", show_default=False)] = None,
     photographs: Annotated[
         bool,
@@ -47,6 +50,6 @@ def site(
         return
     for reason, count in written.withheld:
         say(f"not shown: {reason}: {count:,}{RELEASE if reason == UNRELEASED else ''}")
-    if repo is None:
+    if written.repository is None:
         say("the page has no link to where access is asked for; add --repo OWNER/NAME")
     say(f"{out / 'index.html'}: {written.clips:,} clips, {written.videos:,} videos, {written.size / 1e6:.1f} MB in all")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from equime_builder.documents.citation import paper
 from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import coded
 from equime_builder.hub.gate import gate_fields, gate_metadata
+from equime_builder.licences import LICENCES
 from equime_builder.site import figures, markup
 from equime_builder.site.choice import DRAWN, OWNED, Choice
 
@@ -39,20 +40,8 @@ CAUSED = {
     True: "The program moves the face, so onset, apex, offset and every curve are exact.",
     False: "The program is drawn first and asked of a generative model; the audit says what its frames show.",
 }
-BIBTEX = re.compile(r"^```bibtex\n(.*?)^```", re.MULTILINE | re.DOTALL)
-HEAD = re.compile(r"\A---\n(.*?)^---$", re.MULTILINE | re.DOTALL)
-LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,40}")
 HASH_LETTERS = 12
 STATIC = 12  # clips that are shown where scripts do not run
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """What the folder says of itself: its terms, its licence's identifier on the Hub or none, its BibTeX or none."""
-
-    licence: str
-    licence_id: str
-    citation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +50,24 @@ class Edition:
 
     Attributes:
         version: its tag on the Hub, or none. repository: `owner/name` of it there, or none.
-        plan: SHA-256 of its plan. builder: version of what built it. licence: short name.
-        source: of its portraits. portraits: their own license.
+        plan: SHA-256 of its plan. builder: version of what built it. source: of its portraits. portraits: their own
+            license.
+        licence: the Hub's name of its license. terms: the text of its LICENSE.
     """
 
     version: str | None
     repository: str | None
     plan: str
     builder: str
-    licence: str
     source: str
     portraits: str
-
-
-def texts_of(card: str, licence: str) -> Texts:
-    """Texts from a folder's card and LICENSE; whatever the card lacks is empty."""
-    head, cited = HEAD.match(card), BIBTEX.search(card)
-    try:
-        values = yaml.safe_load(head[1]) if head else None
-    except yaml.YAMLError:
-        values = None
-    name = values.get("license") if isinstance(values, dict) else None
-    known = isinstance(name, str) and LICENCE_ID.fullmatch(name)
-    return Texts(licence, str(name) if known else "", cited[1] if cited else "")
+    licence: str
+    terms: str
 
 
 def page(
     index: pa.Table,
     choice: Choice,
-    texts: Texts,
     edition: Edition,
     judged: Sequence[figures.Verdicts],
     clips: Sequence[Mapping[str, Any]],
@@ -123,9 +101,9 @@ def page(
         prompt=escape(gate_metadata()["extra_gated_prompt"]),
         fields="\n".join(f"<li>{escape(label)}</li>" for label in gate_fields()),
         snippet=escape(_snippet(edition)),
-        citation=_citation(texts.citation),
+        citation=escape(paper().bibtex),
         plan=markup.word(edition.plan),
-        licence=escape(_lines(texts.licence)),
+        licence=escape(_lines(edition.terms)),
     )
 
 
@@ -154,7 +132,7 @@ def _edition(edition: Edition) -> str:
         else f"built by equime {markup.word(edition.builder)}"
     )
     plan = f"plan <code>{markup.word(edition.plan[:HASH_LETTERS])}</code>"
-    licence = f'license <a href="#licence">{markup.word(edition.licence)}</a>'
+    licence = f'license <a href="#licence">{markup.word(LICENCES[edition.licence].name)}</a>'
     return " ".join(f"<span>{part}</span>" for part in (version, plan, licence))
 
 
@@ -229,12 +207,6 @@ def _snippet(edition: Edition) -> str:
     )
 
 
-def _citation(bibtex: str) -> str:
-    if not bibtex:
-        return "<p>Publications that use the data cite the EquiME paper.</p>"
-    return f'<pre tabindex="0" role="region" aria-label="BibTeX">{escape(_lines(bibtex).strip())}</pre>'
-
-
 def _lines(text: str) -> str:
     return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in text.splitlines())
 
@@ -247,10 +219,9 @@ def clips_script(clips: Sequence[Mapping[str, Any]]) -> str:
     return f'"use strict";\nconst DATA = {inert};\n'
 
 
-def readme(texts: Texts, repository: str | None) -> str:
+def readme(edition: Edition) -> str:
     """README.md of a static Space."""
-    head = {"title": NAME, "sdk": "static", "app_file": "index.html", "pinned": False}
-    head |= {"license": texts.licence_id} if texts.licence_id else {}
-    head |= {"datasets": [repository]} if repository else {}
+    head = {"title": NAME, "sdk": "static", "app_file": "index.html", "pinned": False, "license": edition.licence}
+    head |= {"datasets": [edition.repository]} if edition.repository else {}
     about = "Clips and figures of a synthetic micro-expression dataset for research. Open `index.html`."
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {NAME}\n\n{about}\n"

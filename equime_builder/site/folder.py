@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.documents.facts import portrait_licence
+from equime_builder.documents.publication import REPOSITORY, read_publication
 from equime_builder.files import write_atomic
-from equime_builder.finish import CARD, INDEX, LICENCE
-from equime_builder.licences import LICENCES
+from equime_builder.finish import INDEX, LICENCE
 from equime_builder.manifest import FolderError, read_plan
 from equime_builder.plan import Plan
 from equime_builder.preview import SPREAD
@@ -24,7 +24,7 @@ from equime_builder.readers import read_samples
 from equime_builder.site import clips, figures
 from equime_builder.site.choice import Choice, choose
 from equime_builder.site.clips import Shown, show
-from equime_builder.site.document import ASSETS, PAGE, Edition, clips_script, page, readme, texts_of
+from equime_builder.site.document import ASSETS, PAGE, Edition, clips_script, page, readme
 from equime_loader.index import Index
 from equime_loader.schema import FIELD, LOCATION
 
@@ -35,7 +35,6 @@ SHOWING = ("source", "generator", "corpus", "publication")
 COLUMNS = dict.fromkeys((*clips.COLUMNS, *figures.COLUMNS, *SPREAD, *SHOWING, *(field.name for field in LOCATION)))
 KINDS = {field.name: field.kind for field in (*FIELD.values(), *LOCATION)}
 PARTS = re.compile(rf"{STILL_FOLDER}/[0-9]{{4}}\.jpg|{VIDEO_FOLDER}/[0-9]{{4}}\.mp4")
-REPOSITORY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,95}/[0-9A-Za-z][0-9A-Za-z._-]{0,95}")
 VERSION = re.compile(r"v[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 AT_ONCE = 100  # clips in memory
 Progress = Callable[[int, int], None]
@@ -43,12 +42,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a page consists of: numbers of clips and videos, bytes of all, and what was withheld, by its reason."""
+    """What a page consists of.
+
+    Attributes:
+        clips, videos: how many. size: bytes of all. withheld: clips that were, by the reason.
+        repository: where the page says that access is asked for, or none.
+    """
 
     clips: int
     videos: int
     size: int
     withheld: tuple[tuple[str, int], ...]
+    repository: str | None
 
 
 def write_site(
@@ -68,13 +73,17 @@ def write_site(
         target: an empty folder or none yet, or that of an earlier page; names that begin with a dot stay.
         listed: the most clips on the page. videos: the most of them that play.
         photographs: whether people on photographs of a folder may be shown; those of CelebA-HQ never are.
-        repository: `owner/name` of the dataset on the Hub. version: its tag there.
+        repository: `owner/name` of the dataset on the Hub; None for where the folder says that it is published.
+        version: its tag there.
 
     Raises:
-        FolderError: the folder holds no index, no clips or no plan, or lacks a file of samples.
+        FolderError: the folder holds no index, no clips or no plan, lacks a file of samples, or says in a damaged file
+            where it is published.
         ValueError: a number out of its bounds, no clip that may be shown, or a target that holds something else.
     """
     _check(root, target, listed=listed, videos=videos, repository=repository, version=version)
+    if repository is None and (published := read_publication(root)):
+        repository = published.repository
     index = read_table(root)
     choice = choose(index, clips=listed, videos=videos, photographs=photographs)
     plan = read_plan(root)
@@ -94,30 +103,30 @@ def write_site(
         sizes["videos"] += len(one.video)
         sizes["video"] = max(sizes["video"], len(one.video))
         progress(number + 1, len(choice.rows))
-    texts = texts_of(_text(root / CARD), _text(root / LICENCE))
     files = {name: (PAGE / name).read_bytes() for name in ASSETS}
     files["clips.js"] = clips_script(data).encode()
-    edition = _edition(plan, version=version, repository=repository)
-    files["index.html"] = page(index, choice, texts, edition, judged, data, sizes).encode()
-    files["README.md"] = readme(texts, repository).encode()
+    edition = _edition(root, plan, version=version, repository=repository)
+    files["index.html"] = page(index, choice, edition, judged, data, sizes).encode()
+    files["README.md"] = readme(edition).encode()
     for name, content in files.items():
         write_atomic(target / name, content)
     size = sizes["stills"] + sizes["videos"] + sum(map(len, files.values()))
     facts = {"clips": len(data), "videos": choice.videos, "bytes": size}
     write_atomic(target / MARK, (json.dumps(facts) + "\n").encode())
-    return Written(len(data), choice.videos, size, choice.withheld)
+    return Written(len(data), choice.videos, size, choice.withheld, repository)
 
 
-def _edition(plan: Plan, *, version: str | None, repository: str | None) -> Edition:
+def _edition(root: Path, plan: Plan, *, version: str | None, repository: str | None) -> Edition:
     header = plan.header
     return Edition(
         version=version,
         repository=repository,
         plan=header["plan_sha256"],
         builder=header["builder_version"],
-        licence=LICENCES[plan.profile.licence].name,
         source=header["source"],
         portraits=portrait_licence(plan),
+        licence=plan.profile.licence,
+        terms=_text(root / LICENCE),
     )
 
 

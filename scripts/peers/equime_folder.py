@@ -27,8 +27,8 @@ class Windows:
     def __init__(self, root: str, keys: list[str], **options: Any) -> None:
         cv2.setNumThreads(1)
         every = equime_loader.open_dataset(root)
-        wanted = every.codes("key")
-        chosen = np.isin(np.array(wanted.words)[wanted.codes], keys)
+        known, wanted = every.codes("key"), set(keys)
+        chosen = np.array([word in wanted for word in known.words])[known.codes]
         view = equime_loader.View(equime_loader.Window.around("apex", FRAMES), size=SIZE)
         clips = every.narrowed(chosen, "clips of the benchmark")
         self.loader = Loader(clips, view, batch_size=BATCH, workers=WORKERS, ends="uneven", **options)

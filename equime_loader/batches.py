@@ -58,7 +58,7 @@ class Buffers:
     """Memory for batches, used again once nobody holds what was given out: fresh pages cost as much as decoding.
 
     An array is free when nothing but this refers to it; tensors made of it, and all views of them, refer to it. Threads
-    may share it.
+    may share it; a copy, by pickle too, begins empty.
 
     Args:
         most: arrays to keep. One that a consumer holds on to beyond that is left to the consumer.
@@ -68,6 +68,9 @@ class Buffers:
         self._most = most
         self._arrays: list[NDArray[np.uint8]] = []
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Buffers], tuple[int]]:
+        return Buffers, (self._most,)
 
     def get(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """An array of this shape with contents of any kind."""

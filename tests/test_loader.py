@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -446,6 +447,15 @@ def test_memory_that_a_consumer_keeps_is_not_counted_forever() -> None:
     del held
     kept = {array.ctypes.data for array in buffers._arrays}
     assert all(buffers.get((100, 100)).ctypes.data in kept for _ in range(10))
+
+
+def test_a_loader_can_be_pickled_and_takes_no_memory_of_batches_along(clips: Selection) -> None:
+    loader = Loader(clips, SMALL, batch_size=2, seed=7)
+    first = epoch(loader)
+    copy = pickle.loads(pickle.dumps(loader))
+    assert loader._buffers._arrays and not copy._buffers._arrays
+    assert copy._buffers._most == loader._buffers._most
+    assert epoch(copy) == epoch(loader) != first
 
 
 def test_a_loop_uses_few_arrays(clips: Selection, monkeypatch: pytest.MonkeyPatch) -> None:

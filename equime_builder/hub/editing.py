@@ -252,23 +252,19 @@ def edition_aside(
     """
     root = root.resolve()
     resume_replacing(root)
-    edition, aside = Edition(root, root), (aside_of(root), edition_of(root))
+    aside = aside_of(root), edition_of(root)
     if edits or any(path.exists() for path in aside):
-        with manifest.lock(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
+        with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
             try:
                 for path in filter(Path.exists, aside):
                     shutil.rmtree(path)
                 latest, made = edit_aside(root, edits, aside_of(root), progress=progress)
-                edition = Edition(root, latest, tuple(made))
                 if made:
-                    yield edition
+                    yield Edition(root, latest, tuple(made))
                     return
             finally:
-                is_placed = not edition.path.exists()
                 shutil.rmtree(aside_of(root), ignore_errors=True)
-                if not is_placed:  # else locks in the folder, which is the edition now, are another one's
-                    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
-    yield edition
+    yield Edition(root, root)
 
 
 def take_place(edition: Edition) -> None:
@@ -277,9 +273,9 @@ def take_place(edition: Edition) -> None:
     if edition.path == root:
         return
     os.replace(edition.path, edition_of(root))
-    shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
     os.replace(root, before_of(root))
     os.replace(edition_of(root), root)
+    shutil.rmtree(before_of(root) / manifest.LOCKS, ignore_errors=True)  # only now: nobody takes one of a folder aside
 
 
 def edit_aside(

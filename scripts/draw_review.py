@@ -1,28 +1,28 @@
 #!/usr/bin/env python3
-"""Draw the review page as a reviewer sees it, as JPEG. Needs playwright and Chromium."""
+"""Draw the review page as a reviewer sees it, as JPEG.
+
+Needs playwright and Chromium; `EQUIME_CHROMIUM` names another than the one that is found.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import door
+from browser import chromium
 from door import Dataset, Target
-from playwright.sync_api import sync_playwright
 
 SIZE = {"width": 1240, "height": 1060}
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 QUALITY = 82
 
 
 def draw(url: str, target: Path) -> None:
     """Open the page, go to the apex of the third clip, answer some questions, and take its picture."""
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+    with chromium() as browser:
         page = browser.new_page(viewport=SIZE, reduced_motion="reduce")
         page.goto(url)
         page.fill("#reviewer", "Ada")
@@ -43,7 +43,6 @@ def draw(url: str, target: Path) -> None:
         ):
             page.check(f"#{choice}")
         page.screenshot(path=target, type="jpeg", quality=QUALITY, full_page=True)
-        browser.close()
 
 
 def main(folder: Dataset, picture: Target) -> None:

@@ -9,14 +9,12 @@ listed        until the first clips are in the list.
 all           "Show all": every clip in the list and laid out.
 filter        one choice in one filter with every clip in the list, until it is laid out: median and slowest of all.
 
-Needs playwright and a Chromium of the system; `EQUIME_CHROMIUM` names another than the one that is found.
+Needs playwright and Chromium; `EQUIME_CHROMIUM` names another than the one that is found.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -25,13 +23,13 @@ from typing import Annotated, Any
 
 import door
 import typer
+from browser import chromium
 
 from equime_builder.site.folder import LISTED, write_site
 
 VIEWPORT = {"width": 1280, "height": 900}
 # As the page of a published dataset says it.
 PUBLISHED: dict[str, Any] = {"repository": "owner/equime", "version": "v1.0.0"}
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 # Milliseconds of a change with the layout that it needs.
 TIMED = """(change) => {
   const start = performance.now();
@@ -92,14 +90,10 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="where everything measured goes")] = None,
     picture: Annotated[Path | None, typer.Option(help="the top of the page, the first clip at its apex")] = None,
 ) -> None:
-    from playwright.sync_api import sync_playwright
-
-    chromium = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
         start = time.perf_counter()
         written = write_site(folder, Path(place) / "page", listed=clips, **PUBLISHED)
         seconds = time.perf_counter() - start
-        browser = driver.chromium.launch(executable_path=chromium, args=list(FLAGS))
         times = []
         for _ in range(rounds):
             window = browser.new_page(viewport=VIEWPORT)
@@ -107,7 +101,6 @@ def main(
             if picture:
                 draw(window, picture)
             window.close()
-        browser.close()
     medians = {name: round(statistics.median(one[name] for one in times), 1) for name in times[0]}
     found = {"clips": written.clips, "videos": written.videos, "bytes": written.size, "written_s": round(seconds, 1)}
     print(f"{written.clips:,} clips, {written.videos} videos, {written.size / 1e6:.1f} MB, written in {seconds:.1f} s")

@@ -6,8 +6,6 @@ request the process is killed (SIGKILL), or the cable is out for a second; the s
 shows is read as a reader reads it, with a client of its own. All that every process and library logs at debug level is
 kept, with what Xet writes into a folder of its own, and searched for the token. Large files go by Xet, or by LFS where
 HF_HUB_DISABLE_XET is set.
-
-usage: scripts/try_publishing.py FOLDER [ROUNDS]
 """
 
 from __future__ import annotations

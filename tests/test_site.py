@@ -219,6 +219,24 @@ def test_what_is_counted(built: Path, index: pa.Table) -> None:
     assert not part.planned and (part.rows[0].planned, part.unjudged) == (2, len(index) - 2)
 
 
+def test_what_was_measured_is_the_same_on_page_and_card(
+    built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    root = copy_of(built)
+    table = pq.read_table(root / "index.parquet")
+    some = [None, float("nan"), *[row / 7 for row in range(len(table) - 2)]]
+    table = change(table, **dict.fromkeys(("psnr_first_db", "audit_embedding"), some))
+    pq.write_table(table, root / "index.parquet")
+    write_site(root, tmp_path / "page", videos=0)
+    page = (tmp_path / "page" / "index.html").read_text()
+    section = texts(root, table)["README.md"].decode().split("## How it was measured")[1].split("###")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.split("\n") if line.startswith("| `")]
+    assert {"psnr_first_db", "audit_embedding", "motion_inside"} <= {row[0].strip("`") for row in rows}
+    for name, about, clips, *figures_of in rows:
+        cells = "".join(f'<td role="cell">{figure}</td>' for figure in (*figures_of, clips))
+        assert f'<bdi>{html.escape(about)}</bdi> <span class="muted">{name.strip("`")}</span></th>{cells}' in page
+
+
 def test_what_was_judged_in_part_is_the_same_on_page_and_card(
     built: Path, copy_of: Callable[[Path], Path], tmp_path: Path
 ) -> None:

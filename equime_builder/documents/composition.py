@@ -64,7 +64,7 @@ def _in_order(words: set[str], vocabulary: Iterable[str]) -> list[str]:
 
 def action_units(index: pa.Table) -> str:
     """Two Markdown tables: how often, on which side and how strongly each AU acts; and how often in which emotion."""
-    clip, au, side, intensity = _activations(index)
+    clip, au, side, intensity = activations(index)
     acting = [int(number) for number in np.unique(au)]
     if not acting:
         return "No AU acts in any clip."
@@ -101,7 +101,7 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f}" if 200 * part >= whole else "<1" if part else "·"
 
 
-def _activations(index: pa.Table) -> tuple[Codes, Codes, NDArray[np.str_], Floats]:
+def activations(index: pa.Table) -> tuple[Codes, Codes, NDArray[np.str_], Floats]:
     """Of every AU that acts: row of its clip, number, side, and peak intensity, NaN where none is given."""
     column = index["aus"].combine_chunks()
     rows, flat = pc.list_parent_indices(column).to_numpy(zero_copy_only=False), pc.list_flatten(column)
@@ -120,7 +120,7 @@ def events(index: pa.Table) -> str:
         ("duration, onset to offset", "ms", length[lasting], ".0f"),
         ("rise, onset to apex", "ms", (apex - onset)[lasting].astype(np.float64), ".0f"),
         ("apex, share of the duration", "", ((apex - onset)[lasting] / length[lasting]).astype(np.float64), ".2f"),
-        ("peak intensity of an AU", "of 5", _activations(index)[3], ".2f"),
+        ("peak intensity of an AU", "of 5", activations(index)[3], ".2f"),
     )
     rows = [
         (name, unit, heights(values[np.isfinite(values)], BINS), *_range(values[np.isfinite(values)], form))

@@ -15,20 +15,14 @@ import pyarrow.compute as pc
 
 from equime_builder.acceptance import Acceptance, Judged, Row
 from equime_builder.documents.markdown import table
+from equime_builder.documents.measures import measures
 from equime_builder.documents.words import LIST_LETTERS, plain
 from equime_builder.plan import Plan, changes_of
 from equime_loader.fairness.bias import Association, BiasReport, Representation, bias_report
 from equime_loader.fairness.figures import number
 from equime_loader.index import Codes
-from equime_loader.schema import FIELD, LABELS, SPLITS
+from equime_loader.schema import FIELD, SPLITS
 
-# Columns of the index with a figure for every clip that was measured.
-MEASURED = tuple(
-    field.name
-    for field in LABELS
-    if pa.types.is_floating(field.kind)
-    and (field.name.startswith("motion_") or field.about.startswith(("quality:", "audit:")))
-)
 ATTRIBUTES = ("apparent_gender", "apparent_race", "age_group")
 TIMES = ("onset", "apex", "offset")
 MOST_REASONS = 12
@@ -199,15 +193,10 @@ def _timing(index: pa.Table) -> list[tuple[object, ...]]:
 
 def measured(index: pa.Table) -> str:
     """What was measured in the encoded clips: one row for each column that has values."""
-    rows = []
-    for name in MEASURED:
-        column = index[name].drop_null()
-        values = column.to_numpy().astype(np.float64)
-        values = values[np.isfinite(values)]
-        if len(values):
-            shown = (f"{value:.3g}" for value in np.percentile(values, (5, 50, 95)))
-            about = FIELD[name].about.split(": ", 1)[-1]
-            rows.append((f"`{name}`", about, f"{len(values):,}", *shown))
+    rows = [
+        (f"`{one.name}`", one.about, f"{one.clips:,}", *(f"{value:.3g}" for value in one.percentiles))
+        for one in measures(index)
+    ]
     return (
         table(("column", "what it is", "clips", "5 %", "median", "95 %"), rows, words=2)
         if rows

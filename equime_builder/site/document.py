@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import yaml
 
 from equime_builder.documents.citation import paper
+from equime_builder.documents.measures import measures
 from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import coded
@@ -95,7 +96,7 @@ def page(
         counts="\n".join(markup.counts(one) for one in figures.counted(index)),
         matrix=markup.matrix(aus, emotions, shares.tolist()),
         histograms="\n".join(map(markup.histogram, figures.histograms(index))),
-        measured=markup.measured(figures.measures(index)),
+        measured=markup.measured(measures(index)),
         verdicts="\n".join(map(markup.verdicts, judged)) or NOBODY_JUDGED,
         access=_access(edition),
         prompt=escape(gate_metadata()["extra_gated_prompt"]),

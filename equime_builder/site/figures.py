@@ -13,36 +13,14 @@ from numpy.typing import NDArray
 
 from equime_builder.acceptance import Fate, Judged, Row, acceptance_of, count_fates, judged
 from equime_builder.audit.report import kind
+from equime_builder.documents.composition import activations
+from equime_builder.documents.measures import MEASURED
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import UNKNOWN, coded, crosstab
 from equime_builder.manifest import Commit
 from equime_builder.plan import Plan
 
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
-TITLES = {
-    "emotion": "Emotion",
-    "apparent_gender": "Apparent gender",
-    "apparent_race": "Apparent race",
-    "age_group": "Age group",
-}
-# Measured columns, in the order of the table; those that no clip has are left out.
-MEASURED = {
-    "motion_inside": "change at the apex where the AUs act, gray levels",
-    "motion_outside": "the same elsewhere, gray levels",
-    "motion_psnr_db": "apex frame after encoding against before, dB PSNR",
-    "psnr_db": "consecutive frames, dB PSNR",
-    "ssim": "consecutive frames, SSIM",
-    "psnr_portrait_db": "frames against the portrait, dB PSNR",
-    "ssim_portrait": "frames against the portrait, SSIM",
-    "brisque": "BRISQUE, lower is better",
-    "clip_iqa": "CLIP-IQA, 0 to 1, higher is better",
-    "audit_duration_ms": "audit: duration found in the frames, ms",
-    "audit_target_response": "audit: strongest labeled AU found, 0 to 5",
-    "audit_off_target_response": "audit: strongest other AU found, 0 to 5",
-    "audit_residual": "audit: share of the peak that remains at the end",
-    "audit_head_drift": "audit: head motion, inter-ocular distances",
-    "audit_identity": "audit: distance from the portrait's shape, inter-ocular distances",
-}
 REVIEW = "review_verdict"
 COLUMNS = (
     *("subject", "split", "fps", "width", "height", "onset_ms", "apex_ms", "offset_ms", "aus", *GROUPS, *MEASURED),
@@ -73,17 +51,6 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """A measured column: its meaning, how many clips have it, and its 5th, 50th and 95th percentile."""
-
-    about: str
-    clips: int
-    low: float
-    median: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Verdicts:
     """How many clips were accepted; the first row is all clips.
 
@@ -109,17 +76,17 @@ def counted(index: pa.Table) -> list[Counted]:
         clips = np.bincount(code, minlength=len(words))
         pairs = np.unique(np.stack([code, subject]), axis=1)
         subjects = np.bincount(pairs[0], minlength=len(words))
-        tables.append(Counted(TITLES[name], words, tuple(map(int, clips)), tuple(map(int, subjects))))
+        tables.append(
+            Counted(name.replace("_", " ").capitalize(), words, tuple(map(int, clips)), tuple(map(int, subjects)))
+        )
     return tables
 
 
 def aus_by_emotion(index: pa.Table) -> tuple[tuple[int, ...], tuple[str, ...], NDArray[np.float64]]:
     """AUs that act, emotions, and (AUs, emotions) the share of an emotion's clips in which an AU acts, 0-1."""
     words, emotion = coded(index, "emotion")
-    lists = index["aus"].combine_chunks()
-    parents = pc.list_parent_indices(lists).to_numpy()
-    codes = lists.flatten().field("au").to_numpy(zero_copy_only=False).astype(np.int64)
-    once = np.unique(np.stack([parents, codes]), axis=1)
+    clip, au, *_ = activations(index)
+    once = np.unique(np.stack([clip, au]), axis=1)
     aus, row = np.unique(once[1], return_inverse=True)
     known = [place for place, au in enumerate(aus) if int(au) in ACTION_UNITS]
     counts = crosstab(row, emotion[once[0]], (len(aus), len(words)))[known]
@@ -146,18 +113,6 @@ def _histogram(title: str, unit: str, values: NDArray[np.floating], width: float
     edges = width * np.arange(first, last + 1)
     counts = np.histogram(values, edges)[0]
     return [Histogram(title, unit, tuple(edges.tolist()), tuple(map(int, counts)), float(np.median(values)))]
-
-
-def measures(index: pa.Table) -> list[Measure]:
-    """The measured columns that some clip has."""
-    found = []
-    for name, about in MEASURED.items():
-        values = index[name].to_numpy(zero_copy_only=False).astype(float)
-        values = values[np.isfinite(values)]
-        if len(values):
-            low, median, high = np.percentile(values, (5, 50, 95))
-            found.append(Measure(about, len(values), float(low), float(median), float(high)))
-    return found
 
 
 def verdicts(index: pa.Table, plan: Plan, commits: Sequence[Commit]) -> list[Verdicts]:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from equime_builder.acceptance import Row
+from equime_builder.documents.measures import PERCENTILES, Measure
 from equime_builder.documents.words import printable
 from equime_builder.facs import ACTION_UNITS
-from equime_builder.site.figures import Counted, Histogram, Measure, Verdicts
+from equime_builder.site.figures import Counted, Histogram, Verdicts
 
 MOST_REASONS = 8
 ROLES = {
@@ -115,11 +116,16 @@ def histogram(shown: Histogram) -> str:
 def measured(measures: Sequence[Measure]) -> str:
     """Percentiles of what was measured."""
     rows = (
-        f'<tr><th scope="row">{word(one.about)}</th><td>{one.low:.3g}</td><td>{one.median:.3g}</td>'
-        f"<td>{one.high:.3g}</td><td>{one.clips:,}</td></tr>"
+        f'<tr><th scope="row">{word(one.about)} <span class="muted">{one.name}</span></th>'
+        + "".join(f"<td>{value:.3g}</td>" for value in one.percentiles)
+        + f"<td>{one.clips:,}</td></tr>"
         for one in measures
     )
-    heads = ('<span class="hidden">measure</span>', "5%", "median", "95%", "clips")
+    heads = (
+        '<span class="hidden">measure</span>',
+        *("median" if at == 50 else f"{at}%" for at in PERCENTILES),
+        "clips",
+    )
     return table("Measured in the encoded clips", heads, rows, style="measured stacked")
 
 

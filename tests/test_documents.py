@@ -352,6 +352,8 @@ def test_changes_are_those_of_the_editions(plan: Plan) -> None:
     assert tables.changes(plan) == "None: this is the folder as it was built."
     gone = replace(plan, header={**plan.header, CHANGES: [{"what": "withdrawn", "subjects": 2, "clips": 7}]})
     assert tables.changes(gone).startswith("- withdrawn: 2 subjects, 7 clips\n")
+    one = replace(plan, header={**plan.header, CHANGES: [{"what": "rejected clips left out", "clips": 1}]})
+    assert tables.changes(one) == "- rejected clips left out: 1 clip"
 
 
 def test_names_of_an_older_note_are_counted_and_not_told(plan: Plan, index: pa.Table) -> None:

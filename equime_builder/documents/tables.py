@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from equime_builder.acceptance import Acceptance, Judged, Row
+from equime_builder.documents.changes import DELETE, change_in_words, must_delete
 from equime_builder.documents.markdown import table
 from equime_builder.documents.measures import measures
 from equime_builder.documents.words import LIST_LETTERS, plain
@@ -205,18 +206,12 @@ def measured(index: pa.Table) -> str:
 
 
 def changes(plan: Plan) -> str:
-    """What editions have changed, the first one first. Everybody reads this, so it does not name who left."""
-    lines = []
-    for change in changes_of(plan.header):
-        count = change.get("subjects", 0)
-        subjects = f": {count} subject{'s' if count > 1 else ''}" if count else ""
-        clips = f", {plain(change['clips'])} clips" if "clips" in change else ""
-        lines.append(f"- {plain(str(change['what']))}{subjects}{clips}")
-    if not lines:
+    """What editions have changed, the first one first."""
+    made = [{name: plain(said) for name, said in change.items()} for change in changes_of(plan.header)]
+    if not made:
         return "None: this is the folder as it was built."
-    if any("subjects" in change for change in changes_of(plan.header)):
-        lines.append("\nDelete from every copy of an earlier version what `index.parquet` lists no more.")
-    return "\n".join(lines)
+    lines = [f"- {change_in_words(change)}" for change in made]
+    return "\n".join([*lines, f"\n{DELETE}."] if must_delete(made) else lines)
 
 
 def provenance(plan: Plan, index: pa.Table) -> str:

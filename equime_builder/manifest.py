@@ -12,6 +12,7 @@ __manifest__/dataset.json       hashes of everything beside the shards (written 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -367,8 +368,10 @@ def _lies_at(path: Path, descriptor: int) -> bool:
     """Whether an open file is the one that lies at a path."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):  # the latter of NFS, where another node removed the file
+            return False
+        raise
 
 
 def shards_in(header: Mapping[str, Any], numbers: Sequence[int] | None) -> list[Shard]:

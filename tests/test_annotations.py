@@ -238,7 +238,6 @@ def test_killed_at_any_moment_it_leaves_what_can_be_folded(annotated: Path, buil
             break
         assert child.returncode == -signal.SIGKILL
         repair(root, ProceduralSource())
-        shutil.rmtree(root / manifest.LOCKS, ignore_errors=True)
         assert tree(root) in (before, after)
         assert verify(root) == []
         shutil.rmtree(tmp_path / "killed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -92,6 +93,21 @@ def test_who_opened_a_file_that_its_holder_then_removed_takes_another(
         pass
     assert len(calls) == 3 and locks(tmp_path) == ["build.lock"]
     third.__exit__(None, None, None)
+    assert locks(tmp_path) == []
+
+
+def test_a_file_that_another_node_removed_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system, asked = os.fstat, []
+
+    def stale(descriptor: int) -> os.stat_result:
+        asked.append(descriptor)
+        if len(asked) == 1:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return system(descriptor)
+
+    monkeypatch.setattr(os, "fstat", stale)
+    with manifest.lock(tmp_path, "build"):
+        assert len(asked) == 2
     assert locks(tmp_path) == []
 
 

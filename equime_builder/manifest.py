@@ -12,23 +12,21 @@ __manifest__/dataset.json       hashes of everything beside the shards (written 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import lock_descriptor, unlock_descriptor
 
 from equime_builder.curation.table import COLUMNS, schema_of
 from equime_builder.curation.table import FILE as CURATION_FILE
 from equime_builder.files import file_sha256, replacing, write_atomic
+from equime_builder.locks import clear, give_back, take
 from equime_builder.plan import (
     ASKED,
     CLIP_SCHEMA,
@@ -53,8 +51,6 @@ COMMON = ("format_version", "formats", "clips", "shards", "reserve", "plan_sha25
 SIGNALS = "signals"
 MAX_JSON_BYTES = 64 * 2**20
 LOCK_PATIENCE_S, LOCK_POLL_S = 5.0, 0.05
-# A link in the place of a lock is not followed, on systems that can be told so.
-LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 class FolderError(ValueError):
@@ -292,7 +288,7 @@ def lock(root: Path, name: str, *, patience_s: float = 0.0) -> Iterator[Path]:
     """
     path = root / LOCKS / f"{name}.lock"
     until = time.monotonic() + patience_s
-    while (descriptor := _take(path)) is None:
+    while (descriptor := take(path)) is None:
         if time.monotonic() >= until:
             what = "this folder" if name in ("build", "finish") else f"shard {name} of this folder"
             raise FolderError(f"{root}: another build is writing {what}; wait for it, or build elsewhere")
@@ -300,7 +296,7 @@ def lock(root: Path, name: str, *, patience_s: float = 0.0) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _give_back(path, descriptor)
+        give_back(path, descriptor)
 
 
 @contextmanager
@@ -319,59 +315,7 @@ def locked_folder(root: Path, *names: str, patience_s: float = 0.0) -> Iterator[
         try:
             yield
         finally:
-            with suppress(OSError):
-                for path in list((root / LOCKS).iterdir()):
-                    if (descriptor := _take(path)) is not None:
-                        _give_back(path, descriptor)
-
-
-def _take(path: Path) -> int | None:
-    """Descriptor of a lock's file, locked; None where it is held."""
-    while True:
-        try:
-            descriptor = os.open(path, LOCK_FLAGS, 0o666)
-        except FileNotFoundError:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, FileNotFoundError):
-                return None  # another holder removes it while it is made here
-            continue
-        try:
-            locked = lock_descriptor(descriptor, blocking=False)
-            if locked and _lies_at(path, descriptor):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        if not locked:
-            return None
-        # Its holder removed the file after it was opened here: a lock of it keeps nobody out.
-
-
-def _give_back(path: Path, descriptor: int) -> None:
-    """Remove a lock's file, and the folder of locks with the last one, and drop the lock."""
-    try:
-        # While it is held: afterwards the file at this path may be another holder's. It is not this one's either where
-        # an edition has taken the folder's place.
-        with suppress(OSError):
-            if _lies_at(path, descriptor):
-                path.unlink()
-        unlock_descriptor(descriptor)
-    finally:
-        os.close(descriptor)
-    with suppress(OSError):
-        path.parent.rmdir()
-
-
-def _lies_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file is the one that lies at a path."""
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ESTALE):  # the latter of NFS, where another node removed the file
-            return False
-        raise
+            clear(root / LOCKS)
 
 
 def shards_in(header: Mapping[str, Any], numbers: Sequence[int] | None) -> list[Shard]:

@@ -20,6 +20,8 @@ import pytest
 from conftest import small_request
 
 from equime_builder import annotate, build, finish, manifest, repair
+from equime_builder import locks as files
+from equime_builder.executors.node import beacon, complaint
 from equime_builder.manifest import FolderError
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import verify
@@ -79,7 +81,7 @@ def test_who_opened_a_file_that_its_holder_then_removed_takes_another(
     held = manifest.lock(tmp_path, "build")
     third = manifest.lock(tmp_path, "build")
     held.__enter__()
-    system, calls = manifest.lock_descriptor, []
+    system, calls = files.lock_descriptor, []
 
     def late(descriptor: int, *, blocking: bool) -> bool:
         calls.append(descriptor)
@@ -88,7 +90,7 @@ def test_who_opened_a_file_that_its_holder_then_removed_takes_another(
             third.__enter__()
         return system(descriptor, blocking=blocking)
 
-    monkeypatch.setattr(manifest, "lock_descriptor", late)
+    monkeypatch.setattr(files, "lock_descriptor", late)
     with pytest.raises(FolderError, match="another build is writing this folder"), manifest.lock(tmp_path, "build"):
         pass
     assert len(calls) == 3 and locks(tmp_path) == ["build.lock"]
@@ -146,6 +148,14 @@ def test_locks_of_others_are_left_alone(tmp_path: Path) -> None:
         assert locks(tmp_path) == [path.name]
         with pytest.raises(FolderError, match="shard train-00000"), manifest.lock(tmp_path, "train-00000"):
             pass
+    assert not (tmp_path / manifest.LOCKS).exists()
+
+
+def test_a_beacon_that_is_lit_is_left_alone(tmp_path: Path) -> None:
+    with beacon(tmp_path) as lit:
+        with manifest.locked_folder(tmp_path, "build", "finish"):
+            pass
+        assert complaint(lit) is None
     assert not (tmp_path / manifest.LOCKS).exists()
 
 

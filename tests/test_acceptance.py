@@ -265,6 +265,16 @@ def test_of_a_folder_that_was_judged_in_part_only_that_part_is_counted(topped_up
     assert report(*["accepted"] * (count - 1)) == (Judged.SOME, 1, count - 1, count - 1, 0)
 
 
+def test_the_command_tells_how_many_clips_were_not_judged(topped_up: Path, copy_of: Callable[[Path], Path]) -> None:
+    root = copy_of(topped_up)
+    index = pq.read_table(root / "index.parquet")
+    column = pa.array(["accepted", "rejected", *[None] * (len(index) - 2)], pa.string())
+    place = index.schema.get_field_index("audit_verdict")
+    pq.write_table(index.set_column(place, "audit_verdict", column), root / "index.parquet")
+    shown = CliRunner().invoke(app, ["acceptance", str(root)], env={"COLUMNS": "200"}).stdout
+    assert f"{len(index) - 2} more clips were not judged: `equime audit {root}` does that" in shown
+
+
 def test_a_rejected_clip_that_stays_is_not_counted_as_accepted() -> None:
     rows = count_fates(
         [

@@ -47,9 +47,10 @@ def publish(
 ) -> None:
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
     from equime_builder.dataset_folder import check_dataset
+    from equime_builder.documents.changes import change_in_words
     from equime_builder.hub.client import Hub
     from equime_builder.hub.editing import before_of, edition_aside, resume_replacing, take_place
-    from equime_builder.hub.release import plan_release, words_of
+    from equime_builder.hub.release import plan_release
 
     resume_replacing(folder)  # where that was interrupted there is no folder
     check_dataset(folder)
@@ -65,7 +66,7 @@ def publish(
         release = plan_release(hub, edition.path, **options)
         _check_approval(release, approved)
         for change in edition.edits:
-            notes.print(f"{folder}: {words_of(change.note)}", markup=False, highlight=False)
+            notes.print(f"{folder}: {change_in_words(change.note)}", markup=False, highlight=False)
         take_place(edition)  # only now, when all is decided: until here no edit has reached the folder
         if edition.edits:
             before = before_of(edition.root)  # by its real name: `.` has none, and a link may lie elsewhere
@@ -219,7 +220,7 @@ def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
 
 def _notes(root: Path) -> list[str]:
     from equime_builder import manifest
-    from equime_builder.hub.release import words_of
+    from equime_builder.documents.changes import change_in_words
     from equime_builder.plan import changes_of
 
-    return [words_of(change) for change in changes_of(manifest.folder_header(root))]
+    return [change_in_words(change) for change in changes_of(manifest.folder_header(root))]

@@ -8,12 +8,12 @@ command goes on where another run was cut.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from equime_builder import manifest
+from equime_builder.documents.changes import DELETE, change_in_words, must_delete
 from equime_builder.finish import CARD, LICENCE
 from equime_builder.hub.client import MAIN, Hub
 from equime_builder.hub.doors import check_doors, close_doors, open_page
@@ -241,17 +241,7 @@ def what_is_erased(release: Release) -> str:
 def _note(root: Path) -> str:
     """What editions have changed, in numbers: everybody reads pull requests and tags of a public page."""
     changes = changes_of(manifest.folder_header(root))
-    words = [f"- {words_of(change)}" for change in changes]
-    if any("subjects" in change for change in changes):
-        words.append(
-            "Delete from every copy of an earlier version what `index.parquet` lists no more, as the terms ask."
-        )
+    words = [f"- {change_in_words(change)}" for change in changes]
+    if must_delete(changes):
+        words.append(f"{DELETE}, as the terms ask.")
     return "\n".join(words)
-
-
-def words_of(change: Mapping[str, Any]) -> str:
-    """What one edition has changed, as its note counts it."""
-    counts = [
-        f"{change[name]} {name[:-1] if change[name] == 1 else name}" for name in ("subjects", "clips") if name in change
-    ]
-    return f"{change['what']}: {', '.join(counts)}" if counts else str(change["what"])

@@ -20,7 +20,8 @@ def packets_needed(track: Track, data: memoryview, indices: NDArray[np.int64]) -
     marked = np.searchsorted(track.keys, wanted, side="right") - 1
     needed: list[int] = []
     done = 0
-    for mark in np.unique(marked).tolist():
+    # numpy.unique would import masked arrays while somebody waits for a first batch.
+    for mark in sorted(set(marked.tolist())):
         ends = wanted[marked == mark]
         asked = set(ends.tolist())
         last = int(ends.max())

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,8 +16,8 @@ from hub_server import LocalHub
 from hub_server.state import Asked, Blob, Repository
 from publishing import NAME, OWNER, contents, on_main, people
 
-from equime_builder.documents.publication import PLACEHOLDER
-from equime_builder.finish import INDEX
+from equime_builder.documents.publication import PLACEHOLDER, read_publication
+from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.verify import verify
 
 # Everything that any library logs is written, and nothing of it may be the token.
@@ -171,6 +172,18 @@ def test_a_folder_is_replaced_only_when_all_else_is_decided(built: Path, hub: Lo
     number = told.splitlines()[1].split()[1].rstrip(":")
     done = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--approved", number)
     assert done.returncode == 0 and on_main(hub) == contents(root) != before
+
+
+def test_an_edition_that_was_approved_is_the_same_on_another_day(built: Path, hub: LocalHub) -> None:
+    gone = min(pq.read_table(built / INDEX)["subject"].to_pylist())
+    command = ("publish", built, NAME, "--remove-subject", gone)
+    assert equime(hub, *command, "--dry-run").returncode == 0
+    found = read_publication(built)
+    assert found is not None and found.repository == NAME
+    rewrite_texts(built, replace(found, published="2026-01-01"))
+    number = equime(hub, *command, "--dry-run").stdout.splitlines()[1].split()[1].rstrip(":")
+    assert equime(hub, *command, "--approved", number).returncode == 0
+    assert read_publication(built) == replace(found, published="2026-01-01") and on_main(hub) == contents(built)
 
 
 def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> None:

@@ -56,13 +56,16 @@ def publish(
     check_dataset(folder)
     options: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
     edits = _edits(remove_subject or (), without_rejected=without_rejected, strip_names=strip_names)
-    hub = None if dry_run else Hub(repository)
+    if dry_run:
+        _name(folder, folder, repository)  # not its edition alone, which is made anew on the day of an approval
+        with edition_aside(folder, edits) as edition:
+            _check(folder, edition.path, as_json)
+            _show(edition.path, *_planned(edition.path, repository, **options), as_json)
+        return
+    hub = Hub(repository)
     with edition_aside(folder, edits) as edition:
         _check(folder, edition.path, as_json)
         _name(folder, edition.path, repository)
-        if hub is None:
-            _show(edition.path, *_planned(edition.path, repository, **options), as_json)
-            return
         release = plan_release(hub, edition.path, **options)
         _check_approval(release, approved)
         for change in edition.edits:

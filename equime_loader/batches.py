@@ -58,7 +58,7 @@ class Buffers:
     """Memory for batches, used again once nobody holds what was given out: fresh pages cost as much as decoding.
 
     An array is free when nothing but this refers to it; tensors made of it, and all views of them, refer to it. Threads
-    may share it; a copy, by pickle too, begins empty.
+    may share it; a copy in another process begins empty.
 
     Args:
         most: arrays to keep. One that a consumer holds on to beyond that is left to the consumer.

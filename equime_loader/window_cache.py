@@ -20,6 +20,7 @@ import os
 import platform
 import re
 import stat
+import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -136,7 +137,8 @@ class WindowCache:
                     return None
                 windows = cls(path, form, slots, made_by)
                 _resize(windows._descriptor, slots * form.slot_bytes)
-                os.utime(path)
+                now = time.time_ns()  # the system's own times of files may be the same for some milliseconds
+                os.utime(path, ns=(now, now))
                 return windows
         except (OSError, ImportError) as error:  # the latter: the system has no locks of this kind
             _say(folder, error)

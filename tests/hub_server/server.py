@@ -87,14 +87,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do
 
     def read_body(self, headers: dict[str, str], length: int) -> bytes:
+        """Raises ConnectionError where the client is gone before it has sent all."""
         if headers.get("transfer-encoding", "") != "chunked":
-            return self.rfile.read(length)
+            return self.read_whole(length)
         pieces = []
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            pieces.append(self.rfile.read(size))
+        while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
+            pieces.append(self.read_whole(size))
             self.rfile.readline()
-        self.rfile.readline()
+        if not self.rfile.readline():
+            raise ConnectionResetError
         return b"".join(pieces)
+
+    def read_whole(self, size: int) -> bytes:
+        data = self.rfile.read(size)
+        if len(data) < size:
+            raise ConnectionResetError
+        return data
 
     def say(self, answer: Answer, seen: Seen) -> None:
         self.send_response(answer.status)

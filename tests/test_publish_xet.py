@@ -94,15 +94,6 @@ def test_a_storage_that_forgets(built: Path, hub: LocalHub) -> None:
     assert len(hub.asked("/v1/shards")) == 1 and on_main(hub) == {}
 
 
-def in_a_process(hub: LocalHub, root: Path, home: Path, **own: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as its user has it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own |= {"HF_XET_CLIENT_RETRY_BASE_DELAY": os.environ["HF_XET_CLIENT_RETRY_BASE_DELAY"]}
-    own |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": OWNER, "HF_HOME": str(home), "no_proxy": "127.0.0.1,localhost"}
-    command = [sys.executable, "-c", LOUD, "publish", str(root), NAME, "--json"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})
-
-
 def test_a_login_that_is_revoked_while_xet_sends(built: Path, hub: LocalHub) -> None:
     """Xet says that the Hub cannot be reached; the question before the next attempt says what is the matter."""
     hub.fail("401", where=TOKEN_ROUTE, skip=1, times=1000)
@@ -129,8 +120,19 @@ def test_no_log_of_xet_holds_the_token(
     root = copy_of(built)
     if trouble:
         hub.fail(trouble, where="xet", skip=1, times=3 if trouble == "503" else 1000)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     home = tmp_path / "home"
-    done = in_a_process(hub, root, home, HF_DEBUG="1", RUST_LOG="trace")
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_TOKEN": OWNER,
+        "HF_HOME": str(home),
+        "HF_DEBUG": "1",
+        "HF_XET_CLIENT_RETRY_BASE_DELAY": os.environ["HF_XET_CLIENT_RETRY_BASE_DELAY"],
+        "RUST_LOG": "trace",
+    }
+    command = [sys.executable, "-c", LOUD, "publish", str(root), NAME, "--json"]
+    environment = {**kept, **own, "no_proxy": "127.0.0.1,localhost"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     logs = [path for path in home.rglob("*") if path.is_file()]
     assert any(path.parent.name == "logs" for path in logs), "Xet has written its own"
     words = done.stdout + done.stderr + "".join(path.read_bytes().decode(errors="replace") for path in logs)

@@ -29,7 +29,7 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
         name = row.value if row.label == "all" else f"{row.label.removeprefix('apparent ')}: {row.value}"
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
-    if found.unjudged and found.judged:
+    if found.unjudged:
         say(f"{found.unjudged} more clips were not judged: `equime audit {folder}` does that")
     if not found.judged:
         say(f"no clip was judged by what its frames show: `equime audit {folder}` does that")

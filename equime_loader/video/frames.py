@@ -91,8 +91,10 @@ def read_frames(video: bytes | memoryview, event: Event, view: View, out: NDArra
     if (indices[1:] > indices[:-1]).all():
         frames = decode(video, indices, scaling, out)
     else:
-        unique, place = np.unique(indices, return_inverse=True)
-        decoded = decode(video, unique, scaling)
+        # Frames never go back; numpy.unique would import masked arrays while somebody waits for a first batch.
+        first = np.diff(indices, prepend=-1) > 0
+        place = np.cumsum(first) - 1
+        decoded = decode(video, indices[first], scaling)
         # Clip only spares a copy: no place lies outside.
         frames = np.take(decoded, place, axis=0, out=room((len(place), *decoded.shape[1:]), out), mode="clip")
     if view.flow is None:

@@ -1,5 +1,6 @@
-"""The browser of scripts that look at pages: a Chromium of the system, `EQUIME_CHROMIUM` where that names one, else
-playwright's own.
+"""The browser of scripts and tests that look at pages.
+
+It is a Chromium of the system, the one of `EQUIME_CHROMIUM` where that names one, else playwright's own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
 
 
 @contextmanager
@@ -18,6 +23,5 @@ def chromium() -> Iterator[Any]:
     """Chromium without a window, as playwright's `Browser`; it ends with the block."""
     from playwright.sync_api import sync_playwright
 
-    found = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as driver, driver.chromium.launch(executable_path=found, args=list(FLAGS)) as browser:
+    with sync_playwright() as driver, driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS)) as browser:
         yield browser

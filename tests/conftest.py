@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, chromium
 from hub_server import LocalHub, serving_hub
 
 from equime_builder.build import Request, build
@@ -98,23 +99,14 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
     return copy
 
 
-CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A Chromium of the system, without a window; `EQUIME_CHROMIUM` names another than the one that is found."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright")
+    pytest.importorskip("playwright.sync_api", reason="tests of pages need playwright")
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine; install it (Debian: apt-get install chromium) or set EQUIME_CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

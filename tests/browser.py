@@ -1,4 +1,4 @@
-"""The browser of scripts and tests that look at pages.
+"""The browser of tests and scripts that look at pages.
 
 It is a Chromium of the system, the one of `EQUIME_CHROMIUM` where that names one, else playwright's own.
 """

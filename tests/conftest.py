@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, chromium
 from hub_server import LocalHub, serving_hub
+from hypothesis import settings
 
 from equime_builder.build import Request, build
 from equime_builder.profiles import Profile, load_profile
@@ -22,6 +23,9 @@ from equime_builder.sources.drawn import ProceduralSource
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
+# A run speaks of the code alone: no clock, and the same examples each time.
+settings.register_profile("equime", deadline=None, derandomize=True)
+settings.load_profile("equime")
 
 # A shell's job in the background ignores Ctrl-C and hands that on; tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

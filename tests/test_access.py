@@ -272,7 +272,7 @@ def test_the_register_is_not_published(built: Path) -> None:
 SIGNS = st.text(alphabet=st.sampled_from("=+-@＝＋－＠;,|\t\" '\nxy1"), max_size=30) | st.text(max_size=60)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(SIGNS, SIGNS)
 def test_a_register_is_inert_in_a_spreadsheet(name: str, answer: str) -> None:
     """Whatever a spreadsheet takes for the separator: a semicolon in most of Europe."""

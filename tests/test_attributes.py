@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_deepface import OUTPUTS, network, write_networks
@@ -319,7 +319,6 @@ WORDS = st.sampled_from(("a", "b", "c"))
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=30))
-@settings(deadline=None)
 def test_kappa_is_the_librarys(pairs: list[tuple[str, str]]) -> None:
     from sklearn.metrics import cohen_kappa_score
 

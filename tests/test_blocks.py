@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from equime_loader import blocks as module
@@ -35,7 +35,6 @@ def laid_out(clips: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndar
 
 
 @given(CLIPS)
-@settings(deadline=None)
 def test_a_block_is_one_request(clips: list[tuple[int, int, int]]) -> None:
     shard, offset, length = laid_out(clips)
     blocks = blocks_of(shard, offset, length)

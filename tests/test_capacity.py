@@ -111,7 +111,7 @@ def test_a_model_costs_by_its_steps(plan: Plan) -> None:
     assert shipped(Plan(header, plan.clips, plan.portraits), rates[:1] + rates[2:]) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_measured_clips_are_spread_over_the_plan(plan: Plan, data: st.DataObject) -> None:
     total = plan.header["clips"]

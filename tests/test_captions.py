@@ -58,7 +58,7 @@ CASES = given(programs(), st.sampled_from(EMOTIONS), people())
 
 
 @CASES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_they_are_sentences_of_their_own(program: Program, emotion: str, who: Attributes) -> None:
     texts = captions(program, emotion, who)
     assert texts == captions(program, emotion, who)
@@ -70,7 +70,7 @@ def test_they_are_sentences_of_their_own(program: Program, emotion: str, who: At
 
 
 @CASES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_au_level_captions_name_every_unit_once_with_side_and_strength(
     program: Program, emotion: str, who: Attributes
 ) -> None:
@@ -91,7 +91,7 @@ def test_au_level_captions_name_every_unit_once_with_side_and_strength(
 
 
 @CASES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_plain_captions_name_no_unit_and_no_other_side_or_strength(
     program: Program, emotion: str, who: Attributes
 ) -> None:
@@ -108,7 +108,7 @@ def test_plain_captions_name_no_unit_and_no_other_side_or_strength(
 
 
 @CASES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_emotions_are_named_where_they_are_meant_to_be(program: Program, emotion: str, who: Attributes) -> None:
     for form, text in zip(FORMS.values(), captions(program, emotion, who), strict=True):
         named = EMOTIONAL & set(re.findall(r"[a-z]+", text.lower()))
@@ -116,7 +116,7 @@ def test_emotions_are_named_where_they_are_meant_to_be(program: Program, emotion
 
 
 @CASES
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_articles_fit_the_sound_that_follows(program: Program, emotion: str, who: Attributes) -> None:
     for text in captions(program, emotion, who):
         for article, word in re.findall(r"\b(an?) ([A-Za-z0-9]+)", text, flags=re.IGNORECASE):
@@ -125,7 +125,7 @@ def test_articles_fit_the_sound_that_follows(program: Program, emotion: str, who
 
 
 @CASES
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_persons_are_not_contradicted(program: Program, emotion: str, who: Attributes) -> None:
     noun = {"Woman": "woman", "Man": "man", None: "person"}[who.gender]
     for text in captions(program, emotion, who):

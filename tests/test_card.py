@@ -106,7 +106,7 @@ def test_a_name_is_text_and_nothing_else(plan: Plan, index: pa.Table, name: str)
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_name_leaves_the_head_as_it_is(name: str) -> None:
     whole = plan_with(("CC0",), "folder")
     rows = index_of([])
@@ -186,7 +186,7 @@ words = {
 
 
 @given(st.lists(st.fixed_dictionaries(words), max_size=60))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_sums_of_the_composition_are_those_of_the_index(rows: list[dict[str, Any]]) -> None:
     head, _, *lines = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in composition(index_of(rows)).split("\n")

@@ -220,7 +220,7 @@ CROWDS = st.lists(st.tuples(st.sampled_from(GENDERS), st.sampled_from(RACES[:3])
 
 
 @given(CROWDS, st.integers(1, 12), st.lists(st.integers(0, 3), min_size=5, max_size=5))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_crowd_is_chosen_from_within_one_subject(
     groups: list[tuple[str, str, int]], count: int, weights: list[int]
 ) -> None:

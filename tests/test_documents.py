@@ -146,7 +146,7 @@ LETTERS = st.one_of(st.characters(codec="utf-8"), st.sampled_from("\\`*_~[]<>|#$
 
 
 @given(st.text(LETTERS, min_size=1, max_size=40).filter(lambda text: bool(printable(text).strip())))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_name_is_text_in_every_document(name: str) -> None:
     check_inert(plan_with(("CC0",), "folder"), index_of([{"key": "k", "split": "train"}]), name)
 

@@ -102,7 +102,7 @@ def test_every_window_is_the_slice_of_the_whole(fps: int, keyframe: int) -> None
 
 
 @given(st.integers(0, 39), st.integers(0, 39), st.integers(0, 39))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_window_of_any_clip(keyframe: int, one: int, other: int) -> None:
     first, last = sorted((one, other))
     data = encode(textured(), fps=100, keyframes=(keyframe,), video=FAST).data

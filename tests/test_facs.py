@@ -136,7 +136,7 @@ def test_letters_are_whole_steps_of_the_scale(intensity: float, expected: str) -
 
 
 @given(st.lists(st.floats(0, 5, exclude_min=True), min_size=2, max_size=2).map(sorted))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_letters_rise_with_intensity(pair: list[float]) -> None:
     weaker, stronger = (LETTERS.index(letter(intensity)) for intensity in pair)
     assert weaker <= stronger

@@ -240,7 +240,7 @@ CONTENT = json.loads(COMMIT.line())
 
 
 @given(st.sampled_from(places(CONTENT)), values | st.lists(values, max_size=2), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_an_edited_line_is_found_out(tmp_path_factory: Any, place: tuple[Any, ...], value: Any, remove: bool) -> None:
     content = copy.deepcopy(CONTENT)
     holder = content

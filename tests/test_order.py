@@ -33,7 +33,7 @@ from equime_loader.order.division import Ends
 from equime_loader.order.keys import by_group, keys_of, purpose_key, ranked, splitmix64, unit
 
 Integers = NDArray[np.int64]
-some = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 seeds = st.integers(-(2**40), 2**40)
 epochs = st.integers(0, 1000)
 

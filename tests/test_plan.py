@@ -37,7 +37,7 @@ from equime_builder.sources.drawn import ProceduralSource, allot
 from equime_loader.schema import AGE_GROUPS, EMOTIONS, GENDERS, KEY_PATTERN, RACES, SPLITS
 
 MICRO = load_profile("micro")
-some = settings(deadline=None, max_examples=40)
+some = settings(max_examples=40)
 
 
 @st.composite
@@ -396,7 +396,7 @@ def tables(words: tuple[str, ...]) -> st.SearchStrategy[dict[str, float]]:
 
 
 @given(tables(GENDERS), tables(RACES), tables(tuple(AGE_GROUPS)), st.integers(1, 300), st.integers(0, 99))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_drawn_subjects_meet_their_marginals_within_one(
     gender: dict[str, float], race: dict[str, float], age: dict[str, float], count: int, seed: int
 ) -> None:

@@ -46,7 +46,7 @@ def test_other_seeds_give_other_people() -> None:
     assert len(pictures) == 8
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(faces)
 def test_landmarks_are_framed_as_portraits_are(params) -> None:  # type: ignore[no-untyped-def]
     face = landmarks_of(params.shape)
@@ -64,7 +64,7 @@ def test_landmarks_are_framed_as_portraits_are(params) -> None:  # type: ignore[
     assert float(face[152, 1]) == pytest.approx(float(face[:, 1].max()), abs=0.05), "the chin is lowest"
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(faces)
 def test_landmarks_lie_inside_the_picture(params) -> None:  # type: ignore[no-untyped-def]
     pixels, landmarks = render_face(params, size=128)

@@ -220,7 +220,7 @@ def test_files_that_are_no_profiles(tmp_path: Path) -> None:
         },
     ),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_profiles_survive_json(name: str, changes: dict[str, object]) -> None:
     profile = load_profile(name, **changes)
     text = json.dumps(profile.to_dict())

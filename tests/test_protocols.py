@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from indices import write_index
 from sklearn import metrics
@@ -214,7 +214,6 @@ def test_tasks_that_cannot_be(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=50))
-@settings(deadline=None)
 def test_scores_against_sklearn(pairs: list[tuple[int, int]]) -> None:
     truth, predicted = (np.array(column) for column in zip(*pairs, strict=True))
     found, known = scores(truth, predicted, EMOTIONS[:4]), sorted(set(truth.tolist()))

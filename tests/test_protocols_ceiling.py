@@ -80,7 +80,7 @@ def best_of_all(joint: np.ndarray) -> float:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 3), st.integers(1, 5))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_best_rule_is_the_best_of_all_rules(seed: int, classes: int, outcomes: int) -> None:
     rng = np.random.default_rng(seed)
     joint = rng.dirichlet(np.full(classes * outcomes, 0.5)).reshape(classes, outcomes)

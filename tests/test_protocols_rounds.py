@@ -251,7 +251,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Task:
 
 
 @given(seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_pooling_adds_up_counts(small: Task, seed: int) -> None:
     """Scores of the pool are those of the summed matrices, whatever order the rounds come in."""
     rng = np.random.default_rng(seed)

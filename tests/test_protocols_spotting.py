@@ -48,7 +48,6 @@ def test_iou_counts_frames(one: tuple[int, int], other: tuple[int, int], expecte
 
 
 @given(intervals(), intervals())
-@settings(deadline=None)
 def test_iou_is_that_of_sets_of_frames(ones: list[Interval], others: list[Interval]) -> None:
     for one in ones:
         for other in others:
@@ -73,7 +72,7 @@ def alike(one: Interval, other: Interval) -> bool:
 
 
 @given(intervals(), intervals(), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_the_best_matching_counts(truth: list[Interval], found: list[Interval], random: object) -> None:
     result = spot(truth, found)
     pairs, overlap = best(truth, found)
@@ -141,7 +140,6 @@ def test_nothing_to_find_and_nothing_found() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from((*CLASSES, "others")), st.sampled_from((*CLASSES, "others"))), max_size=12))
-@settings(deadline=None)
 def test_recognition_of_what_was_spotted_against_sklearn(labels: list[tuple[str, str]]) -> None:
     truth = [at(100 * n, 100 * n + 20, label=true) for n, (true, _) in enumerate(labels)]
     found = [at(100 * n, 100 * n + 20, label=said) for n, (_, said) in enumerate(labels)]

@@ -91,7 +91,7 @@ def test_what_is_out_of_bounds_is_refused_and_named(change: dict[str, Any], mess
             parse_judgement({name: value for name, value in SENT.items() if name != missing}, KEYS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
 def test_any_value_in_any_field_is_taken_or_refused(value: Any) -> None:
     for name in SENT:
@@ -103,7 +103,7 @@ def test_any_value_in_any_field_is_taken_or_refused(value: Any) -> None:
         assert why.isprintable() and len(why) < 300
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text())
 def test_names_and_notes_have_one_form(text: str) -> None:
     assert plain_text(plain_text(text)) == plain_text(text)

@@ -198,7 +198,7 @@ def test_keys_that_are_none(key: str) -> None:
 
 
 @given(st.text(string.printable, min_size=1, max_size=30))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_nothing_in_a_key_leads_out_of_a_folder_or_splits_a_name(part: str) -> None:
     if KEY_PATTERN.fullmatch(f"happiness_f_{part}_000"):
         assert set(part) <= set(string.ascii_lowercase + string.digits)
@@ -219,7 +219,7 @@ def test_age_groups_touch_without_overlap(age: float, group: str) -> None:
 
 
 @given(st.floats(0, 130))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_every_age_has_a_group(age: float) -> None:
     low, high = AGE_GROUPS[age_group(age)]
     assert low <= age < high + 1
@@ -256,7 +256,7 @@ def test_json_does_not_depend_on_the_order_of_labels() -> None:
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_floats_are_the_shortest_text_of_their_float32(value: float) -> None:
     text = sample_json(labels(fps=value)).split(b'"fps":')[1].split(b",")[0].decode()
     assert np.float32(text) == np.float32(value)

@@ -39,7 +39,7 @@ from equime_loader.schema import EMOTIONS, NEUTRAL
 SHIPPED = tuple(load_profile(name) for name in ("micro", "paper", "readme", "demo"))
 MICRO = SHIPPED[0]
 DRAWS = 3000
-few = settings(deadline=None, max_examples=60)
+few = settings(max_examples=60)
 
 
 @st.composite

@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(rows=st.lists(ROW, min_size=1, max_size=30), data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_selecting_is_a_loop_over_the_rows(folder: Path, rows: list[dict[str, Any]], data: st.DataObject) -> None:
     clips = index_of(folder, rows).clips
     emotions = data.draw(st.sets(st.sampled_from(EMOTIONS[:3]), min_size=1))

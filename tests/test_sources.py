@@ -170,7 +170,7 @@ SOUND.append(encoded(Image.fromarray(GRADIENT).quantize(4), transparency=1))
 
 
 @given(st.sampled_from(SOUND), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6), st.floats(0, 1))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_broken_bytes_are_rejected_or_read_and_nothing_else(
     sound: bytes, strikes: list[tuple[float, int]], keep: float
 ) -> None:

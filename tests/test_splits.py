@@ -30,7 +30,7 @@ from equime_loader.splits import (
 )
 from equime_loader.stratify import apportion, cells_of, dense, divide
 
-some = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 
 
 def crowd(subjects: int, clips: int, *, seed: int = 0, lost: float = 0.0, even: bool = True) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from equime_loader.fairness.balance import Balance, _factors, joint_balance, mar
 from equime_loader.index import Index
 from equime_loader.selection import Selection
 
-some = settings(deadline=None, max_examples=60)
+some = settings(max_examples=60)
 SHAPES = [(4,), (2, 2), (2, 3), (3, 3), (2, 2, 2)]
 
 
@@ -59,7 +59,7 @@ def margins_of(cells: np.ndarray, kept: np.ndarray, words: int, which: int) -> n
 
 
 @given(problems())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_marginal_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]]) -> None:
     cells, counts, shares = problem
     found = marginal_balance(cells, counts, shares)
@@ -75,7 +75,7 @@ def test_marginal_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.
 
 
 @given(problems(), st.integers(1, 12))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_part_of_a_given_size_is_the_largest_up_to_it(
     problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]], most: int
 ) -> None:

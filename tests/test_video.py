@@ -220,7 +220,7 @@ def test_the_rest_is_left_to_ffmpeg(case: str) -> None:
     st.sets(st.integers(0, COUNT - 1), min_size=1, max_size=10),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_frames_are_exactly_those_of_the_whole(case: str, chosen: set[int], as_view: bool) -> None:
     indices = np.array(sorted(chosen))
     data = memoryview(made(case)) if as_view else made(case)
@@ -228,7 +228,7 @@ def test_any_frames_are_exactly_those_of_the_whole(case: str, chosen: set[int], 
 
 
 @given(st.sampled_from(["onset", "apex", "offset"]), st.integers(1, 60), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_windows_beyond_the_clip_repeat_its_ends(moment: str, frames: int, data: st.DataObject) -> None:
     before = data.draw(st.integers(0, frames))
     window = Window.around(moment, frames, before=before)  # type: ignore[arg-type]
@@ -549,7 +549,7 @@ def test_colors_are_those_that_were_encoded(tags: dict[str, int], pixels: str) -
 
 
 @given(st.tuples(st.integers(32, 400), st.integers(32, 400)), st.tuples(st.integers(4, 130), st.integers(4, 130)))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_scaling_is_close_to_an_antialiased_reference(have: tuple[int, int], want: tuple[int, int]) -> None:
     """Root mean square within 5 % of the contrast of a texture as fine as a camera's; 0.2 % of the mean."""
     rng = np.random.default_rng(7)
@@ -579,7 +579,7 @@ def test_stripes_too_fine_for_the_size_become_grey(have: tuple[int, int], want: 
 
 
 @given(st.integers(20, 400), st.integers(20, 400), st.integers(15, 130), st.integers(15, 130))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_nothing_moves_when_it_is_scaled(height: int, width: int, rows: int, columns: int) -> None:
     down, across = np.mgrid[:height, :width]
     middle = ((height - 1) / 2, (width - 1) / 2)

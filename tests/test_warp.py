@@ -158,7 +158,7 @@ def test_brow_aus_hold_eye_corners_and_nose(au: int) -> None:
         assert np.linalg.norm(both[y, x]) < 0.02 * FRAME.iod
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     au=st.sampled_from(AUS),
     side=st.sampled_from(SIDES),
@@ -172,7 +172,7 @@ def test_displacement_is_linear_in_intensity(au: int, side: str, share: float, i
     assert np.allclose(whole, parts, atol=1e-3)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(upper=st.sampled_from((1, 2, 4, 5, 7)), lower=st.sampled_from((15, 17, 24, 25)), level=st.floats(0.5, 2))
 def test_actions_far_apart_do_not_disturb_each_other(upper: int, lower: int, level: float) -> None:
     alone = [clip(RIG, {au: level})[0] for au in (upper, lower)]
@@ -184,7 +184,7 @@ def test_actions_far_apart_do_not_disturb_each_other(upper: int, lower: int, lev
         assert (np.abs(luma(together) - luma(picture))[mine] <= 3).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(au=st.sampled_from(EXPRESSIVE), level=st.floats(0.3, 1.0))
 def test_stronger_is_further_from_neutral(au: int, level: float) -> None:
     weak, strong = (np.abs(luma(clip(RIG, {au: x})[0]) - luma(RIG.neutral)).sum() for x in (level, 2 * level))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import small_request, tree
+from killing import killed_at
 
 from equime_builder import manifest
 from equime_builder.annotate import write_annotation
@@ -205,38 +204,13 @@ def test_what_else_lies_among_annotations_is_stray(annotated: Path) -> None:
     assert {fault.path for fault in verify(annotated)} == {"annotations/Notes.parquet", "annotations/deep"}
 
 
-CHILD = """
-import os, sys
-from pathlib import Path
-import pyarrow.parquet as pq
-from equime_builder import annotate, files, finish
-moment, root = int(sys.argv[1]), Path(sys.argv[2])
-replace, sync, count = os.replace, os.fsync, 0
-def counted(call):
-    def run(*arguments):
-        global count
-        count += 1
-        if count == moment:
-            os.kill(os.getpid(), 9)
-        return call(*arguments)
-    return run
-os.replace, os.fsync = counted(replace), counted(sync)
-annotate.write_annotation(root, "quality", pq.read_table(sys.argv[3]))
-"""
-
-
 def test_killed_at_any_moment_it_leaves_what_can_be_folded(annotated: Path, built: Path, tmp_path: Path) -> None:
     """Killed at each write to disk in turn: the old state verifies, or repair comes to the old state or the new."""
-    table = tmp_path / "table.parquet"
-    pq.write_table(quality(annotated), table)
-    after, before, moment = tree(annotated), tree(built), 0
-    while True:
-        moment += 1
+    table, after, before = quality(annotated), tree(annotated), tree(built)
+    for moment in itertools.count(1):
         root = Path(shutil.copytree(built, tmp_path / "killed" / "equime"))
-        child = subprocess.run([sys.executable, "-c", CHILD, str(moment), str(root), str(table)], check=False)
-        if child.returncode == 0:
+        if not killed_at(moment, write_annotation, root, "quality", table):
             break
-        assert child.returncode == -signal.SIGKILL
         repair(root, ProceduralSource())
         assert tree(root) in (before, after)
         assert verify(root) == []

@@ -13,11 +13,11 @@ import yaml
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
 from equime_builder.documents.composition import action_units, composition, events
-from equime_builder.documents.facts import Facts, portrait_licence, said
+from equime_builder.documents.facts import Facts, portrait_license, said
 from equime_builder.documents.publication import PLACEHOLDER
 from equime_builder.documents.words import document, filled, printable, text_of
 from equime_builder.hub.gate import gate_metadata
-from equime_builder.licences import LICENCES
+from equime_builder.licenses import LICENSES
 from equime_builder.plan import Plan
 from equime_builder.profiles import Profile
 from equime_loader.schema import CURVES, FIELDS, LABELS, LOCATION, SPLITS, VIDEO, documentation, features_yaml
@@ -25,11 +25,11 @@ from equime_loader.schema import CURVES, FIELDS, LABELS, LOCATION, SPLITS, VIDEO
 SIZES = (("n<1K", 1e3), ("1K<n<10K", 1e4), ("10K<n<100K", 1e5), ("100K<n<1M", 1e6), ("1M<n<10M", 1e7))
 
 
-def licence_text(plan: Plan) -> str:
+def license_text(plan: Plan) -> str:
     """The LICENSE file of a dataset folder."""
-    licence = LICENCES[plan.profile.licence]
-    values = {"title": licence.title, "name": licence.name, "url": licence.url}
-    return filled("LICENSE.md", {**values, "portrait_licence": printable(portrait_licence(plan), most=None)})
+    license = LICENSES[plan.profile.license]
+    values = {"title": license.title, "name": license.name, "url": license.url}
+    return filled("LICENSE.md", {**values, "portrait_license": printable(portrait_license(plan), most=None)})
 
 
 def card(facts: Facts) -> str:
@@ -67,7 +67,7 @@ def metadata(plan: Plan, index: pa.Table) -> dict[str, Any]:
     """YAML head of the card."""
     return {
         "pretty_name": f"EquiME ({printable(plan.profile.name)})",
-        "license": plan.profile.licence,
+        "license": plan.profile.license,
         "task_categories": ["video-classification"],
         "tags": ["micro-expressions", "facial-action-units", "synthetic", "fairness", "video"],
         "annotations_creators": ["machine-generated"],

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.dataset_folder import check_complete
 from equime_builder.files import write_atomic
-from equime_builder.finish import CARD, LICENCE
+from equime_builder.finish import CARD, LICENSE
 from equime_builder.manifest import FolderError
 from equime_loader.schema import KEY_PATTERN, LABELS, VIDEO, sample_json
 
@@ -43,7 +43,7 @@ def export(
     if target.resolve().is_relative_to(root.resolve()):
         raise FolderError(f"{target} lies inside the dataset folder; export beside it")
     (target / "metadata").mkdir(parents=True, exist_ok=True)
-    for name in (LICENCE, CARD):
+    for name in (LICENSE, CARD):
         write_atomic(target / name, (root / name).read_bytes())
     count = 0
     for shard in manifest.shards_in(header, None):

@@ -1,4 +1,4 @@
-"""What a dataset gets when all its shards are committed: index, rejects, card, licence, and their hashes.
+"""What a dataset gets when all its shards are committed: index, rejects, card, license, and their hashes.
 
 All of it is derived from the plan, the shards and the annotations, so it can be written, compared and repaired at any
 time.
@@ -28,9 +28,9 @@ from equime_builder.origins import Origin
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 
-INDEX, CARD, LICENCE = manifest.INDEX, "README.md", "LICENSE"
+INDEX, CARD, LICENSE = manifest.INDEX, "README.md", "LICENSE"
 READ_ERRORS = (OSError, ValueError, tarfile.TarError, pa.ArrowException, KeyError)
-TEXTS = (CARD, LICENCE, manifest.REJECTED)
+TEXTS = (CARD, LICENSE, manifest.REJECTED)
 # Rows of a row group of the index: many small ones make its footer slow to read.
 ROW_GROUP = 16_384
 HASHED = (*TEXTS, INDEX)
@@ -214,7 +214,7 @@ def texts(root: Path, index: pa.Table) -> dict[str, bytes]:
     writer.writerows(said.rejects)
     return {
         CARD: said.card.encode(),
-        LICENCE: said.licence.encode(),
+        LICENSE: said.license.encode(),
         manifest.REJECTED: table.getvalue().encode(),
         **{path: text.encode() for path, text in said.others.items()},
     }

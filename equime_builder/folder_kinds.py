@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from equime_builder import manifest
-from equime_builder.card import card, licence_text
+from equime_builder.card import card, license_text
 from equime_builder.documents.croissant import CROISSANT, croissant_text
 from equime_builder.documents.datasheet import DATASHEET, datasheet
 from equime_builder.documents.facts import Beside, facts_of
@@ -46,7 +46,7 @@ class Built:
         ]
         facts = facts_of(plan, index, Beside(len(rejects), commits, read_publication(root)))
         others = {DATASHEET: datasheet(facts), CROISSANT: croissant_text(facts, files)}
-        return Texts(card(facts), licence_text(plan), rejects, others)
+        return Texts(card(facts), license_text(plan), rejects, others)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         return {}

@@ -35,7 +35,7 @@ class Model:
     file: str
     url: str
     size: int
-    licence: str
+    license: str
     sha256: str | None
     variable: str
     option: str = ""
@@ -45,10 +45,10 @@ class Model:
     def __str__(self) -> str:
         about = "" if self.sha256 else "about "
         known = f", sha256 {self.sha256}" if self.sha256 else ""
-        return f"{self.file} ({about}{self.size / 1e6:.1f} MB, {self.licence}{known})"
+        return f"{self.file} ({about}{self.size / 1e6:.1f} MB, {self.license}{known})"
 
 
-def _deepface(attribute: str, size: int, licence: str, file: str | None = None) -> Model:
+def _deepface(attribute: str, size: int, license: str, file: str | None = None) -> Model:
     """Weights of DeepFace in its ONNX form; sizes follow from the networks' layers."""
     file = file or f"{attribute}_model_weights.onnx"
     return Model(
@@ -57,7 +57,7 @@ def _deepface(attribute: str, size: int, licence: str, file: str | None = None) 
         file=file,
         url=f"https://github.com/serengil/deepface_models/releases/download/v1.0/{file}",
         size=size,
-        licence=licence,
+        license=license,
         sha256=None,
         variable="DEEPFACE_HOME",
         library=("~", ".deepface/weights"),
@@ -80,7 +80,7 @@ MODELS: dict[str, Model] = {
                 "face_landmarker.task"
             ),
             size=3_758_596,
-            licence="Apache-2.0",
+            license="Apache-2.0",
             sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
             variable="EQUIME_FACE_MODEL",
             option="--face-model",
@@ -91,7 +91,7 @@ MODELS: dict[str, Model] = {
             file="brisque_svm_weights.pt",
             url=f"{_PIQ}/v0.4.0/brisque_svm_weights.pt",
             size=300_000,
-            licence="Apache-2.0 (piq); the support vectors are of LIVE, University of Texas at Austin",
+            license="Apache-2.0 (piq); the support vectors are of LIVE, University of Texas at Austin",
             sha256=None,
             variable="TORCH_HOME",
             option="--brisque-weights",
@@ -103,7 +103,7 @@ MODELS: dict[str, Model] = {
             file="RN50.pt",
             url=f"{_PIQ}/v0.7.1/RN50.pt",
             size=256_000_000,
-            licence="MIT (CLIP, OpenAI)",
+            license="MIT (CLIP, OpenAI)",
             sha256=None,
             variable="HOME",
             option="--clip-weights",
@@ -115,7 +115,7 @@ MODELS: dict[str, Model] = {
             file="clipiqa_tokens.pt",
             url=f"{_PIQ}/v0.7.1/clipiqa_tokens.pt",
             size=4_000,
-            licence="Apache-2.0 (piq)",
+            license="Apache-2.0 (piq)",
             sha256=None,
             variable="HOME",
             option="--clip-weights",
@@ -130,7 +130,7 @@ MODELS: dict[str, Model] = {
                 "face_recognition_sface/face_recognition_sface_2021dec.onnx"
             ),
             size=38_696_353,
-            licence="Apache-2.0 (OpenCV Zoo)",
+            license="Apache-2.0 (OpenCV Zoo)",
             sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
             variable="EQUIME_SFACE_MODEL",
             option="--embedder",
@@ -141,7 +141,7 @@ MODELS: dict[str, Model] = {
             file="model_index.json",
             url="https://huggingface.co/Lightricks/LTX-Video/blob/main/model_index.json",
             size=28_000_000_000,
-            licence="LTXV Open Weights License (Lightricks)",
+            license="LTXV Open Weights License (Lightricks)",
             sha256=None,
             variable="EQUIME_LTX_MODEL",
             library=("~/.cache/equime/models/ltx-video", ""),

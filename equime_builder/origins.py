@@ -26,7 +26,7 @@ class Texts:
     """
 
     card: str
-    licence: str
+    license: str
     rejects: Sequence[tuple[str, str, str]]
     others: Mapping[str, str] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ PORTRAIT_SCHEMA = pa.schema(
         ("person", pa.string()),
         ("reference", pa.string()),
         ("sha256", pa.string()),
-        ("licence", pa.string()),
+        ("license", pa.string()),
         ("attributes", pa.string()),
         ("crop", pa.list_(pa.int32())),
         ("landmarks", pa.binary()),
@@ -43,7 +43,7 @@ def _row(subject: Subject) -> dict[str, Any]:
         "person": subject.person,
         "reference": subject.reference,
         "sha256": subject.sha256,
-        "licence": subject.licence,
+        "license": subject.license,
         "attributes": json.dumps(
             {
                 "gender": attributes.gender,
@@ -67,7 +67,7 @@ def subject_from_row(row: Mapping[str, Any]) -> Subject:
         row["person"],
         row["reference"],
         Attributes(**json.loads(row["attributes"])),
-        row["licence"],
+        row["license"],
         row["sha256"],
         tuple(row["crop"]) if row["crop"] else None,
         None if landmarks is None else np.frombuffer(landmarks, "<f4").reshape(-1, 2).astype(np.float32),

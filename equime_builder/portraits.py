@@ -64,7 +64,7 @@ class Subject:
     person: str
     reference: str
     attributes: Attributes
-    licence: str
+    license: str
     sha256: str = ""
     crop: tuple[int, int, int] | None = None
     landmarks: NDArray[np.float32] | None = None

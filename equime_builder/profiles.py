@@ -17,7 +17,7 @@ from typing import Any
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.curation.thresholds import Curation, check_weights
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, MAX_INTENSITY, au_sets
-from equime_builder.licences import DEFAULT_LICENCE, LICENCES
+from equime_builder.licenses import DEFAULT_LICENSE, LICENSES
 from equime_builder.typed import construct
 from equime_loader.schema import EMOTIONS, GENDERS, RACES, SPLITS
 
@@ -131,12 +131,12 @@ class Profile:
         size: width and height in pixels. frames, fps: length and rate of every clip.
         subjects: how many identities by default; sequences: clips per subject and emotion.
         intensity: range of peak AU intensity on the 0-5 scale.
-        label_noise: scale of e_Y. sway_px: head sway at 256 px. noise_sigma: sensor noise in grey levels.
+        label_noise: scale of e_Y. sway_px: head sway at 256 px. noise_sigma: sensor noise in gray levels.
         shared_program_subjects: that many subjects perform the same programs (1: nobody shares).
         ablations: extra clips per sequence with one AU changed by `do`, each in its own way.
         split: shares of subjects for train, validation, test.
         shard_samples: samples per shard.
-        licence: of the dataset, by the Hub's name; none allows commercial use.
+        license: of the dataset, by the Hub's name; none allows commercial use.
     """
 
     name: str
@@ -163,7 +163,7 @@ class Profile:
     audit: Thresholds = field(default_factory=Thresholds)
     marginals: Marginals = field(default_factory=Marginals)
     curation: Curation = field(default_factory=Curation)
-    licence: str = DEFAULT_LICENCE
+    license: str = DEFAULT_LICENSE
 
     def __post_init__(self) -> None:
         _check_vocabulary(self)
@@ -185,8 +185,8 @@ def _check_vocabulary(profile: Profile) -> None:
         )
     if profile.au_table not in EMOTION_TABLES:
         raise ValueError(f"au_table={profile.au_table!r} must be one of {', '.join(EMOTION_TABLES)}")
-    if profile.licence not in LICENCES:
-        raise ValueError(f"licence={profile.licence!r} must be one of {', '.join(LICENCES)}: none for commercial use")
+    if profile.license not in LICENSES:
+        raise ValueError(f"license={profile.license!r} must be one of {', '.join(LICENSES)}: none for commercial use")
 
 
 def _check_numbers(profile: Profile) -> None:

@@ -17,7 +17,7 @@ from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
 from equime_builder.sources.celeba_hq import CelebAHQSource
 from equime_builder.sources.drawn import ProceduralSource
-from equime_builder.sources.folder import LICENCE, FolderSource
+from equime_builder.sources.folder import LICENSE, FolderSource
 from equime_builder.sources.photographs import CurationTable
 
 SOURCES = ("procedural", "folder", "celeba-hq")
@@ -53,7 +53,7 @@ def make_source(
     made = CurationTable.at(curation).sha256 if curation else None
     chosen: dict[str, dict[str, Any]] = {
         "procedural": {},
-        "folder": {"licence": LICENCE, "attributes": attributes.name if attributes else None},
+        "folder": {"license": LICENSE, "attributes": attributes.name if attributes else None},
         "celeba-hq": {"select": parse_selection(select) or None},
     }
     return source_of(
@@ -106,7 +106,7 @@ def source_of(
         if name == "celeba-hq":
             return CelebAHQSource(portraits, model, options["select"], options["limit"], curated, workers)
         table = _table(options["attributes"], attributes, portraits)
-        return FolderSource(portraits, model, table, options["limit"], options["licence"], curated, workers)
+        return FolderSource(portraits, model, table, options["limit"], options["license"], curated, workers)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"source_options={dict(options)} are not those of source {name} ({error!r})") from error
 

@@ -174,7 +174,7 @@ def measure(data: bytes, frames: NDArray[np.uint8], program: Program, moved: NDA
     inside = float(change[moved].mean()) if moved.any() else 0.0
     outside = float(change[~moved].mean()) if not moved.all() else 0.0
     if inside < LEAST_MOTION_RATIO * outside:
-        raise ClipRejected(f"the apex differs by {inside:.2f} grey levels where the AUs move, {outside:.2f} elsewhere")
+        raise ClipRejected(f"the apex differs by {inside:.2f} gray levels where the AUs move, {outside:.2f} elsewhere")
     return Measurement(10 * np.log10(255**2 / max(error, 1e-6)), inside, outside)
 
 
@@ -222,7 +222,7 @@ def _subject_labels(subject: Subject) -> dict[str, Any]:
         "age_group": None if attributes.age is None else age_group(attributes.age),
         "age_judged_by": attributes.judge("age"),
         "probabilities_by": attributes.judged_by.get(PROBABILITIES),
-        "licence": subject.licence,
+        "license": subject.license,
     }
 
 

@@ -29,7 +29,7 @@ from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
     INDEX,
-    LICENCE,
+    LICENSE,
     dataset_bytes,
     derived_tables,
     index_table,
@@ -243,7 +243,7 @@ def _check_curves(data: bytes, labels: dict[str, Any]) -> None:
     for activation in labels["aus"]:
         peak = curves[labels["apex_frame"], AUS.index(activation["au"])]
         if abs(float(peak) - activation["intensity"]) > 0.01:
-            raise ValueError(f"AU{activation['au']} has {peak} at the apex, {activation['intensity']} labelled")
+            raise ValueError(f"AU{activation['au']} has {peak} at the apex, {activation['intensity']} labeled")
 
 
 def _check_video(data: bytes, labels: dict[str, Any]) -> None:
@@ -257,12 +257,12 @@ def _check_video(data: bytes, labels: dict[str, Any]) -> None:
                 raise ValueError(f"frame {frames} is {frame.width}x{frame.height} pixels")
             frames += 1
     if frames != labels["frames"]:
-        raise ValueError(f"{frames} frames decode, {labels['frames']} labelled")
+        raise ValueError(f"{frames} frames decode, {labels['frames']} labeled")
 
 
 def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> set[str]:
     origin = origin_of(header)
-    expected = {CARD, LICENCE, INDEX, manifest.REJECTED, manifest.DATASET}
+    expected = {CARD, LICENSE, INDEX, manifest.REJECTED, manifest.DATASET}
     expected |= {manifest.PUBLICATION} if publication.is_sound(root) else set()
     expected |= {*origin.text_files, *origin.table_files, *origin.plan_files(header)}
     for shard in shards:

@@ -126,7 +126,7 @@ class Loader:
         batch_size: clips of a batch, of this rank.
         shuffle: False for the order of the index. seed: of order and augmentation.
         sampling: None for each clip once; `balance("emotion")` makes each class as frequent; or `Weighted`.
-        window: clips over which those of one block are spread, neighbours in a shard that one request brings; None for
+        window: clips over which those of one block are spread, neighbors in a shard that one request brings; None for
             all. By default all of a folder, and for a URL as many as 128 MiB hold.
         labels, check, cache: see `ClipDataset`.
         workers: threads or processes that decode; 0 decodes in the caller's. processes: see above.
@@ -174,7 +174,7 @@ class Loader:
         if not len(clips):
             raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
         self.rank, self.ranks = _place(rank, ranks)
-        # Each rank or process would read the neighbours that are another's to give out.
+        # Each rank or process would read the neighbors that are another's to give out.
         ahead = clips.index.is_remote and self.ranks == 1 and not processes
         self._reader = _reader(clips, view, labels, check, cache, ahead)
         self.words = self._reader.words

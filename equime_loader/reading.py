@@ -80,7 +80,7 @@ class ClipReader:
         labels: names of labels to give with each clip. Words become codes into `words`, `aus` the peak intensity of
             each AU, (18,) float32, in the order of `schema.AUS`; numbers float32.
         check: whether a video's bytes are compared with their SHA-256 in the index.
-        ahead: read the neighbours of a clip with it, for when they are asked for; see `blocks`. Such a reader stays
+        ahead: read the neighbors of a clip with it, for when they are asked for; see `blocks`. Such a reader stays
             in its process.
 
     Raises:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the five quality metrics of a clip cost, as published and here, and that the figures are the same.
 
-The published way, written after its description: OpenCV's frames one by one in grey, PSNR of bytes, skimage's SSIM,
+The published way, written after its description: OpenCV's frames one by one in gray, PSNR of bytes, skimage's SSIM,
 `piq.total_variation`, `piq.brisque`, which reads its weights at every call, and a `piq.CLIPIQA` made anew for every
 frame. Both ways measure the same H.264 file in turn, on the same device. CLIP's weights are stand-ins: its RN50 network
 with random numbers, so that a pass and a construction cost the same. BRISQUE's are the true ones where they are found
@@ -90,16 +90,16 @@ def as_published(path: Path, device: str) -> dict[str, float]:
         good, frame = capture.read()
         if not good:
             break
-        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         if before is not None:
-            error = np.mean((before - grey) ** 2)
+            error = np.mean((before - gray) ** 2)
             lists["psnr_mean"].append(100.0 if error == 0 else float(20 * np.log10(255.0 / np.sqrt(error))))
-            lists["ssim_mean"].append(float(structural_similarity(before, grey)))
-        shades = (torch.from_numpy(grey).float() / 255.0)[None, None].to(device)
+            lists["ssim_mean"].append(float(structural_similarity(before, gray)))
+        shades = (torch.from_numpy(gray).float() / 255.0)[None, None].to(device)
         lists["tv_mean"].append(piq.total_variation(shades).item())
         lists["brisque_mean"].append(piq.brisque(shades).item())
         lists["clip_iqa_mean"].append(piq.CLIPIQA().to(device)(shades).item())
-        before = grey
+        before = gray
     capture.release()
     return {name: float(np.mean(values)) for name, values in lists.items()}
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judge a built dataset from outside: do the labelled AUs lead, briefly, with return and a still head?
+"""Judge a built dataset from outside: do the labeled AUs lead, briefly, with return and a still head?
 
 The judge is a program of its own, run as `python JUDGE MODEL CLIPS.json -v`: it reads MP4s and prints a JSON line per
 clip and a summary. It knows nothing of the generator. Figures come as Markdown: all clips, by emotion, by AU.
@@ -33,7 +33,7 @@ UP, DOWN, OUT, IN = (0.0, -1.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 0.0)
 BROW_INNER, BROW_OUTER = (107, 66, 55, 65, 336, 296, 285, 295), (70, 63, 105, 53, 46, 300, 293, 334, 283, 276)
 LID_UPPER, LID_LOWER = (159, 158, 160, 386, 385, 387), (145, 153, 144, 374, 380, 373)
 CORNERS, UPPER_LIP, LOWER_LIP = (61, 291, 62, 292), (0, 37, 267, 39, 269, 40, 270), (17, 84, 314, 181, 405, 91, 321)
-# What a labelled AU moves, and where to (x outward from the middle, y down).
+# What a labeled AU moves, and where to (x outward from the middle, y down).
 SHIFTS: dict[int, tuple[tuple[tuple[int, ...], tuple[float, float]], ...]] = {
     1: ((BROW_INNER, UP),),
     2: ((BROW_OUTER, UP),),
@@ -123,7 +123,7 @@ def observed(landmarker: Landmarker, frames: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def leads(rest: NDArray[np.float64], apex: NDArray[np.float64], aus: Iterable[int]) -> bool:
-    """Whether some labelled AU's landmarks move its way, and further than nearly all landmarks of no labelled AU."""
+    """Whether some labeled AU's landmarks move its way, and further than nearly all landmarks of no labeled AU."""
     shift = apex - rest
     shift -= np.median(shift[list(RIGID)], axis=0)
     middle = rest[list(RIGID)].mean(axis=0)[0]

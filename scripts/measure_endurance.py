@@ -28,7 +28,7 @@ READS = 50_000
 STEPS = 10
 VIEWS = {
     "16 frames at 112": View(Window.around("apex", 16), 112),
-    "8 grey frames from onset to offset at 64": View(Window.spread(8), 64, grey=True),
+    "8 gray frames from onset to offset at 64": View(Window.spread(8), 64, gray=True),
     "100 ms around the onset at 96 x 80": View(Window.around_ms("onset", 100), (96, 80)),
     "4 frames at 56, flow": View(Window.around("apex", 4), 56, flow="dis"),
     "48 frames of their own size": View(Window.around("apex", 48), None),

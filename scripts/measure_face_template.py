@@ -3,7 +3,7 @@
 
 Reads a folder of portraits and the FaceLandmarker bundle, writes averages and a few variation modes only.
 
-Needs the `faces` extra (mediapipe). Coordinates of the result: units of the distance between the iris centres,
+Needs the `faces` extra (mediapipe). Coordinates of the result: units of the distance between the iris centers,
 origin midway between them, x right, y down, z away from the viewer.
 """
 

@@ -215,7 +215,7 @@ def edited_rejects(root: Path, rng: Random) -> None:
     path.write_text(path.read_text() + "clip,x,because\n")
 
 
-def missing_licence(root: Path, rng: Random) -> None:
+def missing_license(root: Path, rng: Random) -> None:
     (root / "LICENSE").unlink()
 
 
@@ -283,7 +283,7 @@ FAULTS: dict[str, Callable[[Path, Random], None]] = {
         missing_shard,
         missing_parquet,
         missing_commit,
-        missing_licence,
+        missing_license,
         stray_file,
         left_over,
         edited_index,

@@ -18,12 +18,12 @@ from equime_loader.corpora.events import CorpusEvent, Finding, FrameFiles, Frame
 HEIGHT, WIDTH = 36, 48
 
 
-def picture(number: int, *, grey: bool = True, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
-    """A bright square on a ramp, at another place in every frame: (H, W) grey or (H, W, 3) RGB."""
+def picture(number: int, *, gray: bool = True, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
+    """A bright square on a ramp, at another place in every frame: (H, W) gray or (H, W, 3) RGB."""
     ramp = np.tile(np.linspace(20, 220, width), (height, 1)).astype(np.uint8)
     left = number % (width - 10)
     ramp[8:18, left : left + 10] = 250
-    return ramp if grey else np.dstack([ramp, ramp[:, ::-1], np.full_like(ramp, 90)])
+    return ramp if gray else np.dstack([ramp, ramp[:, ::-1], np.full_like(ramp, 90)])
 
 
 def write_frames(folder: Path, numbers: Iterable[int], *, ending: str = "png", **drawn: Any) -> FrameFiles:
@@ -44,7 +44,7 @@ def write_video(path: Path, frames: int, *, codec: str = "libx264", pixels: str 
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number, grey=False), format="rgb24").reformat(format=pixels)
+            frame = av.VideoFrame.from_ndarray(picture(number, gray=False), format="rgb24").reformat(format=pixels)
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

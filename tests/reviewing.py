@@ -1,4 +1,4 @@
-"""A review for tests: judgements that are valid, and the real server in a process of its own."""
+"""A review for tests: judgments that are valid, and the real server in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from equime_builder.review.judgements import Judgement
+from equime_builder.review.judgments import Judgment
 
 # Contrast of every text with what lies behind it, by the formula of WCAG 2.2; the button that is off is exempt.
 CONTRAST = """() => {
@@ -53,10 +53,10 @@ NAMELESS = """() => [...document.querySelectorAll("input, select, textarea, butt
   .map((control) => control.outerHTML)"""
 
 
-def judgement(number: int, reviewer: str, clip: str, **changes: Any) -> Judgement:
-    """A valid judgement."""
+def judgment(number: int, reviewer: str, clip: str, **changes: Any) -> Judgment:
+    """A valid judgment."""
     values = {"verdict": "accepted", "label": "happiness", "aus": (6, 12), "confidence": 4, "notes": ""}
-    return Judgement(request=f"{number:032x}", reviewer=reviewer, clip=clip, **{**values, **changes})
+    return Judgment(request=f"{number:032x}", reviewer=reviewer, clip=clip, **{**values, **changes})
 
 
 def free_port() -> int:
@@ -124,7 +124,7 @@ def said_of(running: Running, reviewer: str) -> dict[str, Any]:
 
 
 def answer(name: str, number: int, reviewer: str, **changes: Any) -> dict[str, Any]:
-    """A judgement as the page sends it."""
+    """A judgment as the page sends it."""
     values = {"verdict": "rejected", "label": None, "aus": [4], "confidence": 2, "notes": ""}
     return {"request": f"{number:032x}", "reviewer": reviewer, "clip": name, **values, **changes}
 

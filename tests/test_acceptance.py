@@ -222,7 +222,7 @@ def test_the_report_counts_what_the_folder_holds(topped_up: Path) -> None:
     for name, column in (("emotion", "emotion"), ("apparent race", "apparent_race"), ("split", "split")):
         found = {row.value: row.final for row in report.rows if row.label == name and row.final}
         assert found == Counter(row[column] for row in rows)
-    assert "the apex differs by … grey levels where the AUs move, … elsewhere" in report.reasons
+    assert "the apex differs by … gray levels where the AUs move, … elsewhere" in report.reasons
 
 
 def test_the_command_prints_the_report(topped_up: Path) -> None:

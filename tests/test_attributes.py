@@ -167,7 +167,7 @@ def test_missing_weights_are_one_line_and_nothing_is_downloaded(home: Path, name
     text = str(caught.value)
     model = next(model for model in MODELS.values() if model.file == f"{name}.onnx")
     assert "\n" not in text
-    for fact in (model.feature, model.licence, model.url, str(home), f"`equime models --fetch {model.name}`"):
+    for fact in (model.feature, model.license, model.url, str(home), f"`equime models --fetch {model.name}`"):
         assert fact in text, fact
 
 

@@ -86,8 +86,8 @@ def test_planted_faults_are_found(name: str, auditor: Auditor, cast: list[Actor]
 def test_a_clip_without_a_face_is_rejected(auditor: Auditor, take: Take, profile: Profile) -> None:
     from equime_builder.encode import encode
 
-    grey = np.full((20, 384, 256), 128, np.uint8)
-    video = encode(grey, fps=100, keyframes=(), video=profile.video).data
+    gray = np.full((20, 384, 256), 128, np.uint8)
+    video = encode(gray, fps=100, keyframes=(), video=profile.video).data
     audit = auditor.judge(video, take.claim, take.portrait)
     assert not audit.accepted
     assert any("no face" in reason for reason in audit.reasons)

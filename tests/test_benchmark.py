@@ -101,8 +101,8 @@ def another_clip(frames: torch.Tensor) -> torch.Tensor:
     ("keys_of", "frames_of", "message"),
     [
         (lambda keys: keys, one_frame_late, "one frame off"),
-        (lambda keys: keys, another_clip, "grey levels"),
-        (lambda keys: keys, lambda frames: frames // 2, "grey levels"),
+        (lambda keys: keys, another_clip, "gray levels"),
+        (lambda keys: keys, lambda frames: frames // 2, "gray levels"),
         (lambda keys: [*keys[:-1], keys[0]], lambda frames: frames, "1 clips missing, 1 not asked for or given twice"),
         (lambda keys: keys[:-1], lambda frames: frames[:-1], "1 clips missing, 0 not asked"),
         (lambda keys: keys, lambda frames: frames[..., ::2], "not \\(5, 16, 3, 112, 112\\)"),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from equime_builder import manifest
-from equime_builder.card import card, licence_text, metadata
+from equime_builder.card import card, license_text, metadata
 from equime_builder.documents.composition import action_units, composition, events
 from equime_builder.documents.facts import Beside, facts_of
 from equime_builder.documents.words import printable
@@ -123,11 +123,11 @@ def test_a_license_is_text_and_nothing_else(index: pa.Table, name: str) -> None:
     words = sorted((HOSTILE[name], "CC0"))
     expected = f"source {printable(HOSTILE[name])}; license of the portraits: {printable('; '.join(words))}"
     assert " ".join(cell.split()) == " ".join(expected.split())
-    assert all(character.isprintable() or character == "\n" for character in licence_text(whole))
+    assert all(character.isprintable() or character == "\n" for character in license_text(whole))
 
 
-def plan_with(licences: tuple[str, ...], source: str, profile: str = "demo") -> Plan:
-    subjects = tuple(Subject(f"s{n}", f"s{n}", f"{n}.png", Attributes(), text) for n, text in enumerate(licences))
+def plan_with(licenses: tuple[str, ...], source: str, profile: str = "demo") -> Plan:
+    subjects = tuple(Subject(f"s{n}", f"s{n}", f"{n}.png", Attributes(), text) for n, text in enumerate(licenses))
     asked = ask(
         load_profile(profile),
         seed=5,
@@ -148,9 +148,9 @@ def test_profile_source_and_licenses_are_named(profile: str, source: str) -> Non
     seen = texts_of(body)
     assert f"EquiME: {profile}" in seen
     assert f"Profile {profile}: {whole.profile.follows}." in seen
-    licences = "CC BY 4.0; CelebAMask-HQ: research only"
-    assert f"source {source}; license of the portraits: {licences}" in seen
-    assert f"Portraits: {licences}\n" in licence_text(whole)
+    licenses = "CC BY 4.0; CelebAMask-HQ: research only"
+    assert f"source {source}; license of the portraits: {licenses}" in seen
+    assert f"Portraits: {licenses}\n" in license_text(whole)
     assert "warp, seed 5" in seen
     assert whole.header["plan_sha256"] in seen
 

@@ -84,7 +84,7 @@ def test_models_lists_what_is_needed() -> None:
     assert row["variable"] == "EQUIME_FACE_MODEL"
     text = equime("models").stdout
     assert model.sha256 in text
-    assert model.licence in text
+    assert model.license in text
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from typer.testing import CliRunner
 
 from equime_builder import manifest
 from equime_builder.acceptance import acceptance_of
-from equime_builder.card import card, licence_text, metadata
+from equime_builder.card import card, license_text, metadata
 from equime_builder.cli import app
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
@@ -47,7 +47,7 @@ from equime_builder.hub.access import accept
 from equime_builder.hub.editing import edit, withdrawal
 from equime_builder.hub.files import planned_files
 from equime_builder.hub.gate import gate_fields
-from equime_builder.licences import LICENCES
+from equime_builder.licenses import LICENSES
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import CHANGES, Plan, changes_of
 from equime_builder.portraits import Rejection
@@ -77,7 +77,7 @@ def plan(built: Path) -> Plan:
 WORDS_OF_PLAN = ("source", "generator", "seed", "plan_sha256", "source_fingerprint", "builder_version")
 WORDS_OF_INDEX = (
     *("emotion", "derived_emotion", "apparent_gender", "apparent_race", "age_group", "model", "model_revision"),
-    *("subject", "source", "generator", "licence"),
+    *("subject", "source", "generator", "license"),
 )
 
 
@@ -401,30 +401,30 @@ COMMERCIAL = (
 @pytest.mark.parametrize("name", COMMERCIAL)
 def test_no_folder_has_a_license_for_commercial_use(source: str, name: str) -> None:
     with pytest.raises(ValueError, match="none for commercial use"):
-        load_profile("demo", licence=name)
+        load_profile("demo", license=name)
     whole = plan_with(("CelebAMask-HQ: non-commercial research and educational use only",), source)
-    edited = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "licence": name}})
+    edited = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "license": name}})
     for make in (card, datasheet):
         with pytest.raises(ValueError, match="none for commercial use"):
             make(facts_of(edited, index_of([]), Beside(rejected=0)))
 
 
-@pytest.mark.parametrize("name", LICENCES)
+@pytest.mark.parametrize("name", LICENSES)
 def test_the_license_of_the_profile_is_everywhere(name: str) -> None:
     assert "-nc-" in name
     whole = plan_with(("CC0",), "folder")
-    chosen = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "licence": name}})
-    licence, rows = LICENCES[name], index_of([])
+    chosen = replace(whole, header={**whole.header, "profile": {**whole.header["profile"], "license": name}})
+    license, rows = LICENSES[name], index_of([])
     assert metadata(chosen, rows)["license"] == name
-    assert licence.url in licence_text(chosen)
+    assert license.url in license_text(chosen)
     for text in (
         card(facts_of(chosen, rows, Beside(rejected=0))),
         datasheet(facts_of(chosen, rows, Beside(rejected=0))),
     ):
-        assert licence.url in text and licence.name in text
-    assert json.loads(croissant_text(facts_of(chosen, rows, Beside(rejected=0)), []))["license"] == licence.url
-    survey = ProceduralSource().survey(small_profile(licence=name), 0)
-    assert {subject.licence for subject in survey.subjects} == {licence.name}
+        assert license.url in text and license.name in text
+    assert json.loads(croissant_text(facts_of(chosen, rows, Beside(rejected=0)), []))["license"] == license.url
+    survey = ProceduralSource().survey(small_profile(license=name), 0)
+    assert {subject.license for subject in survey.subjects} == {license.name}
 
 
 # --- datasheet and Croissant

@@ -95,7 +95,7 @@ def test_labels_of_a_clip(imported: Path) -> None:
     }
     assert {name: row[name] for name in expected} == expected
     assert row["aus"] == [{"au": au, "side": "both", "intensity": None} for au in (1, 2)]
-    assert "signed licence agreement" in row["licence"]
+    assert "signed license agreement" in row["license"]
 
 
 def test_events_are_in_the_corpus_own_frames(imported: Path) -> None:
@@ -111,7 +111,7 @@ def test_one_loader_serves_it(imported: Path) -> None:
     view = View(window=Window.spread(8), size=None)
     (batch,) = Loader(clips, view, batch_size=5, labels=("emotion", "expression"), shuffle=False)
     assert tuple(batch["video"].shape) == (5, 3, 8, 36, 48)
-    # The bright square lies where the frame's number says, and grey pictures are grey.
+    # The bright square lies where the frame's number says, and gray pictures are gray.
     first = batch["video"][0].numpy().astype(int)
     assert np.abs(first - first.mean(axis=0)).max() <= 2
     assert [int(np.argmax(frame[0, 12] > 240)) for frame in first.transpose(1, 0, 2, 3)[[0, -1]]] == [15, 28]

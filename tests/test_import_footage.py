@@ -33,7 +33,7 @@ SPAN = (5, 8, 12)
 def sample_of(given: CorpusEvent, *others: CorpusEvent, context_ms: float = 30.0) -> Sample:
     plan = make_plan(reading(given, *others), Request(context_ms=context_ms))
     clip: PlannedClip = next(clip for clip in plan.clips if clip.event is given)
-    return make_sample(clip, Recording(given.frames), Video(), licence="agreement")
+    return make_sample(clip, Recording(given.frames), Video(), license="agreement")
 
 
 def shown(sample: Sample, tmp_path: Path) -> np.ndarray:
@@ -42,7 +42,7 @@ def shown(sample: Sample, tmp_path: Path) -> np.ndarray:
     return np.asarray(read_video(path)).astype(int)
 
 
-def test_grey_stays_grey_and_moves_as_it_did(tmp_path: Path) -> None:
+def test_gray_stays_gray_and_moves_as_it_did(tmp_path: Path) -> None:
     sample = sample_of(event(write_frames(tmp_path, range(1, 21)), SPAN))
     frames = shown(sample, tmp_path)
     assert frames.shape == (14, HEIGHT, WIDTH, 3)
@@ -53,14 +53,14 @@ def test_grey_stays_grey_and_moves_as_it_did(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "jpg"])
 def test_color_is_kept(tmp_path: Path, ending: str) -> None:
-    frames = shown(sample_of(event(write_frames(tmp_path, range(1, 21), ending=ending, grey=False), SPAN)), tmp_path)
-    assert np.abs(frames[3] - picture(5, grey=False)).mean() < 6
+    frames = shown(sample_of(event(write_frames(tmp_path, range(1, 21), ending=ending, gray=False), SPAN)), tmp_path)
+    assert np.abs(frames[3] - picture(5, gray=False)).mean() < 6
 
 
 @pytest.mark.parametrize(("height", "width"), [(35, 48), (36, 47), (35, 47)])
-@pytest.mark.parametrize("grey", [True, False])
-def test_odd_sides_get_one_more_pixel(height: int, width: int, grey: bool) -> None:
-    planes = planes_of(picture(3, grey=grey, height=height, width=width))
+@pytest.mark.parametrize("gray", [True, False])
+def test_odd_sides_get_one_more_pixel(height: int, width: int, gray: bool) -> None:
+    planes = planes_of(picture(3, gray=gray, height=height, width=width))
     assert planes.shape == (54, 48)
     luma = planes[:36]
     if height % 2:
@@ -70,11 +70,11 @@ def test_odd_sides_get_one_more_pixel(height: int, width: int, grey: bool) -> No
 
 
 def test_planes_are_those_of_a_reader() -> None:
-    planes = planes_of(picture(3, grey=False))
+    planes = planes_of(picture(3, gray=False))
     back = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420).astype(int)
-    assert np.abs(back - picture(3, grey=False)).mean() < 4
-    grey = planes_of(picture(3))
-    assert (grey[HEIGHT:] == 128).all() and grey[:HEIGHT].min() >= 16 and grey[:HEIGHT].max() <= 235
+    assert np.abs(back - picture(3, gray=False)).mean() < 4
+    gray = planes_of(picture(3))
+    assert (gray[HEIGHT:] == 128).all() and gray[:HEIGHT].min() >= 16 and gray[:HEIGHT].max() <= 235
 
 
 def test_sixteen_bits_and_transparency_are_read(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_other_videos_are_cut_and_encoded(tmp_path: Path, name: str, codec: str,
     assert (sample.labels["onset_frame"], sample.labels["frames"]) == (3, 14)
     frames = shown(sample, tmp_path)
     # The recording's frame 2, drawn as number 1, is the clip's first.
-    assert np.abs(frames[0] - picture(1, grey=False)).mean() < 12
+    assert np.abs(frames[0] - picture(1, gray=False)).mean() < 12
 
 
 def test_a_long_recording_is_not_carried_whole(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_signals_are_cut_with_the_clip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
 def test_damage_of_a_picture_costs_the_clip_and_nothing_else(tmp_path: Path, ending: str) -> None:
-    files = write_frames(tmp_path / "Ada Lovelace", range(1, 6), ending=ending, grey=False)
+    files = write_frames(tmp_path / "Ada Lovelace", range(1, 6), ending=ending, gray=False)
     whole, path = files.paths[3].read_bytes(), files.paths[3]
     rng, outcomes = np.random.default_rng(7), set[str]()
     for _ in range(60):

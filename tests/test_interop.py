@@ -33,7 +33,7 @@ forks = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:Depreca
 
 @pytest.fixture(scope="module")
 def some(built: Path) -> Selection:
-    """Eight of the twelve clips, from several shards and splits, not neighbours."""
+    """Eight of the twelve clips, from several shards and splits, not neighbors."""
     return equime_loader.open_dataset(built).narrowed(np.array([0, 1, 3, 4, 6, 8, 10, 11]), "some")
 
 

@@ -288,8 +288,8 @@ def test_shapes_types_and_labels(clips: Selection) -> None:
     assert batch["clip_iqa"].dtype == torch.float32
 
 
-def test_grey_windows_have_one_channel(clips: Selection) -> None:
-    assert next(iter(Loader(clips, View(SMALL.window, 24, grey=True), batch_size=12)))["video"].shape == (
+def test_gray_windows_have_one_channel(clips: Selection) -> None:
+    assert next(iter(Loader(clips, View(SMALL.window, 24, gray=True), batch_size=12)))["video"].shape == (
         12,
         1,
         4,

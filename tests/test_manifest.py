@@ -182,7 +182,7 @@ HEADER = """{
     "age": {}
    }
   },
-  "licence": "cc-by-nc-sa-4.0"
+  "license": "cc-by-nc-sa-4.0"
  },
  "seed": 7,
  "source": "procedural",

@@ -122,7 +122,7 @@ def test_models_say_all_that_a_user_must_know() -> None:
         assert known.name == name
         assert known.url.startswith("https://") and known.url.endswith(known.file)
         assert known.sha256 is None or len(known.sha256) == 64
-        assert known.size > 0 and known.licence and known.feature
+        assert known.size > 0 and known.license and known.feature
         if known.library is None:
             assert known.option.startswith("--") and known.variable.startswith("EQUIME_")
         else:

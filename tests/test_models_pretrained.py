@@ -79,18 +79,18 @@ def test_weights_of_another_network_are_refused(imagenet: dict[str, Any], tmp_pa
             R3D.begin(R3D.make(3, settings), settings)
 
 
-@pytest.mark.parametrize("grey", [False, True])
-def test_kinetics_weights_and_the_first_layer_of_grey_frames(tmp_path: Path, grey: bool) -> None:
+@pytest.mark.parametrize("gray", [False, True])
+def test_kinetics_weights_and_the_first_layer_of_gray_frames(tmp_path: Path, gray: bool) -> None:
     from torchvision.models.video import r3d_18
 
     kinetics = r3d_18(weights=None).state_dict()
     torch.save(kinetics, tmp_path / "kinetics.pth")
-    settings = R3D.read_settings({"grey": grey, "pretrained": str(tmp_path / "kinetics.pth")})
+    settings = R3D.read_settings({"gray": gray, "pretrained": str(tmp_path / "kinetics.pth")})
     network = R3D.make(3, settings)
     R3D.begin(network, settings)
     state = network.state_dict()
     assert torch.equal(state["layer4.1.conv2.0.weight"], kinetics["layer4.1.conv2.0.weight"])
-    assert (state["stem.0.weight"].shape == kinetics["stem.0.weight"].shape) is not grey
+    assert (state["stem.0.weight"].shape == kinetics["stem.0.weight"].shape) is not gray
 
 
 def _step(network: nn.Module) -> dict[str, Any]:

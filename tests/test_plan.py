@@ -248,7 +248,7 @@ CHANGES = {
     "blink_probability": 0.2, "noise_sigma": 1.0, "shared_program_subjects": 3, "ablations": 1,
     "split": (0.6, 0.2, 0.2), "shard_samples": 63, "event": Event(mean_ms=371), "video": Video(crf=17),
     "marginals": Marginals(gender={"Woman": 2, "Man": 1}), "acceptance": Acceptance(attempts=2),
-    "curation": Curation(max_turn=20), "audit": Thresholds(residual=0.3), "licence": "cc-by-nc-4.0",
+    "curation": Curation(max_turn=20), "audit": Thresholds(residual=0.3), "license": "cc-by-nc-4.0",
 }  # fmt: skip
 
 
@@ -309,7 +309,7 @@ def test_other_portraits_are_another_plan() -> None:
             (replace(subjects[0], sha256="0" * 64), *subjects[1:]),
             (replace(subjects[0], crop=(0, 0, 9)), *subjects[1:]),
             (replace(subjects[0], landmarks=np.zeros((478, 2), np.float32)), *subjects[1:]),
-            (replace(subjects[0], licence="other"), *subjects[1:]),
+            (replace(subjects[0], license="other"), *subjects[1:]),
         )
     }
     assert len(hashes) == 6

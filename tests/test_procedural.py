@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from equime_builder.sources.procedural import GENDERS, MAX_AGE, MIN_AGE, RACES, draw_face, render_face
 from equime_builder.sources.procedural.geometry import LANDMARKS, landmarks_of, smooth_curve
 from equime_builder.sources.procedural.parameters import Skin
-from equime_builder.sources.procedural.skin import tone_colour
+from equime_builder.sources.procedural.skin import tone_color
 from equime_builder.sources.procedural.tables import HAIR_STYLES, MONK_SCALE
 
 SIZE = 256
@@ -123,15 +123,15 @@ def test_sizes_out_of_range_are_refused() -> None:
         render_face(draw_face(seed=1, gender="Man", race="black", age=40), size=32)
 
 
-def luminance(colour: np.ndarray) -> float:
-    return float(colour @ (0.2126, 0.7152, 0.0722))
+def luminance(color: np.ndarray) -> float:
+    return float(color @ (0.2126, 0.7152, 0.0722))
 
 
 def test_skin_luminance_follows_the_monk_scale() -> None:
     def skin(tone: float) -> Skin:
         return Skin(tone, 0.0, redness=0.4, freckles=0, spots=0, wrinkles=0, bags=0, oil=0.5)
 
-    drawn = [luminance(tone_colour(skin(tone))) for tone in range(len(MONK_SCALE))]
+    drawn = [luminance(tone_color(skin(tone))) for tone in range(len(MONK_SCALE))]
     assert all(lighter > darker for lighter, darker in pairwise(drawn))
     published = [luminance(np.array(swatch) ** 2) for swatch in MONK_SCALE]
     np.testing.assert_allclose(drawn, published, atol=0.25)

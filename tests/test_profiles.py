@@ -115,8 +115,8 @@ def test_overrides_replace_and_none_does_not() -> None:
 
 WRONG = {
     # unknown keys and wrong types name the key
-    "colour = 1": "unknown key 'colour'; known: name, follows, size, fps",
-    "[event]\ncolour = 1": "unknown key 'event.colour'; known: mean_ms, sd_ms",
+    "color = 1": "unknown key 'color'; known: name, follows, size, fps",
+    "[event]\ncolor = 1": "unknown key 'event.color'; known: mean_ms, sd_ms",
     "fps = '24'": "fps='24' must be a finite number",
     "fps = nan": "fps=nan must be a finite number",
     "size = 256.0": "size=256.0 must be a whole number",

@@ -281,9 +281,9 @@ def test_photographs_and_their_table_of_curation(face_model: Path, tmp_path: Pat
 def test_an_address_is_found_wherever_it_stands(built: Path, copy_of: Copy) -> None:
     root = copy_of(built)
     plan = manifest.read_plan(root)
-    place = plan.portraits.schema.get_field_index("licence")
+    place = plan.portraits.schema.get_field_index("license")
     words = pa.array(["ask owner@example.org"] * len(plan.portraits))
     from equime_builder.hub.checks import _addresses
 
-    pq.write_table(plan.portraits.set_column(place, "licence", words), root / manifest.PORTRAITS)
+    pq.write_table(plan.portraits.set_column(place, "license", words), root / manifest.PORTRAITS)
     assert [each.what for each in _addresses(root)] == [f"{manifest.PORTRAITS} holds 1 e-mail addresses"]

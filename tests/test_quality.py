@@ -236,27 +236,27 @@ def published(path: Path, clip_iqa: object) -> tuple[dict[str, float], int]:
     """The published script's formulas, step by step: OpenCV's frames, skimage's SSIM, piq frame by frame."""
     from skimage.metrics import structural_similarity
 
-    capture, greys = cv2.VideoCapture(str(path)), []
+    capture, grays = cv2.VideoCapture(str(path)), []
     while True:
         good, frame = capture.read()
         if not good:
             break
-        greys.append(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+        grays.append(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
     capture.release()
     lists: dict[str, list[float]] = {
         name: [] for name in ("psnr_mean", "ssim_mean", "tv_mean", "brisque_mean", "clip_iqa_mean")
     }
-    for before, after in itertools.pairwise(greys):
+    for before, after in itertools.pairwise(grays):
         error = np.mean((before - after) ** 2)  # of bytes
         lists["psnr_mean"].append(100 if error == 0 else 20 * np.log10(255.0 / np.sqrt(error)))
         lists["ssim_mean"].append(structural_similarity(before, after))
-    for grey in greys:
-        shades = (torch.from_numpy(grey).float() / 255.0)[None, None]
+    for gray in grays:
+        shades = (torch.from_numpy(gray).float() / 255.0)[None, None]
         lists["tv_mean"].append(piq.total_variation(shades).item())
         # In double precision, which the test's file of weights has: in single, piq's sum scatters by 0.01.
         lists["brisque_mean"].append(piq.brisque(shades.double()).item())
         lists["clip_iqa_mean"].append(clip_iqa(shades).item())  # type: ignore[operator]
-    return {name: float(np.mean(values)) for name, values in lists.items()}, len(greys)
+    return {name: float(np.mean(values)) for name, values in lists.items()}, len(grays)
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], rate: int = 24) -> Path:

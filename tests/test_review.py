@@ -1,4 +1,4 @@
-"""Expert review without a server: the sample, the judgements, the store, and what is made of them."""
+"""Expert review without a server: the sample, the judgments, the store, and what is made of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reviewing import judgement
+from reviewing import judgment
 
 from equime_builder.manifest import FolderError
 from equime_builder.review.clips import FACTS, Clips, opaque_names, show
-from equime_builder.review.judgements import MAX_NOTES, Judgement, parse_judgement, plain_text, reviewer_name
+from equime_builder.review.judgments import MAX_NOTES, Judgment, parse_judgment, plain_text, reviewer_name
 from equime_builder.review.opening import open_or_begin
 from equime_builder.review.sample import Settings, order_for, sampled
 from equime_builder.review.store import FILE, Store
@@ -44,12 +44,12 @@ def store(index: Index, tmp_path: Path) -> Any:
     opened.close()
 
 
-# ------------------------------------------------------------------------------------------------- judgements
+# ------------------------------------------------------------------------------------------------- judgments
 
 
-def test_a_judgement_is_taken_as_it_was_sent() -> None:
-    taken = parse_judgement(SENT, KEYS)
-    assert taken == Judgement("a" * 32, "ann", "fear_m_p00001_000", "accepted", "fear", (1, 4), 3, "brow")
+def test_a_judgment_is_taken_as_it_was_sent() -> None:
+    taken = parse_judgment(SENT, KEYS)
+    assert taken == Judgment("a" * 32, "ann", "fear_m_p00001_000", "accepted", "fear", (1, 4), 3, "brow")
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_a_judgement_is_taken_as_it_was_sent() -> None:
 )
 def test_what_is_out_of_bounds_is_refused_and_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_judgement({**SENT, **change}, KEYS)
+        parse_judgment({**SENT, **change}, KEYS)
     for missing in change.keys() & SENT.keys():
         with pytest.raises(ValueError, match=f"{missing} is missing"):
-            parse_judgement({name: value for name, value in SENT.items() if name != missing}, KEYS)
+            parse_judgment({name: value for name, value in SENT.items() if name != missing}, KEYS)
 
 
 @settings(max_examples=60)
@@ -97,7 +97,7 @@ def test_any_value_in_any_field_is_taken_or_refused(value: Any) -> None:
     for name in SENT:
         why = ""
         try:
-            parse_judgement({**SENT, name: value}, KEYS)
+            parse_judgment({**SENT, name: value}, KEYS)
         except ValueError as error:
             why = str(error)
         assert why.isprintable() and len(why) < 300
@@ -156,15 +156,15 @@ def test_settings_out_of_bounds_are_named(values: dict[str, Any], message: str) 
 def test_what_is_kept_comes_back(store: Store) -> None:
     first, second = list(store.clips)[:2]
     said = [
-        judgement(1, "ann", first, notes="\u202e<script>'\"; DROP TABLE judgements; --", label=None, aus=()),
-        judgement(2, "bob", first),
-        judgement(3, "ann", second),
-        judgement(4, "ann", first, verdict="rejected"),
+        judgment(1, "ann", first, notes="\u202e<script>'\"; DROP TABLE judgments; --", label=None, aus=()),
+        judgment(2, "bob", first),
+        judgment(3, "ann", second),
+        judgment(4, "ann", first, verdict="rejected"),
     ]
     assert [store.add(one) for one in said] == [1, 2, 3, 4]
     again = Store(store.path.parent)
     kept = again.kept()
-    assert [one.judgement for one in kept] == said
+    assert [one.judgment for one in kept] == said
     assert [one.counts for one in kept] == [False, True, True, True]
     assert [one.reviewer for one in kept] == [1, 2, 1, 1]
     assert [one.number for one in again.kept(reviewer="ann")] == [1, 3, 4]
@@ -174,18 +174,18 @@ def test_what_is_kept_comes_back(store: Store) -> None:
 
 def test_a_repeated_request_is_kept_once(store: Store) -> None:
     key = next(iter(store.clips))
-    assert store.add(judgement(1, "ann", key)) == store.add(judgement(1, "ann", key)) == 1
+    assert store.add(judgment(1, "ann", key)) == store.add(judgment(1, "ann", key)) == 1
     with pytest.raises(ValueError, match="another content"):
-        store.add(judgement(1, "ann", key, verdict="rejected"))
+        store.add(judgment(1, "ann", key, verdict="rejected"))
     with pytest.raises(ValueError, match="another content"):
-        store.add(judgement(1, "bob", key))
+        store.add(judgment(1, "bob", key))
     assert len(store.kept()) == 1
 
 
 def test_rows_are_only_added(store: Store) -> None:
-    store.add(judgement(1, "ann", next(iter(store.clips))))
+    store.add(judgment(1, "ann", next(iter(store.clips))))
     with sqlite3.connect(store.path) as other:
-        for statement in ("UPDATE judgements SET verdict = 'rejected'", "DELETE FROM judgements"):
+        for statement in ("UPDATE judgments SET verdict = 'rejected'", "DELETE FROM judgments"):
             with pytest.raises(sqlite3.IntegrityError, match="only added"):
                 other.execute(statement)
     other.close()
@@ -205,7 +205,7 @@ def test_several_processes_may_write_at_once(store: Store) -> None:
     def write(who: int) -> None:
         mine = Store(store.path.parent)
         for number, key in enumerate(keys):
-            mine.add(judgement(1 + 100 * who + number, f"reviewer {who}", key))
+            mine.add(judgment(1 + 100 * who + number, f"reviewer {who}", key))
         mine.close()
 
     threads = [threading.Thread(target=write, args=(who,)) for who in range(4)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from reviewing import judgement
+from reviewing import judgment
 from sklearn.metrics import cohen_kappa_score
 
 from equime_builder.review.agreement import (
@@ -56,9 +56,9 @@ def random_ratings(seed: int, reviewers: int = 3, clips: int = 40, words: int = 
 
 def test_published_examples() -> None:
     alpha = krippendorff_alpha(EXAMPLE - 1, words=5)
-    assert alpha.value == pytest.approx(0.743, abs=5e-4) and (alpha.clips, alpha.judgements) == (11, 40)
+    assert alpha.value == pytest.approx(0.743, abs=5e-4) and (alpha.clips, alpha.judgments) == (11, 40)
     kappa = fleiss_kappa(ratings_of(FLEISS), words=5)
-    assert kappa.value == pytest.approx(0.210, abs=5e-4) and (kappa.clips, kappa.judgements) == (10, 140)
+    assert kappa.value == pytest.approx(0.210, abs=5e-4) and (kappa.clips, kappa.judgments) == (10, 140)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -91,7 +91,7 @@ def test_fleiss_takes_the_clips_with_the_most_answers() -> None:
     ratings[:, :4] = [[0, 1, 0, 1], [0, 1, 1, 1], [0, 1, 0, 0]]
     ratings[:2, 4:7] = 0
     figure = fleiss_kappa(ratings, words=2)
-    assert (figure.clips, figure.judgements) == (4, 12)
+    assert (figure.clips, figure.judgments) == (4, 12)
 
 
 @pytest.mark.parametrize("of", [krippendorff_alpha, fleiss_kappa])
@@ -143,16 +143,16 @@ def test_a_report_of_nothing_one_and_two(built: Path, tmp_path: Path) -> None:
     store = open_or_begin(index, tmp_path / "review", {"blind": True, "size": 8, "by": ("emotion",)})
     assert "0 of 8 clips judged, blind" in str(make_report(index, store, store.kept()))
     for number, key in enumerate(store.clips, 1):
-        store.add(judgement(number, "ann", key, label=key.split("_")[0]))
+        store.add(judgment(number, "ann", key, label=key.split("_")[0]))
     alone = make_report(index, store, store.kept())
     assert not alone.agreement and list(alone.against) == ["R01"]
     assert alone.against["R01"].scores["UF1"].value == 1 and alone.verdicts["emotion"]["surprise"].rate.value == 1
     keys = list(store.clips)
     for number, key in enumerate(keys[:4], 100):
-        store.add(judgement(number, "bob", key, label=None, aus=(), verdict="rejected"))
-    store.add(judgement(200, "bob", keys[0], label=keys[0].split("_")[0], aus=(12,)))
+        store.add(judgment(number, "bob", key, label=None, aus=(), verdict="rejected"))
+    store.add(judgment(200, "bob", keys[0], label=keys[0].split("_")[0], aus=(12,)))
     both = make_report(index, store, store.kept())
-    assert (both.judged, both.judgements, both.corrected) == (8, 12, 1)
+    assert (both.judged, both.judgments, both.corrected) == (8, 12, 1)
     assert both.reviewers == {"R01": 8, "R02": 4}
     assert set(both.agreement) == {"verdict", "label", "AU6", "AU12"}
     assert both.pairs["verdict"]["R01 R02"].clips == 4

@@ -13,7 +13,7 @@ import pytest
 from reviewing import CONTRAST, NAMELESS, Running, free_port, said_of, serving, words_of_labels
 
 from equime_builder.review.clips import Clips, opaque_names
-from equime_builder.review.judgements import MAX_NOTES
+from equime_builder.review.judgments import MAX_NOTES
 from equime_builder.review.store import Store
 from equime_loader.index import Index
 from equime_loader.schema import EMOTIONS
@@ -80,7 +80,7 @@ def state(page: Any, words: str) -> None:
     playwright.expect(page.locator("#state")).to_contain_text(words)
 
 
-def judgements(place: Path) -> list[Any]:
+def judgments(place: Path) -> list[Any]:
     store = Store(place)
     try:
         return store.kept()
@@ -105,7 +105,7 @@ def test_two_reviewers_a_killed_server_and_nothing_lost(built: Path, tmp_path: P
             page.click("#save")
             state(page, "Not saved yet: the server does not answer. Trying again")
             assert page.locator("#notes").is_disabled() and page.locator("#save").is_disabled()
-        assert len(judgements(place)) == 2
+        assert len(judgments(place)) == 2
     with serving(built, place, "--blind", "--size", "4", port=port) as running:
         assert running.url == url
         for page in pages.values():
@@ -119,7 +119,7 @@ def test_two_reviewers_a_killed_server_and_nothing_lost(built: Path, tmp_path: P
         playwright.expect(again.locator("#notes")).to_have_value("second of Ann")
         assert again.is_checked("#label-surprise") and again.is_checked("#verdict-rejected")
         assert again.is_checked("#au-12") and not again.is_checked("#au-1") and again.is_checked("#confidence-4")
-    said = {(one.judgement.reviewer, one.judgement.notes): one for one in judgements(place)}
+    said = {(one.judgment.reviewer, one.judgment.notes): one for one in judgments(place)}
     assert {notes for _, notes in said} == {f"{turn} of {name}" for turn in ("first", "second") for name in pages}
     assert len(said) == 4 and all(one.counts for one in said.values())
 
@@ -149,7 +149,7 @@ def test_what_was_not_sent_survives_the_window(built: Path, tmp_path: Path, brow
         playwright.expect(page.locator("#progress-text")).to_have_text("1 of 3 judged")
         assert title_text == "Clip 2 of 3"
     context.close()
-    assert [one.judgement.notes for one in judgements(place)] == ["before the window closed"]
+    assert [one.judgment.notes for one in judgments(place)] == ["before the window closed"]
 
 
 def test_blind_leaks_nothing(built: Path, tmp_path: Path, visit: Any) -> None:
@@ -170,7 +170,7 @@ def test_blind_leaks_nothing(built: Path, tmp_path: Path, visit: Any) -> None:
             shown = page.inner_text("body") + page.title()
             assert not [word for word in secrets if word in shown]
             assert not page.locator("#facts").is_visible()
-            outside = shown.replace(page.inner_text("#judgement"), "")
+            outside = shown.replace(page.inner_text("#judgment"), "")
             assert not [word for word in EMOTIONS if word in outside.lower()]
             assert not re.search(r"\bAU ?\d|\d[A-E]\b", outside), outside
             if number < 4:
@@ -230,7 +230,7 @@ def test_the_keyboard_is_enough(running: Running, place: Path, visit: Any) -> No
     keys.press("Enter")
     state(page, "Saved")
     title(page, "Clip 2 of 6")
-    (said,) = [one.judgement for one in judgements(place) if one.judgement.reviewer == "key board"]
+    (said,) = [one.judgment for one in judgments(place) if one.judgment.reviewer == "key board"]
     assert (said.label, said.verdict, said.confidence, said.notes) == ("sadness", "rejected", 2, "y1[ a note")
     keys.press("[")
     title(page, "Clip 1 of 6")
@@ -260,8 +260,8 @@ def test_hostile_words_are_words(running: Running, place: Path, visit: Any) -> N
     title(page, "Clip 1 of 6")
     assert page.inner_text("#who-name") == name and page.input_value("#notes") == notes.replace("\u0000", "")
     assert page.evaluate("document.querySelectorAll('img, script').length") == elements
-    kept = [one for one in judgements(place) if one.judgement.reviewer == name]
-    assert kept[0].judgement.notes == notes.replace("\u0000", "")
+    kept = [one for one in judgments(place) if one.judgment.reviewer == name]
+    assert kept[0].judgment.notes == notes.replace("\u0000", "")
     # A note of a megabyte is cut by the field; past the field, it is refused, told, and not kept.
     page.fill("#notes", "x" * 2**20)
     assert len(page.input_value("#notes")) == MAX_NOTES
@@ -272,11 +272,11 @@ def test_hostile_words_are_words(running: Running, place: Path, visit: Any) -> N
     page.click("#save")
     playwright.expect(page.locator("#problem")).to_contain_text("notes may have 4,000 characters")
     state(page, "Not saved.")
-    assert len([one for one in judgements(place) if one.judgement.reviewer == name]) == 1
+    assert len([one for one in judgments(place) if one.judgment.reviewer == name]) == 1
     page.fill("#notes", "short")
     page.click("#save")
     state(page, "Change saved.")
-    assert [one.counts for one in judgements(place) if one.judgement.reviewer == name] == [False, True]
+    assert [one.counts for one in judgments(place) if one.judgment.reviewer == name] == [False, True]
 
 
 def test_a_name_or_link_that_will_not_do_is_told(running: Running, visit: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from reviewing import judgement
+from reviewing import judgment
 
 from equime_builder.cli import main
 from equime_builder.commands import review as command
@@ -32,7 +32,7 @@ def store(built: Path, tmp_path: Path) -> Any:
 
 
 def kept(number: int, reviewer: int, clip: str, **changes: Any) -> Kept:
-    return Kept(number, reviewer, 1.0, True, judgement(number, f"r{reviewer}", clip, **changes))
+    return Kept(number, reviewer, 1.0, True, judgment(number, f"r{reviewer}", clip, **changes))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_columns_reach_the_index(built: Path, copy_of: Callable[[Path], Path
     begun = open_or_begin(Index.open(root), tmp_path / "review", {"blind": True, "size": 4})
     keys = list(begun.clips)
     for number, (who, key) in enumerate([("ann", keys[0]), ("bob", keys[0]), ("ann", keys[1])], 1):
-        begun.add(judgement(number, who, key, verdict="accepted" if who == "ann" else "rejected"))
+        begun.add(judgment(number, who, key, verdict="accepted" if who == "ann" else "rejected"))
     write_annotation(root, "review", annotation_table(begun.kept(), begun.settings))
     assert verify(root) == []
     clips = Index.open(root).clips
@@ -81,9 +81,9 @@ def test_the_columns_reach_the_index(built: Path, copy_of: Callable[[Path], Path
 def test_what_is_exported_holds_no_name(store: Store, tmp_path: Path) -> None:
     first = next(iter(store.clips))
     notes = '=HYPERLINK("http://x"),\n"quoted" é'
-    store.add(judgement(1, "ann lee", first, notes=notes, aus=()))
-    store.add(judgement(2, "bob", first))
-    store.add(judgement(3, "ann lee", first, verdict="rejected"))
+    store.add(judgment(1, "ann lee", first, notes=notes, aus=()))
+    store.add(judgment(2, "bob", first))
+    store.add(judgment(3, "ann lee", first, verdict="rejected"))
     table = export_table(store.kept(), store.settings)
     for name in ("all.parquet", "all.csv"):
         write_export(table, tmp_path / name)
@@ -125,14 +125,14 @@ def test_the_command_reports_exports_and_annotates(
     root = copy_of(built)
     begun = open_or_begin(Index.open(root), default_folder(root), {})
     for number, key in enumerate(begun.clips, 1):
-        begun.add(judgement(number, "ann", key, label=key.split("_")[0]))
-        begun.add(judgement(100 + number, "bob", key, verdict="rejected" if number % 2 else "accepted"))
+        begun.add(judgment(number, "ann", key, label=key.split("_")[0]))
+        begun.add(judgment(100 + number, "bob", key, verdict="rejected" if number % 2 else "accepted"))
     begun.close()
     code, out, error = run(str(root), "--report", "--annotate", "--export", str(tmp_path / "all.csv"), "--json")
     assert code == 0 and not error, error
     answer = json.loads(out)
     clips = len(Index.open(root))
-    assert answer["annotated"] == clips and answer["export"]["judgements"] == 2 * clips
+    assert answer["annotated"] == clips and answer["export"]["judgments"] == 2 * clips
     assert answer["report"]["against"]["R01"]["scores"]["accuracy"]["value"] == 1
     assert answer["report"]["verdicts"]["emotion"]["happiness"]["tied"] == clips / 4
     _, told, _ = run(str(root), "--report")
@@ -144,7 +144,7 @@ def test_mistakes_are_one_line(built: Path, tmp_path: Path, run: Any) -> None:
     for options, message in (
         ([str(built), "--report", "--store", str(tmp_path / "none")], "holds no review"),
         ([str(tmp_path)], "no EquiME dataset"),
-        ([str(built), "--store", str(tmp_path / "a"), "--by", "colour"], "by='colour'"),
+        ([str(built), "--store", str(tmp_path / "a"), "--by", "color"], "by='color'"),
         ([str(built), "--store", str(tmp_path / "b"), "--port", "70000"], "port=70000"),
         ([str(built), "--store", str(tmp_path / "c"), "--host", "192.0.2.1"], "choose another --port"),
     ):

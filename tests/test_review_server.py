@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from reviewing import Running, answer, free_port, port_of, said_of, serving, words_of_labels
 
-from equime_builder.review.judgements import MAX_NOTES
+from equime_builder.review.judgments import MAX_NOTES
 from equime_builder.review.server import PAGES, is_loopback, known_host, link
 from equime_builder.review.store import Store
 from equime_loader.index import Index
@@ -94,8 +94,8 @@ def test_links() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/../judgements.sqlite3", "/..%2f..%2fetc%2fpasswd", "/page/index.html", "/index.html", "/review.py"),
-        *("//etc/passwd", "/api/clips/..%2f..%2findex.parquet", "/api/clips/%00", "/api/clips/", "/api/judgements/1"),
+        *("/../judgments.sqlite3", "/..%2f..%2fetc%2fpasswd", "/page/index.html", "/index.html", "/review.py"),
+        *("//etc/passwd", "/api/clips/..%2f..%2findex.parquet", "/api/clips/%00", "/api/clips/", "/api/judgments/1"),
     ],
 )
 def test_no_path_leaves_the_table(path: str, running: Running) -> None:
@@ -124,14 +124,14 @@ def test_the_pages_load_nothing_from_elsewhere(running: Running) -> None:
 def test_bodies_out_of_bounds(running: Running) -> None:
     name = said_of(running, "ann")["order"][0]
     for raw in (b"", b"{", b"[" * 30_000, b"\xff\xfe", b"null", b'"x"', b"[]", b"NaN"):
-        for path in ("/api/session", "/api/judgements"):
+        for path in ("/api/session", "/api/judgments"):
             assert refusal(running.ask(path, raw=raw))[0] == 400, raw[:10]
     huge = answer(name, 1, "ann", notes="x" * 2**20)
-    status, why = refusal(running.ask("/api/judgements", huge))
+    status, why = refusal(running.ask("/api/judgments", huge))
     assert status == 413 and f"{MAX_NOTES:,}" in why
-    assert refusal(running.ask("/api/judgements", answer(name, 1, "ann", notes="x" * (MAX_NOTES + 1))))[0] == 400
+    assert refusal(running.ask("/api/judgments", answer(name, 1, "ann", notes="x" * (MAX_NOTES + 1))))[0] == 400
     longest = answer(name, 1, "ann", notes="\U0001f600" * MAX_NOTES)
-    assert running.ask("/api/judgements", longest)[0] == 200
+    assert running.ask("/api/judgments", longest)[0] == 200
     assert said_of(running, "ann")["answers"][name]["notes"] == longest["notes"]
 
 
@@ -156,7 +156,7 @@ def test_two_reviewers_have_orders_and_answers_of_their_own(running: Running) ->
     assert sorted(cid["order"]) == sorted(dee["order"]) and cid["order"] != dee["order"]
     name = cid["order"][0]
     for number, (who, notes) in enumerate([("Cid", "one"), ("DEE", "two"), ("cid", "three")], 50):
-        assert running.ask("/api/judgements", answer(name, number, who, notes=notes))[0] == 200
+        assert running.ask("/api/judgments", answer(name, number, who, notes=notes))[0] == 200
     assert said_of(running, "cid")["answers"][name]["notes"] == "three"
     assert said_of(running, "dee")["answers"][name]["notes"] == "two"
     assert said_of(running, "CID ")["order"] == cid["order"]
@@ -184,7 +184,7 @@ def test_nothing_that_was_acknowledged_is_lost(built: Path, tmp_path: Path) -> N
                 for number in range(10_000):
                     request = (turn * 10 + len(who + order[0]) + ord(who[0])) * 100_000 + number
                     try:
-                        status, body = running.ask("/api/judgements", answer(order[number % 4], request, who))
+                        status, body = running.ask("/api/judgments", answer(order[number % 4], request, who))
                     except OSError:
                         return
                     assert status == 200
@@ -200,7 +200,7 @@ def test_nothing_that_was_acknowledged_is_lost(built: Path, tmp_path: Path) -> N
             for thread in threads:
                 thread.join()
         opened = Store(store)
-        kept = {one.judgement.request: one.number for one in opened.kept()}
+        kept = {one.judgment.request: one.number for one in opened.kept()}
         opened.close()
         assert acknowledged.items() <= kept.items()
         assert len(kept) <= len(acknowledged) + 2 * (turn + 1)  # at most the one that each was sending

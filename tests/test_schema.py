@@ -151,7 +151,7 @@ def test_right_labels_pass() -> None:
         ({"derived_emotion": "bored"}, r"derived_emotion='bored' must be one of .*, neutral$"),
         ({"apparent_gender": "woman"}, r"apparent_gender='woman' must be one of Woman, Man$"),
         ({"age_group": "20-30"}, r"age_group='20-30' must be one of 0-19, "),
-        ({"colour": 1}, r"^sample happiness_f_p00000_000: unknown field 'colour'$"),
+        ({"color": 1}, r"^sample happiness_f_p00000_000: unknown field 'color'$"),
         ({"key": None}, r"^sample None: key must not be null$"),
         ({"key": "Happiness_f_p0_000"}, r"^key='Happiness_f_p0_000' must read emotion_m\|f\|u_subject_sequence"),
         ({"key": 5}, r"^key=5 must read"),

@@ -386,7 +386,7 @@ def test_hostile_words_are_words(built: Path, copy_of: Callable[[Path], Path], s
     for text in (page, script, (tmp_path / "page" / "README.md").read_text()):
         assert not set("\u202e\u2066\x00") & set(text)
     head = yaml.safe_load((tmp_path / "page" / "README.md").read_text().split("---")[1])
-    assert head["license"] == manifest.read_plan(root).profile.licence
+    assert head["license"] == manifest.read_plan(root).profile.license
     assert f">{html.escape(paper().bibtex)}</pre>" in page
 
 

@@ -76,7 +76,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return target.getvalue()
 
 
-def grey(level: int = 90, size: tuple[int, int] = (160, 140), mode: str = "RGB") -> Image.Image:
+def gray(level: int = 90, size: tuple[int, int] = (160, 140), mode: str = "RGB") -> Image.Image:
     return Image.new("L", size, level).convert(mode)
 
 
@@ -93,7 +93,7 @@ def test_picture_is_read_as_it_is() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
 def test_every_kind_of_file_is_read(kind: str) -> None:
-    picture = decode_picture(encoded(grey(), kind))
+    picture = decode_picture(encoded(gray(), kind))
     assert picture.shape == (140, 160, 3)
     assert picture.dtype == np.uint8
     assert np.abs(picture.astype(int) - 90).max() <= 1
@@ -107,7 +107,7 @@ def test_cmyk_becomes_rgb() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bits_of_grey_are_scaled_and_not_cut_off(kind: str) -> None:
+def test_sixteen_bits_of_gray_are_scaled_and_not_cut_off(kind: str) -> None:
     ramp = np.tile(np.linspace(0, 65535, 160).astype(np.uint16), (140, 1))
     picture = decode_picture(encoded(Image.fromarray(ramp), kind))
     expected = np.round(ramp / 257)
@@ -125,7 +125,7 @@ def test_transparency_lies_on_mid_gray() -> None:
     assert (decode_picture(encoded(palette)) == (9, 200, 7)).all()
     assert (decode_picture(encoded(palette, transparency=3)) == 128).all()
     assert (decode_picture(encoded(palette, transparency=bytes([255, 255, 255, 0]))) == 128).all()
-    assert (decode_picture(encoded(grey(77, mode="LA"))) == 77).all()
+    assert (decode_picture(encoded(gray(77, mode="LA"))) == 77).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -149,9 +149,9 @@ def test_pictures_stand_upright_as_their_exif_tag_says(orientation: int) -> None
         (b"", r"^not a picture$"),
         (b"I am a letter.", r"^not a picture$"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 200 200\n%%EOF\n", r"^not a picture$"),
-        (encoded(grey(), "JPEG")[:700], r"^picture is broken or truncated: image file is truncated"),
+        (encoded(gray(), "JPEG")[:700], r"^picture is broken or truncated: image file is truncated"),
         (encoded(Image.fromarray(GRADIENT))[:200], r"^picture is broken or truncated: "),
-        (encoded(grey(size=(127, 500))), r"^127x500 pixels is smaller than 128 pixels$"),
+        (encoded(gray(size=(127, 500))), r"^127x500 pixels is smaller than 128 pixels$"),
         (encoded(Image.new("1", (1, 1))), r"^1x1 pixels is smaller than 128 pixels$"),
         (encoded(Image.new("1", (9000, 6000))), r"^9000x6000 pixels \(54 megapixels\) is over 50 megapixels; make it"),
         (encoded(Image.new("1", (20000, 20000))), r"^over 50 megapixels by far; make it smaller$"),
@@ -398,7 +398,7 @@ def test_folder_of_everything(landmarker: Landmarker, tmp_path: Path) -> None:
             "smile.png": 0,
             "empty.jpg": b"",
             "letter.png": b"Dear all,",
-            "cut.jpg": encoded(grey(), "JPEG")[:600],
+            "cut.jpg": encoded(gray(), "JPEG")[:600],
             "notes.txt": b"ignored",
             "table.xlsx": b"?",
             ".hidden.png": 10,
@@ -490,7 +490,7 @@ def test_empty_folder(tmp_path: Path) -> None:
 
 
 def test_without_a_model_one_line_says_where_to_get_it(tmp_path: Path, no_model: None) -> None:
-    source = make_source("folder", portraits=folder_of(tmp_path, {"a.png": encoded(grey())}))
+    source = make_source("folder", portraits=folder_of(tmp_path, {"a.png": encoded(gray())}))
     with pytest.raises(
         ModelMissing, match=r"^landmarks of photographs .* get it with `equime models --fetch"
     ) as caught:
@@ -843,7 +843,7 @@ def test_a_source_comes_back_from_what_its_plan_says_of_it(tmp_path: Path) -> No
         ProceduralSource(),
         CelebAHQSource(root, lambda: MODEL, {"Male": 1, "Smiling": -1}, limit=3),
         CelebAHQSource(root, lambda: MODEL, {}),
-        FolderSource(root, lambda: MODEL, limit=2, licence="CC0"),
+        FolderSource(root, lambda: MODEL, limit=2, license="CC0"),
         FolderSource(root, lambda: MODEL, root / "mine.csv"),
         FolderSource(root, lambda: MODEL, tables / "mine.csv"),
     ):
@@ -854,9 +854,9 @@ def test_a_source_comes_back_from_what_its_plan_says_of_it(tmp_path: Path) -> No
         back = source_of(source.name, json.loads(text), attributes=table, **given)
         assert type(back) is type(source)
         assert back.options() == source.options()
-        for name in ("root", "select", "limit", "licence", "attributes"):
+        for name in ("root", "select", "limit", "license", "attributes"):
             assert getattr(back, name, None) == getattr(source, name, None)
-    beside = source_of("folder", {"limit": None, "licence": "CC0", "attributes": "mine.csv"}, portraits=root)
+    beside = source_of("folder", {"limit": None, "license": "CC0", "attributes": "mine.csv"}, portraits=root)
     assert isinstance(beside, FolderSource) and beside.attributes == root / "mine.csv"
 
 
@@ -886,7 +886,7 @@ def test_a_source_comes_back_from_what_its_plan_says_of_it(tmp_path: Path) -> No
 )
 def test_options_that_no_source_has(tmp_path: Path, name: str, options: dict, table: str | None, message: str) -> None:
     root = folder_of(tmp_path, {"mine.csv": b"file,apparent_age\n"})
-    usual = {"limit": None, "licence": "CC0", "attributes": None} if (options and name == "folder") or table else {}
+    usual = {"limit": None, "license": "CC0", "attributes": None} if (options and name == "folder") or table else {}
     with pytest.raises(ValueError, match=message):
         source_of(name, usual | options, portraits=root, attributes=root / table if table else None)
 
@@ -903,6 +903,6 @@ def test_nothing_here_warned_the_user() -> None:
         warnings.simplefilter("always")
         exif = Image.Exif()
         exif[0x0112] = 6
-        data = encoded(grey(), "JPEG", exif=exif)
+        data = encoded(gray(), "JPEG", exif=exif)
         decode_picture(data.replace(b"\x01\x12\x00\x03\x00\x00\x00\x01", b"\x01\x12\x00\x03\x00\xff\xff\x01"))
     assert not caught

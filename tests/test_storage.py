@@ -322,7 +322,7 @@ def test_server_is_asked_for_exactly_the_range(remote: Store, server: RangeServe
     assert len(server.requests) == 2
 
 
-def test_neighbours_come_in_one_request(remote: Store, server: RangeServer) -> None:
+def test_neighbors_come_in_one_request(remote: Store, server: RangeServer) -> None:
     members = [(1000, 92_000), (93_512, 2091), (96_256, 186), (97_000, 4736)]
     assert remote.read_many(SHARD, members[::-1]) == [DATA[start : start + length] for start, length in members[::-1]]
     (request,) = server.requests
@@ -466,7 +466,7 @@ def test_server_without_ranges_is_read_as_far_as_that_is_cheap(
 
 
 @pytest.mark.parametrize("start", [199_990, 200_000, 10**12])
-def test_ranges_beyond_the_end_are_not_tried_again_and_cost_no_neighbour(
+def test_ranges_beyond_the_end_are_not_tried_again_and_cost_no_neighbor(
     start: int, remote: Store, server: RangeServer
 ) -> None:
     with pytest.raises(

@@ -32,7 +32,7 @@ from equime_loader.video.scale import Scaling, resize, scale_rgb
 from equime_loader.windows import Event, Window
 
 COUNT = 40
-RGB, GREY = Scaling(None, grey=False), Scaling(None, grey=True)
+RGB, GRAY = Scaling(None, gray=False), Scaling(None, gray=True)
 UNEVEN = np.cumsum(5 + np.random.default_rng(1).integers(0, 40, COUNT)).tolist()
 OPEN = "bframes=5:b-pyramid=normal:b-adapt=0:keyint=12:min-keyint=12:open-gop=1:scenecut=0"
 FRAGMENTS = "frag_keyframe+empty_moov"
@@ -120,7 +120,7 @@ PLAIN: dict[str, Callable[[], bytes]] = {
     "4:4:4": of(pixels="yuv444p"),
     "4:2:2": of(pixels="yuv422p"),
     "10 bit": of(pixels="yuv420p10le"),
-    "grey": of(pixels="gray"),
+    "gray": of(pixels="gray"),
     "lossless": of(x264="qp=0"),
     "MOV": of(container="mov", x264="bframes=3"),
     "cropped": lambda: clip(painted(COUNT, 142, 254), x264="bframes=3"),
@@ -170,7 +170,7 @@ def backend_named(name: str) -> Any:
 
 
 def assert_close(one: Frames, other: Frames) -> None:
-    """To the converter's rounding: FFmpeg's rounds down, and a color at odd places is that of its neighbour."""
+    """To the converter's rounding: FFmpeg's rounds down, and a color at odd places is that of its neighbor."""
     difference = one.astype(np.int16) - other
     assert abs(difference.mean()) <= 2 and np.abs(difference).max() <= 20
 
@@ -439,8 +439,8 @@ def _resident() -> int | None:
 
 def test_frames_are_not_changed_by_the_next_clip() -> None:
     event = Event(4, 14, 30, COUNT, 100)
-    for size, grey in ((None, False), (40, False), (40, True)):
-        view = View(Window.around("apex", 8), size=size, grey=grey)
+    for size, gray in ((None, False), (40, False), (40, True)):
+        view = View(Window.around("apex", 8), size=size, gray=gray)
         first = read_frames(made("ours"), event, view).frames
         kept = first.copy()
         for case in ("B-frames", "4:4:4", "full range", "cropped"):
@@ -450,12 +450,12 @@ def test_frames_are_not_changed_by_the_next_clip() -> None:
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("case", ["ours", "4:4:4", "MKV"])
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("frames", [6, 60])
-def test_frames_are_written_where_asked(name: str, case: str, grey: bool, frames: int) -> None:
+def test_frames_are_written_where_asked(name: str, case: str, gray: bool, frames: int) -> None:
     backend_named(name)
     event = Event(4, 14, 30, COUNT, 100)
-    view = View(Window.around("apex", frames), size=(30, 44), grey=grey, backend=name)
+    view = View(Window.around("apex", frames), size=(30, 44), gray=gray, backend=name)
     expected = read_frames(made(case), event, view).frames
     room = np.full((frames + 2, *expected.shape[1:]), 77, np.uint8)
     read = read_frames(made(case), event, view, room[1:-1])
@@ -476,7 +476,7 @@ def test_frames_are_written_where_asked(name: str, case: str, grey: bool, frames
         lambda t: np.zeros((t, 3, 30, 44), np.uint8).transpose(0, 2, 3, 1),
         lambda t: np.zeros((2 * t, 30, 44, 3), np.uint8)[::2],
     ],
-    ids=["floats", "turned", "longer", "grey", "strided", "channels first", "every other"],
+    ids=["floats", "turned", "longer", "gray", "strided", "channels first", "every other"],
 )
 def test_room_of_another_form_is_refused(room: Callable[[int], Any], frames: int) -> None:
     view = View(Window.around("apex", frames), size=(30, 44))
@@ -488,10 +488,10 @@ def test_room_of_another_form_is_refused(room: Callable[[int], Any], frames: int
 @pytest.mark.parametrize("case", ["ours", "cropped", "4:4:4"])
 def test_any_size(size: int | tuple[int, int], case: str) -> None:
     height, width = (size, size) if isinstance(size, int) else size
-    for grey in (False, True):
-        view = View(Window.around("apex", 3), size=size, grey=grey)
+    for gray in (False, True):
+        view = View(Window.around("apex", 3), size=size, gray=gray)
         frames = read_frames(made(case), Event(4, 14, 30, COUNT, 100), view).frames
-        assert frames.shape == (3, height, width, 1 if grey else 3)
+        assert frames.shape == (3, height, width, 1 if gray else 3)
         expected = whole(case)[13:16].mean()
         assert abs(frames.mean() - expected) < (40 if min(height, width) < 20 else 6)
 
@@ -511,7 +511,7 @@ def test_a_video_that_changes_its_size_needs_one() -> None:
                 packet.stream = stream
                 output.mux(packet)
     data = target.getvalue()
-    assert numbers(pyav.decode(data, np.arange(6), Scaling((48, 64), grey=False))) == [0, 1, 2, 3, 4, 5]
+    assert numbers(pyav.decode(data, np.arange(6), Scaling((48, 64), gray=False))) == [0, 1, 2, 3, 4, 5]
     assert pyav.decode(data, np.array([4]), RGB).shape == (1, 192, 256, 3)
     with pytest.raises(VideoFault, match="frames of different sizes; ask for a size"):
         pyav.decode(data, np.arange(6), RGB)
@@ -522,12 +522,12 @@ def test_a_video_that_changes_its_size_needs_one() -> None:
 # --- colors and sizes
 
 
-def test_grey_is_the_luma_of_rgb() -> None:
+def test_gray_is_the_luma_of_rgb() -> None:
     for case in ("ours", "full range", "4:4:4", "10 bit", "MKV"):
-        grey = pyav.decode(made(case), np.arange(4), GREY)[..., 0].astype(float)
+        gray = pyav.decode(made(case), np.arange(4), GRAY)[..., 0].astype(float)
         luma = whole(case)[:4] @ np.array([0.299, 0.587, 0.114])
         inside = (whole(case)[:4].min(axis=-1) > 0) & (whole(case)[:4].max(axis=-1) < 255)
-        assert np.abs(grey - luma)[inside].max() <= 2
+        assert np.abs(gray - luma)[inside].max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -567,7 +567,7 @@ def test_scaling_is_close_to_an_antialiased_reference(have: tuple[int, int], wan
 
 @pytest.mark.parametrize("have", [(96, 128), (111, 222), (112, 1000), (256, 256), (300, 91), (223, 224), (333, 333)])
 @pytest.mark.parametrize("want", [(112, 112), (56, 56), (32, 48)])
-def test_stripes_too_fine_for_the_size_become_grey(have: tuple[int, int], want: tuple[int, int]) -> None:
+def test_stripes_too_fine_for_the_size_become_gray(have: tuple[int, int], want: tuple[int, int]) -> None:
     """Sampled without a mean they would become wide stripes."""
     for axis in (0, 1):
         if have[axis] < 1.9 * want[axis]:
@@ -591,8 +591,8 @@ def test_nothing_moves_when_it_is_scaled(height: int, width: int, rows: int, col
 
 @pytest.mark.parametrize("size", [(96, 128), (48, 64), (112, 112), (36, 100), (200, 60)])
 def test_planes_scaled_before_color_are_as_pictures_scaled_after(size: tuple[int, int]) -> None:
-    frames = pyav.decode(made("ours"), np.arange(12), Scaling(size, grey=False)).astype(np.int16)
-    after = scale_rgb(whole("ours")[:12], Scaling(size, grey=False)).astype(np.int16)
+    frames = pyav.decode(made("ours"), np.arange(12), Scaling(size, gray=False)).astype(np.int16)
+    after = scale_rgb(whole("ours")[:12], Scaling(size, gray=False)).astype(np.int16)
     assert abs((frames - after).mean()) < 0.7 and np.abs(frames - after).mean() < 2.5
 
 
@@ -633,9 +633,9 @@ def test_flow_of_a_clip_goes_from_onset_to_apex(method: str) -> None:
     event = Event(6, 10, 20, COUNT, 100)
     view = View(Window.spread(4), size=(48, 64), flow=method)
     read = read_frames(made("ours"), event, view)
-    grey = pyav.decode(made("ours"), np.array([6, 10]), GREY)[..., 0]
+    gray = pyav.decode(made("ours"), np.array([6, 10]), GRAY)[..., 0]
     assert read.flow is not None
-    np.testing.assert_array_equal(read.flow, flow(grey[0], grey[1], method=method, size=(48, 64)))
+    np.testing.assert_array_equal(read.flow, flow(gray[0], gray[1], method=method, size=(48, 64)))
     # The flow does not depend on the window's frames, and these not on it.
     np.testing.assert_array_equal(
         read.frames, read_frames(made("ours"), event, View(Window.spread(4), (48, 64))).frames

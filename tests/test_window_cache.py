@@ -84,7 +84,7 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize(
     "view",
-    [VIEW, View(Window.around("onset", 90, before=60), 16, grey=True), View(Window.spread(5), (12, 20), flow="dis")],
+    [VIEW, View(Window.around("onset", 90, before=60), 16, gray=True), View(Window.spread(5), (12, 20), flow="dis")],
 )
 def test_a_second_epoch_needs_no_videos(private: Selection, folder: Path, view: View) -> None:
     reader = cached(private, folder, view)
@@ -146,7 +146,7 @@ def test_a_bound_below_one_window_is_said(clips: Selection, folder: Path, caplog
         View(Window.around(frames=5), 24),
         View(Window.around("onset", 4), 24),
         View(VIEW.window, 26),
-        View(VIEW.window, 24, grey=True),
+        View(VIEW.window, 24, gray=True),
         View(VIEW.window, 24, flow="dis"),
         View(VIEW.window, 24, backend="pyav"),
     ],

@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two judgements agree on `gender`, `race` or `age` (by age group).
+    """How far two judgments agree on `gender`, `race` or `age` (by age group).
 
     Attributes:
         compared: portraits of which both say something. kappa: Cohen's, None where it is not defined.

@@ -60,8 +60,8 @@ def _pictures(judged: Judged, video: bytes) -> list[NDArray[np.uint8]]:
 
 def _change(footage: Footage, first: int, second: int) -> NDArray[np.uint8]:
     difference = footage.luma[second].astype(np.float32) - footage.luma[first].astype(np.float32)
-    grey = np.clip(128 + GAIN * difference, 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    gray = np.clip(128 + GAIN * difference, 0, 255).astype(np.uint8)
+    return np.repeat(gray[:, :, None], 3, axis=2)
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The judgement: what was measured, and whether it bears out the claim."""
+"""The judgment: what was measured, and whether it bears out the claim."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def audit(
     if is_dataset and manifest.read_header(folder)["audit"] and (profile is not None or embedder is not None):
         raise ValueError(
             f"{folder}: its clips were judged while they were built, by its own thresholds, and are not judged "
-            "otherwise; for another judgement, export the clips and audit the folder of videos with --labels"
+            "otherwise; for another judgment, export the clips and audit the folder of videos with --labels"
         )
     bench = _bench(folder if is_dataset else None, profile, face_model, embedder)
     with progress_bar(as_json) as bar:

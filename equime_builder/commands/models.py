@@ -15,7 +15,7 @@ def models(
     fetch: Annotated[str | None, typer.Option(help="download this one into the cache", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """List the model files that features need: where they are looked for, size, licence, sha256."""
+    """List the model files that features need: where they are looked for, size, license, sha256."""
     from equime_builder.models import MODELS, ModelMissing, fetch_model, find_model, places
 
     if fetch is not None:
@@ -30,7 +30,7 @@ def models(
         except ModelMissing:
             found = None
         looked = [str(path) for _, path in places(model)]
-        facts = {name: getattr(model, name) for name in ("name", "feature", "size", "licence", "sha256", "url")}
+        facts = {name: getattr(model, name) for name in ("name", "feature", "size", "license", "sha256", "url")}
         rows.append({**facts, "option": model.option, "variable": model.variable, "places": looked, "found": found})
     if as_json:
         print_json(rows)

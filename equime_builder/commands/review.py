@@ -21,7 +21,7 @@ NEEDED = ("aiohttp", "krippendorff", "statsmodels")
 def review(
     folder: Complete,
     store: Annotated[
-        Path | None, typer.Option(help="folder of the judgements", show_default="FOLDER.review, beside it")
+        Path | None, typer.Option(help="folder of the judgments", show_default="FOLDER.review, beside it")
     ] = None,
     blind: Annotated[
         bool | None, typer.Option("--blind/--open", help="keep reviewers from the label", show_default="open")
@@ -35,7 +35,7 @@ def review(
     port: Annotated[int, typer.Option(help="0 for any that is free")] = 8765,
     report: Annotated[bool, typer.Option("--report", help="print agreement and rates; serve nothing")] = False,
     export: Annotated[
-        Path | None, typer.Option(help="write all judgements: .parquet or .csv", show_default=False)
+        Path | None, typer.Option(help="write all judgments: .parquet or .csv", show_default=False)
     ] = None,
     annotate: Annotated[bool, typer.Option("--annotate", help="write the review's columns into the index")] = False,
     as_json: Json = False,
@@ -76,7 +76,7 @@ def _serve(folder: Path, index: Index, store: Store, host: str, port: int, as_js
             print_json({"url": url, "store": str(store.path), "clips": len(store.clips)})
         else:
             mode = "blind" if store.settings.blind else "open"
-            say(f"{len(store.clips)} clips, {mode}; judgements are kept in {store.path}")
+            say(f"{len(store.clips)} clips, {mode}; judgments are kept in {store.path}")
             say(f"open this link in a browser: {url}")
             say("stop with Ctrl-C; the same command goes on")
         if not is_loopback(host):
@@ -95,7 +95,7 @@ def _tell(
     done: dict[str, object] = {}
     if export is not None:
         write_export(export_table(kept, store.settings), export)
-        done["export"] = {"path": str(export), "judgements": len(kept)}
+        done["export"] = {"path": str(export), "judgments": len(kept)}
     if annotate:
         table = annotation_table(kept, store.settings)
         write_annotation(folder, "review", table)
@@ -107,6 +107,6 @@ def _tell(
     if made is not None:
         say(str(made))
     if export is not None:
-        say(f"{export}: {len(kept)} judgements")
+        say(f"{export}: {len(kept)} judgments")
     if annotate:
         say(f"{folder}: {len(table)} clips annotated")

@@ -27,7 +27,7 @@ from equime_builder.landmarks import (
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float32]
-DARKEST_CHEEK = 20.0  # grey levels: in the dark, noise would read as edges
+DARKEST_CHEEK = 20.0  # gray levels: in the dark, noise would read as edges
 
 
 def lid_gap(points: Points) -> float:
@@ -52,11 +52,11 @@ def eyes(face: Picture, points: Points) -> list[tuple[float, float] | None]:
 
     Contrast is the difference of the 90th and the 10th percentile by the 90th. None where an eye or cheek has no pixel.
     """
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     found: list[tuple[float, float] | None] = []
     for ring, cheek in zip(EYE_RINGS, CHEEKS, strict=True):
-        eye = grey[_inside(face, points, ring) > 0]
-        skin = grey[_disc(face, points, cheek, 0.12 * inter_ocular(points)) > 0]
+        eye = gray[_inside(face, points, ring) > 0]
+        skin = gray[_disc(face, points, cheek, 0.12 * inter_ocular(points)) > 0]
         if not (eye.size and skin.size):
             found.append(None)
             continue
@@ -82,8 +82,8 @@ def cheek_edges(face: Picture, points: Points) -> list[tuple[float, float] | Non
 
     None where a cheek has no pixel.
     """
-    grey = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
-    gradient = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8))
+    gray = cv2.GaussianBlur(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
+    gradient = np.hypot(cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=1 / 8))
     found: list[tuple[float, float] | None] = []
     for pair in (CHEEKS, LOWER_CHEEKS):
         discs = [_disc(face, points, landmark, 0.2 * inter_ocular(points)) > 0 for landmark in pair]
@@ -91,7 +91,7 @@ def cheek_edges(face: Picture, points: Points) -> list[tuple[float, float] | Non
             found.append(None)
             continue
         right, left = (
-            float(np.percentile(gradient[disc], 90) / max(DARKEST_CHEEK, np.median(grey[disc]))) for disc in discs
+            float(np.percentile(gradient[disc], 90) / max(DARKEST_CHEEK, np.median(gray[disc]))) for disc in discs
         )
         found.append((right, left))
     return found
@@ -110,11 +110,11 @@ def sharpness(face: Picture, points: Points) -> float:
     The variance of the Laplacian is the usual measure of focus (Pech-Pacheco et al., ICPR 2000); divided, it does not
     depend on exposure and contrast.
     """
-    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32)
     inside = _inside(face, points, FACE_OVAL) > 0
     if not inside.any():
         return 0.0
-    return float(np.var(cv2.Laplacian(grey, cv2.CV_32F)[inside]) / max(float(np.var(grey[inside])), 1e-3))
+    return float(np.var(cv2.Laplacian(gray, cv2.CV_32F)[inside]) / max(float(np.var(gray[inside])), 1e-3))
 
 
 def _inside(face: Picture, points: Points, ring: tuple[int, ...]) -> Picture:

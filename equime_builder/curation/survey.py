@@ -34,7 +34,7 @@ class Pool:
 
     candidates: tuple[Candidate, ...]
     rejections: tuple[Rejection, ...]
-    licence: str
+    license: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _subject(each: _Examined, pool: Pool, size: int) -> Subject:
         each.person,
         each.candidate.reference,
         each.attributes,
-        pool.licence,
+        pool.license,
         each.scored.sha256 or "",
         scores.crop,
         scores.landmarks_at(size),

@@ -54,7 +54,7 @@ def croissant_text(facts: Facts, files: Sequence[Mapping[str, Any]]) -> str:
             f"Synthetic micro-expression clips: {facts.clips:,} expression programs of {facts.subjects:,} subjects. "
             f"{facts.generator['exact']} Profile: {printable(plan.profile.follows)}."
         ),
-        "license": facts.licence.url,
+        "license": facts.license.url,
         "url": published.page if published else cited.url,
         "creator": [_person(*names) for names in cited.authors],
         "datePublished": published.published if published else str(cited.year),
@@ -176,7 +176,7 @@ def _responsible(facts: Facts) -> Node:
         "rai:dataCollection": f"Generated from programs of Action Units. {source['portraits']}",
         "rai:dataCollectionType": ["Experiments", "Software Collection"],
         "rai:dataCollectionRawData": printable(
-            f"Portraits of source {header['source']}, under: {facts.portrait_licence}; "
+            f"Portraits of source {header['source']}, under: {facts.portrait_license}; "
             f"generator {header['generator']}.",
             most=LIST_LETTERS,
         ),

@@ -13,7 +13,7 @@ from equime_builder.documents.composition import durations
 from equime_builder.documents.publication import Publication
 from equime_builder.documents.tables import changes
 from equime_builder.documents.words import LIST_LETTERS, plain, words_of
-from equime_builder.licences import LICENCES, Licence
+from equime_builder.licenses import LICENSES, License
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan
 from equime_loader.schema import FIELD, LABELS, LOCATION, SPLITS
@@ -52,8 +52,8 @@ class Facts:
     whole: pa.Table
     beside: Beside
     acceptance: Acceptance | None
-    portrait_licence: str
-    licence: Licence
+    portrait_license: str
+    license: License
     source: dict[str, str]
     generator: dict[str, str]
 
@@ -94,8 +94,8 @@ def facts_of(plan: Plan, index: pa.Table, beside: Beside) -> Facts:
         whole=complete,
         beside=beside,
         acceptance=None if unjudged else acceptance_of(plan, complete, beside.commits),
-        portrait_licence=portrait_licence(plan),
-        licence=LICENCES[plan.profile.licence],
+        portrait_license=portrait_license(plan),
+        license=LICENSES[plan.profile.license],
         source=words_of("sources", plan.header["source"]),
         generator=words_of("generators", plan.header["generator"]),
     )
@@ -113,10 +113,10 @@ def said(facts: Facts) -> dict[str, str]:
         "exact": facts.generator["exact"],
         "generator_limits": facts.generator["limits"],
         "source_limits": facts.source["limits"],
-        "portrait_licence": plain(facts.portrait_licence, most=LIST_LETTERS),
-        "license": facts.licence.name,
-        "license_title": facts.licence.title,
-        "license_url": facts.licence.url,
+        "portrait_license": plain(facts.portrait_license, most=LIST_LETTERS),
+        "license": facts.license.name,
+        "license_title": facts.license.title,
+        "license_url": facts.license.url,
         "subjects": f"{facts.subjects:,}",
         "clips": f"{facts.clips:,}",
         "durations": f"{shortest:.0f}–{longest:.0f} ms",
@@ -128,9 +128,9 @@ def said(facts: Facts) -> dict[str, str]:
     }
 
 
-def portrait_licence(plan: Plan) -> str:
+def portrait_license(plan: Plan) -> str:
     """The licenses of a plan's portraits, joined by `; `."""
-    return "; ".join(sorted({value for value in plan.portraits["licence"].to_pylist() if value}))
+    return "; ".join(sorted({value for value in plan.portraits["license"].to_pylist() if value}))
 
 
 def split_counts(facts: Facts) -> str:

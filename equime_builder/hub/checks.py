@@ -81,7 +81,7 @@ def _addresses(root: Path) -> Iterator[Objection]:
         if found := addresses(text):
             yield Objection(
                 f"{path} holds {len(found)} e-mail addresses",
-                "remove them where they come from (attributes, licence, notes of an annotation) and build again",
+                "remove them where they come from (attributes, license, notes of an annotation) and build again",
             )
 
 
@@ -196,7 +196,7 @@ def _without_clips(root: Path, index: pa.Table) -> list[str]:
 
 
 def free_words(root: Path) -> dict[str, list[str]]:
-    """Words of the index that no vocabulary binds and that repeat: who judged, licences, sources; for a curator's eyes.
+    """Words of the index that no vocabulary binds and that repeat: who judged, licenses, sources; for a curator's eyes.
 
     Columns whose words differ from clip to clip (captions, prompts) are left out.
     """

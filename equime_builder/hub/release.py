@@ -14,7 +14,7 @@ from pathlib import Path
 
 from equime_builder import manifest
 from equime_builder.documents.changes import DELETE, change_in_words, must_delete
-from equime_builder.finish import CARD, LICENCE
+from equime_builder.finish import CARD, LICENSE
 from equime_builder.hub.client import MAIN, Hub
 from equime_builder.hub.doors import check_doors, close_doors, open_page
 from equime_builder.hub.erasing import Erased, erase_history, put_tag
@@ -26,7 +26,7 @@ from equime_builder.plan import changes_of
 from equime_loader.storage.errors import StorageError
 
 # Files of a gated dataset that the Hub shows to everybody.
-OPEN = (CARD, LICENCE)
+OPEN = (CARD, LICENSE)
 
 
 class ForeignError(StorageError):

@@ -24,7 +24,7 @@ TITLES = (
 )
 
 
-def licence_text(header: Mapping[str, Any]) -> str:
+def license_text(header: Mapping[str, Any]) -> str:
     """The LICENSE file of an imported folder."""
     about = {name: printable(str(text), most=None) for name, text in header["about"].items()}
     return template("imported_LICENSE.md").substitute(about)

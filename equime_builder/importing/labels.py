@@ -27,11 +27,11 @@ class Footage:
     fps: float
 
 
-def labels_of(clip: PlannedClip, footage: Footage, *, licence: str) -> dict[str, Any]:
+def labels_of(clip: PlannedClip, footage: Footage, *, license: str) -> dict[str, Any]:
     """All labels of a sample.
 
     Args:
-        licence: of the corpus, in a few words.
+        license: of the corpus, in a few words.
     """
     event = clip.event
     caption = caption_of(event)
@@ -75,7 +75,7 @@ def labels_of(clip: PlannedClip, footage: Footage, *, licence: str) -> dict[str,
         "au_coding": event.au_text,
         "objective_class": event.objective_class,
         "publication": event.publication,
-        "licence": licence,
+        "license": license,
     }
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from equime_builder import manifest
 from equime_builder.files import replacing, write_atomic
-from equime_builder.importing.card import card, licence_text
+from equime_builder.importing.card import card, license_text
 from equime_builder.importing.plan import (
     ASKED,
     CLIP_SCHEMA,
@@ -114,7 +114,7 @@ class Imported:
         rejects += [
             (kind_of_reject(each.name), each.name, each.reason) for commit in commits for each in commit.rejected
         ]
-        return Texts(card(header, index, rejects), licence_text(header), rejects)
+        return Texts(card(header, index, rejects), license_text(header), rejects)
 
     def tables(self, root: Path, index: pa.Table) -> dict[str, pa.Table]:
         """Every event that was planned; `key` is null where the clip was rejected."""

@@ -1,6 +1,6 @@
 """Picture files and videos of a corpus as frames for the encoder: (3 * H // 2, W) uint8, I420, BT.601 limited range.
 
-Grey pictures have neutral chroma, so that they stay grey. A picture of odd width or height gets its last column or row
+Gray pictures have neutral chroma, so that they stay gray. A picture of odd width or height gets its last column or row
 twice, since 4:2:0 needs even sides. Messages name frames by their numbers and no file, as some names are of persons.
 """
 
@@ -41,11 +41,11 @@ LONGEST_CARRIED_S = 10.0
 MAX_FILE, MAX_PIXELS = 2**28, 2**24
 MAX_RECENT = 2**27  # bytes of decoded frames that are kept for the next cut
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF")  # what corpora have; others run programs, or unpack to anything
-GREY = ("1", "L", "LA", "La")
+GRAY = ("1", "L", "LA", "La")
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L")
 NEUTRAL = 128
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, struct.error)
-# Grey levels as luma of limited range.
+# Gray levels as luma of limited range.
 _LUMA = np.rint(16 + np.arange(256) * (219 / 255)).astype(np.uint8)
 
 
@@ -199,7 +199,7 @@ def map_video(path: Path) -> mmap | bytes:
 
 
 def planes_of(picture: Bytes) -> Bytes:
-    """Grey (H, W) or RGB (H, W, 3) as I420."""
+    """Gray (H, W) or RGB (H, W, 3) as I420."""
     bottom, right = (side % 2 for side in picture.shape[:2])
     if bottom or right:
         picture = np.asarray(cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
@@ -226,7 +226,7 @@ def _read(path: Path, what: str, most: int) -> bytes:
 
 
 def _picture(path: Path, number: int, bits: int) -> Bytes:
-    """Grey (H, W) or RGB (H, W, 3)."""
+    """Gray (H, W) or RGB (H, W, 3)."""
     what = f"frame {number}"
     data = _read(path, what, MAX_FILE)
     try:
@@ -248,7 +248,7 @@ def _picture(path: Path, number: int, bits: int) -> Bytes:
 def _pixels(image: Image.Image, bits: int) -> Bytes:
     if image.mode in SIXTEEN_BITS:
         return (np.asarray(image).astype(np.uint16) >> bits - 8).astype(np.uint8)
-    return np.asarray(image.convert("L" if image.mode in GREY else "RGB"), np.uint8)
+    return np.asarray(image.convert("L" if image.mode in GRAY else "RGB"), np.uint8)
 
 
 def _is_wide(path: Path) -> bool:

@@ -63,7 +63,7 @@ def import_shard(task: Task) -> Shard:
 
 def _write_shard(task: Task) -> Commit:
     video: Video = construct(Video, task.header["video"])
-    licence = str(task.header["about"]["terms"])
+    license = str(task.header["about"]["terms"])
     rejected: list[Rejection] = []
     keys: list[str] = []
     files = task.shard.files(task.header["formats"])
@@ -75,7 +75,7 @@ def _write_shard(task: Task) -> Commit:
             if recording is None or recording.frames != clip.event.frames:
                 recording = Recording(clip.event.frames)
             try:
-                sample = make_sample(clip, recording, video, licence=licence)
+                sample = make_sample(clip, recording, video, license=license)
             except ClipRejected as error:
                 rejected.append(Rejection(clip.key, str(error)))
                 continue
@@ -103,7 +103,7 @@ def _write_shard(task: Task) -> Commit:
     )
 
 
-def make_sample(clip: PlannedClip, recording: Recording, video: Video, *, licence: str) -> Sample:
+def make_sample(clip: PlannedClip, recording: Recording, video: Video, *, license: str) -> Sample:
     """The finished sample of a planned clip.
 
     Args:
@@ -119,7 +119,7 @@ def make_sample(clip: PlannedClip, recording: Recording, video: Video, *, licenc
         raise ClipRejected(f"frames {event.onset}..{event.offset} are annotated, the video has {footage.first}..{last}")
     if max(footage.width, footage.height) > MAX_SIDE or not 0 < footage.fps <= MAX_FPS:
         raise ClipRejected(f"{footage.width}x{footage.height} pixels at {footage.fps:g} fps is more than readers take")
-    labels = labels_of(clip, footage, licence=licence)
+    labels = labels_of(clip, footage, license=license)
     check_labels(labels)
     return Sample(labels, footage.data, np.full((footage.frames, len(AUS)), np.nan, np.float16))
 

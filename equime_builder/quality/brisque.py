@@ -52,7 +52,7 @@ class Brisque:
         return cls(coefficients.double().to(device), vectors.double().T.contiguous().to(device))
 
     def score(self, frames: Tensor) -> Tensor:
-        """Scores of frames in 0..1, grey or RGB: (N,) float64, NaN where a frame is too flat to be scored.
+        """Scores of frames in 0..1, gray or RGB: (N,) float64, NaN where a frame is too flat to be scored.
 
         Lower is better; values may lie below 0 and above 100. The machine's sum cancels to a ten-thousandth of its
         terms, so it is taken in double precision whatever the frames are; piq's, in single, scatters by 0.01.
@@ -68,7 +68,7 @@ class Brisque:
 
     @staticmethod
     def _luma(frames: Tensor) -> Tensor:
-        """Grey levels 0..255; of colors rounded, as MATLAB does."""
+        """Gray levels 0..255; of colors rounded, as MATLAB does."""
         piq = importlib.import_module("piq.functional")
         levels = frames * 255
         return levels if levels.shape[1] == 1 else piq.rgb2yiq(levels)[:, :1].round()

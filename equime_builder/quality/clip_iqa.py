@@ -66,7 +66,7 @@ class ClipIqa:
         )
 
     def score(self, frames: Tensor) -> Tensor:
-        """Scores of frames in 0..1, grey or RGB, at their own size: (N,) float32 in 0..1, higher is better."""
+        """Scores of frames in 0..1, gray or RGB, at their own size: (N,) float32 in 0..1, higher is better."""
         import torch
 
         pixels = ((frames.float() - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)

@@ -137,7 +137,7 @@ class _References:
 
 
 def measure_published(chunks: Chunks, scorers: Scorers) -> Quality:
-    """Measure a clip by the published script's formulas, faults included, on grey frames.
+    """Measure a clip by the published script's formulas, faults included, on gray frames.
 
     PSNR and SSIM are between consecutive frames. PSNR is of bytes that wrap around, 100 dB where frames are identical;
     SSIM is of 7 x 7 uniform windows; total variation, BRISQUE and CLIP-IQA are of each frame. Where a frame is too flat
@@ -152,8 +152,8 @@ def measure_published(chunks: Chunks, scorers: Scorers) -> Quality:
     last: Tensor | None = None
     with torch.inference_mode():
         for pixels in _checked(chunks):
-            grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pixels])
-            levels = torch.from_numpy(grey[:, None]).to(scorers.device)
+            gray = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pixels])
+            levels = torch.from_numpy(gray[:, None]).to(scorers.device)
             joined = levels if last is None else torch.cat([last, levels])
             if len(joined) > 1:
                 means.add("psnr_mean", similarity.published_psnr(joined[:-1], joined[1:]))

@@ -26,13 +26,13 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with its interval; None where it is not defined. `clips`, `judgements`: what it was taken over."""
+    """A figure with its interval; None where it is not defined. `clips`, `judgments`: what it was taken over."""
 
     value: float | None
     low: float | None
     high: float | None
     clips: int
-    judgements: int
+    judgments: int
 
 
 @dataclass(frozen=True, slots=True)

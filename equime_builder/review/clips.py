@@ -33,7 +33,7 @@ from equime_loader.storage.paths import check_path
 EVENT = ("onset_frame", "apex_frame", "offset_frame")
 FACTS = ("key", "emotion", "derived_emotion", "au_text", "caption")
 COLUMNS = (*FACTS, "aus", "fps", "frames", "width", "height", *EVENT, *(field.name for field in LOCATION))
-# At 97 a picture differs from the decoded frame by less than one grey level in the mean: amplified, it shows the clip.
+# At 97 a picture differs from the decoded frame by less than one gray level in the mean: amplified, it shows the clip.
 JPEG_QUALITY = 97
 LARGEST_SIDE, MOST_FRAMES = 640, 1_000
 MOTION_WIDTH, BUSIEST = 64, 0.02
@@ -138,7 +138,7 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32], *
 
 
 def motion(luma: NDArray[np.uint8], onset: int) -> NDArray[np.float32]:
-    """How far each frame is from the one at onset, where it differs most: (T,) float32, grey levels.
+    """How far each frame is from the one at onset, where it differs most: (T,) float32, gray levels.
 
     The mean absolute difference over the `BUSIEST` share of small blocks: blocks average out sensor noise, and most
     of a face does not move in a micro-expression.

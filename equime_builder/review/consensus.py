@@ -1,4 +1,4 @@
-"""What reviewers say together: one row per clip for the index, and the exported table of every judgement.
+"""What reviewers say together: one row per clip for the index, and the exported table of every judgment.
 
 Nothing here holds a name: reviewers are `R01`, `R02` … in the order in which they came.
 """
@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from equime_builder.files import replacing
-from equime_builder.review.judgements import VERDICTS
+from equime_builder.review.judgments import VERDICTS
 from equime_builder.review.sample import Settings
 from equime_builder.review.store import Kept
 from equime_loader.schema import FIELD, REVIEW_VERDICTS
@@ -64,8 +64,8 @@ def pseudonym(reviewer: int) -> str:
 
 
 def opinion(kept: Sequence[Kept]) -> Opinion:
-    """The opinion of the reviewers of a clip, from their last judgements of it, at least one."""
-    said = [one.judgement for one in kept]
+    """The opinion of the reviewers of a clip, from their last judgments of it, at least one."""
+    said = [one.judgment for one in kept]
     accepted = sum(one.verdict == VERDICTS[0] for one in said)
     twice = 2 * accepted
     verdict = ACCEPTED if twice > len(said) else REJECTED if twice < len(said) else TIED
@@ -85,11 +85,11 @@ def opinion(kept: Sequence[Kept]) -> Opinion:
 
 
 def by_clip(kept: Iterable[Kept]) -> dict[str, list[Kept]]:
-    """The judgements that count, by key, keys sorted."""
+    """The judgments that count, by key, keys sorted."""
     clips: dict[str, list[Kept]] = {}
     for one in kept:
         if one.counts:
-            clips.setdefault(one.judgement.clip, []).append(one)
+            clips.setdefault(one.judgment.clip, []).append(one)
     return dict(sorted(clips.items()))
 
 
@@ -108,17 +108,17 @@ def annotation_table(kept: Iterable[Kept], settings: Settings) -> pa.Table:
 
 
 def export_table(kept: Iterable[Kept], settings: Settings) -> pa.Table:
-    """Every judgement that was made, corrected ones too (`counts` false), reviewers by pseudonym."""
+    """Every judgment that was made, corrected ones too (`counts` false), reviewers by pseudonym."""
     rows = [
         {
             "number": one.number,
             "reviewer": pseudonym(one.reviewer),
-            "key": one.judgement.clip,
+            "key": one.judgment.clip,
             "mode": "blind" if settings.blind else "open",
             "judged_at": int(one.seconds),
             "counts": one.counts,
-            "aus": list(one.judgement.aus),
-            **{name: getattr(one.judgement, name) for name in ("verdict", "label", "confidence", "notes")},
+            "aus": list(one.judgment.aus),
+            **{name: getattr(one.judgment, name) for name in ("verdict", "label", "confidence", "notes")},
         }
         for one in kept
     ]

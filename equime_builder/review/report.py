@@ -24,7 +24,7 @@ from equime_builder.review.agreement import (
 )
 from equime_builder.review.clips import rows_of
 from equime_builder.review.consensus import ACCEPTED, REJECTED, TIED, by_clip, opinion, pseudonym
-from equime_builder.review.judgements import LABELS, VERDICTS
+from equime_builder.review.judgments import LABELS, VERDICTS
 from equime_builder.review.store import Kept, Store
 from equime_loader.index import Index
 from equime_loader.schema import AUS
@@ -54,7 +54,7 @@ class ReviewReport:
 
     Attributes:
         blind: whether reviewers were kept from the label.
-        clips: under review. judged: by anyone. judgements: that count. corrected: that were replaced by later ones.
+        clips: under review. judged: by anyone. judgments: that count. corrected: that were replaced by later ones.
         reviewers: clips judged, by pseudonym.
         agreement: coefficient by question (verdict, label, and each AU that somebody saw) and name.
         pairs: Cohen's kappa by question and pair of pseudonyms.
@@ -65,7 +65,7 @@ class ReviewReport:
     blind: bool
     clips: int
     judged: int
-    judgements: int
+    judgments: int
     corrected: int
     reviewers: Mapping[str, int]
     agreement: Mapping[str, Mapping[str, Figure]]
@@ -81,7 +81,7 @@ class ReviewReport:
         people = ", ".join(f"{name} {count}" for name, count in self.reviewers.items()) or "none"
         parts = [
             f"{self.judged} of {self.clips} clips judged, {mode}\n"
-            f"{self.judgements} judgements count, {self.corrected} were corrected; by reviewer: {people}"
+            f"{self.judgments} judgments count, {self.corrected} were corrected; by reviewer: {people}"
         ]
         if self.agreement:
             parts.append(_table("agreement", self.agreement, "coefficient"))
@@ -97,7 +97,7 @@ class ReviewReport:
 
 
 def make_report(index: Index, store: Store, kept: Sequence[Kept]) -> ReviewReport:
-    """The report of a review's judgements.
+    """The report of a review's judgments.
 
     Raises:
         FolderError: a clip of the review is gone from the index, or has changed.
@@ -113,7 +113,7 @@ def make_report(index: Index, store: Store, kept: Sequence[Kept]) -> ReviewRepor
         blind=store.settings.blind,
         clips=len(store.clips),
         judged=len(clips),
-        judgements=len(counting),
+        judgments=len(counting),
         corrected=len(kept) - len(counting),
         reviewers={pseudonym(person): sum(one.reviewer == person for one in counting) for person in people},
         agreement={
@@ -132,15 +132,15 @@ def _questions(counting: Sequence[Kept], people: list[int], keys: list[str]) -> 
         return {}
     row = {person: number for number, person in enumerate(people)}
     column = {key: number for number, key in enumerate(keys)}
-    seen = [au for au in AUS if any(au in one.judgement.aus for one in counting)]
+    seen = [au for au in AUS if any(au in one.judgment.aus for one in counting)]
     answers = {
-        "verdict": ([VERDICTS.index(one.judgement.verdict) for one in counting], len(VERDICTS)),
-        "label": ([ANSWERS.index(one.judgement.label or UNSURE) for one in counting], len(ANSWERS)),
-        **{f"AU{au}": ([int(au in one.judgement.aus) for one in counting], 2) for au in seen},
+        "verdict": ([VERDICTS.index(one.judgment.verdict) for one in counting], len(VERDICTS)),
+        "label": ([ANSWERS.index(one.judgment.label or UNSURE) for one in counting], len(ANSWERS)),
+        **{f"AU{au}": ([int(au in one.judgment.aus) for one in counting], 2) for au in seen},
     }
     places = (
         np.array([row[one.reviewer] for one in counting]),
-        np.array([column[one.judgement.clip] for one in counting]),
+        np.array([column[one.judgment.clip] for one in counting]),
     )
     questions = {}
     for question, (said, words) in answers.items():
@@ -174,7 +174,7 @@ def _against(
     said: dict[str, dict[str, str | None]] = {pseudonym(person): {} for person in people}
     for key, judged in clips.items():
         for one in judged:
-            said[pseudonym(one.reviewer)][key] = one.judgement.label
+            said[pseudonym(one.reviewer)][key] = one.judgment.label
     if len(people) > 1:
         said[ALL] = {key: opinion(judged).label for key, judged in clips.items()}
     found = {}
@@ -187,11 +187,11 @@ def _against(
 
 def _table(title: str, figures: Mapping[str, Mapping[str, Figure]], what: str) -> str:
     rows = [
-        (question, name, _number(figure.value), _interval(figure), f"{figure.clips}", f"{figure.judgements}")
+        (question, name, _number(figure.value), _interval(figure), f"{figure.clips}", f"{figure.judgments}")
         for question, named in figures.items()
         for name, figure in named.items()
     ]
-    return f"{title}\n{text_table(('question', what, 'value', 'interval', 'clips', 'judgements'), rows)}"
+    return f"{title}\n{text_table(('question', what, 'value', 'interval', 'clips', 'judgments'), rows)}"
 
 
 def _verdict_table(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> str:

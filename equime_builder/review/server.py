@@ -24,15 +24,15 @@ from aiohttp import web
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.manifest import FolderError
 from equime_builder.review.clips import Clips, opaque_names
-from equime_builder.review.judgements import (
+from equime_builder.review.judgments import (
     LABELS,
     MAX_CONFIDENCE,
     MAX_NAME,
     MAX_NOTES,
     MIN_CONFIDENCE,
     VERDICTS,
-    Judgement,
-    parse_judgement,
+    Judgment,
+    parse_judgment,
     reviewer_name,
 )
 from equime_builder.review.sample import order_for
@@ -94,7 +94,7 @@ def application(store: Store, clips: Clips, *, host: str) -> web.Application:
     app.router.add_routes([web.get(path, _page) for path in PAGES])
     app.router.add_post("/api/session", _session)
     app.router.add_get("/api/clips/{name}", _clip)
-    app.router.add_post("/api/judgements", _judge)
+    app.router.add_post("/api/judgments", _judge)
     return app
 
 
@@ -109,7 +109,7 @@ async def _guarded(request: web.Request, handler: Handler, token: str, host: str
     try:
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
-        return _refusal(413, f"the judgement is too long; notes may have {MAX_NOTES:,} characters")
+        return _refusal(413, f"the judgment is too long; notes may have {MAX_NOTES:,} characters")
     except web.HTTPException as error:
         return _refusal(error.status, error.reason)
     except FolderError as error:
@@ -170,7 +170,7 @@ async def _session(request: web.Request) -> web.Response:
     names = {key: name for name, key in review.keys.items()}
     order = order_for(list(review.store.clips), reviewer=reviewer, seed=settings.seed)
     kept = review.store.kept(reviewer=reviewer)
-    answers = {names[one.judgement.clip]: _answer(one.number, one.judgement) for one in kept}
+    answers = {names[one.judgment.clip]: _answer(one.number, one.judgment) for one in kept}
     return web.json_response(
         {
             "reviewer": reviewer,
@@ -185,8 +185,8 @@ async def _session(request: web.Request) -> web.Response:
     )
 
 
-def _answer(number: int, said: Judgement) -> dict[str, Any]:
-    """A judgement as it is kept, for the reviewer who made it."""
+def _answer(number: int, said: Judgment) -> dict[str, Any]:
+    """A judgment as it is kept, for the reviewer who made it."""
     return {
         "number": number,
         **{name: getattr(said, name) for name in ("verdict", "label", "aus", "confidence", "notes")},
@@ -209,10 +209,10 @@ async def _clip(request: web.Request) -> web.Response:
 
 
 async def _judge(request: web.Request) -> web.Response:
-    """Keep a judgement; the answer comes when it is on disk."""
+    """Keep a judgment; the answer comes when it is on disk."""
     review = request.app[REVIEW]
-    judgement = parse_judgement(await _read(request), review.keys)
-    return web.json_response(_answer(review.store.add(judgement), judgement))
+    judgment = parse_judgment(await _read(request), review.keys)
+    return web.json_response(_answer(review.store.add(judgment), judgment))
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,6 +1,6 @@
-"""Where judgements are kept: one SQLite file beside the dataset, to which rows are only added.
+"""Where judgments are kept: one SQLite file beside the dataset, to which rows are only added.
 
-A judgement is on disk before it is acknowledged (write-ahead log, full synchronization), so that ending the server
+A judgment is on disk before it is acknowledged (write-ahead log, full synchronization), so that ending the server
 at any moment loses nothing that a page was told is saved. A correction is another row; the last one of a reviewer and
 clip counts. The file holds names: it lies beside the dataset folder, not in it, and is not published with it.
 """
@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from equime_builder.manifest import FolderError
-from equime_builder.review.judgements import Judgement
+from equime_builder.review.judgments import Judgment
 from equime_builder.review.sample import Settings
 
-FILE = "judgements.sqlite3"
+FILE = "judgments.sqlite3"
 VERSION = 1
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE clips (key TEXT PRIMARY KEY, sha256 TEXT);
 CREATE TABLE reviewers (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE judgements (
+CREATE TABLE judgments (
     number INTEGER PRIMARY KEY,
     request TEXT NOT NULL UNIQUE,
     reviewer INTEGER NOT NULL REFERENCES reviewers (number),
@@ -38,20 +38,20 @@ CREATE TABLE judgements (
     notes TEXT NOT NULL,
     seconds REAL NOT NULL
 );
-CREATE TRIGGER judgements_stay BEFORE UPDATE ON judgements BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
-CREATE TRIGGER judgements_remain BEFORE DELETE ON judgements BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
+CREATE TRIGGER judgments_stay BEFORE UPDATE ON judgments BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
+CREATE TRIGGER judgments_remain BEFORE DELETE ON judgments BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;
 """
 SELECT = """
 SELECT j.number, j.reviewer, j.seconds,
-       j.number = (SELECT max(number) FROM judgements WHERE reviewer = j.reviewer AND clip = j.clip) AS counts,
+       j.number = (SELECT max(number) FROM judgments WHERE reviewer = j.reviewer AND clip = j.clip) AS counts,
        j.request, r.name, j.clip, j.verdict, j.label, j.aus, j.confidence, j.notes
-FROM judgements AS j JOIN reviewers AS r ON r.number = j.reviewer
+FROM judgments AS j JOIN reviewers AS r ON r.number = j.reviewer
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A judgement as it is kept.
+    """A judgment as it is kept.
 
     Attributes:
         number: place in the log, from 1. reviewer: number of the reviewer, from 1, in the order of arrival.
@@ -62,7 +62,7 @@ class Kept:
     reviewer: int
     seconds: float
     counts: bool
-    judgement: Judgement
+    judgment: Judgment
 
 
 def default_folder(root: Path) -> Path:
@@ -72,7 +72,7 @@ def default_folder(root: Path) -> Path:
 
 
 class Store:
-    """The judgements of one review. Several processes may use a store at once.
+    """The judgments of one review. Several processes may use a store at once.
 
     Attributes:
         settings: what the review was begun with.
@@ -144,44 +144,44 @@ class Store:
     def close(self) -> None:
         self._connection.close()
 
-    def add(self, judgement: Judgement) -> int:
-        """Keep a judgement; returns its number once it is on disk. A request that is kept already is not kept again.
+    def add(self, judgment: Judgment) -> int:
+        """Keep a judgment; returns its number once it is on disk. A request that is kept already is not kept again.
 
         Raises:
             ValueError: the request is kept with another content. OSError: the disk does not take it.
         """
         try:
-            return self._add(judgement)
+            return self._add(judgment)
         except sqlite3.OperationalError as error:
             raise OSError(f"{self.path}: cannot be written ({error})") from error
 
-    def _add(self, judgement: Judgement) -> int:
+    def _add(self, judgment: Judgment) -> int:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.execute("INSERT OR IGNORE INTO reviewers (name) VALUES (?)", (judgement.reviewer,))
-            found = self._select("WHERE j.request = ?", judgement.request)
+            connection.execute("INSERT OR IGNORE INTO reviewers (name) VALUES (?)", (judgment.reviewer,))
+            found = self._select("WHERE j.request = ?", judgment.request)
             if not found:
-                row = {**asdict(judgement), "aus": ",".join(map(str, judgement.aus)), "seconds": time.time()}
+                row = {**asdict(judgment), "aus": ",".join(map(str, judgment.aus)), "seconds": time.time()}
                 connection.execute(
-                    "INSERT INTO judgements"
+                    "INSERT INTO judgments"
                     " (request, reviewer, clip, verdict, label, aus, confidence, notes, seconds) SELECT :request,"
                     " number, :clip, :verdict, :label, :aus, :confidence, :notes, :seconds"
                     " FROM reviewers WHERE name = :reviewer",
                     row,
                 )
-                found = self._select("WHERE j.request = ?", judgement.request)
+                found = self._select("WHERE j.request = ?", judgment.request)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        if found[0].judgement != judgement:
+        if found[0].judgment != judgment:
             raise ValueError("this request was kept with another content; reload the page")
         return found[0].number
 
     def kept(self, *, reviewer: str | None = None) -> list[Kept]:
-        """All judgements, or those of one reviewer, in the order in which they came."""
+        """All judgments, or those of one reviewer, in the order in which they came."""
         with _readable(self.path):
             if reviewer is None:
                 return self._select("")
@@ -195,8 +195,8 @@ class Store:
 def _kept(number: int, reviewer: int, seconds: float, counts: int, *row: str | int) -> Kept:
     request, name, clip, verdict, label, aus, confidence, notes = row
     numbers = tuple(int(au) for au in str(aus).split(",") if au)
-    judgement = Judgement(request, name, clip, verdict, label, numbers, confidence, notes)  # type: ignore[arg-type]
-    return Kept(number, reviewer, seconds, bool(counts), judgement)
+    judgment = Judgment(request, name, clip, verdict, label, numbers, confidence, notes)  # type: ignore[arg-type]
+    return Kept(number, reviewer, seconds, bool(counts), judgment)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

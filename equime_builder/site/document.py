@@ -21,7 +21,7 @@ from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import coded
 from equime_builder.hub.gate import gate_fields, gate_metadata
-from equime_builder.licences import LICENCES
+from equime_builder.licenses import LICENSES
 from equime_builder.site import figures, markup
 from equime_builder.site.choice import DRAWN, OWNED, Choice
 
@@ -53,7 +53,7 @@ class Edition:
         version: its tag on the Hub, or none. repository: `owner/name` of it there, or none.
         plan: SHA-256 of its plan. builder: version of what built it. source: of its portraits. portraits: their own
             license.
-        licence: the Hub's name of its license. terms: the text of its LICENSE.
+        license: the Hub's name of its license. terms: the text of its LICENSE.
     """
 
     version: str | None
@@ -62,7 +62,7 @@ class Edition:
     builder: str
     source: str
     portraits: str
-    licence: str
+    license: str
     terms: str
 
 
@@ -104,7 +104,7 @@ def page(
         snippet=escape(_snippet(edition)),
         citation=escape(paper().bibtex),
         plan=markup.word(edition.plan),
-        licence=escape(_lines(edition.terms)),
+        license=escape(_lines(edition.terms)),
     )
 
 
@@ -133,15 +133,15 @@ def _edition(edition: Edition) -> str:
         else f"built by equime {markup.word(edition.builder)}"
     )
     plan = f"plan <code>{markup.word(edition.plan[:HASH_LETTERS])}</code>"
-    licence = f'license <a href="#licence">{markup.word(LICENCES[edition.licence].name)}</a>'
-    return " ".join(f"<span>{part}</span>" for part in (version, plan, licence))
+    license = f'license <a href="#license">{markup.word(LICENSES[edition.license].name)}</a>'
+    return " ".join(f"<span>{part}</span>" for part in (version, plan, license))
 
 
 def _faces(edition: Edition) -> str:
     """Whose faces these are."""
     said = words_of("sources", edition.source)
-    licence = f" License of the portraits: {edition.portraits}." if edition.portraits else ""
-    return escape(" ".join(said[topic] for topic in FACES) + _lines(licence))
+    license = f" License of the portraits: {edition.portraits}." if edition.portraits else ""
+    return escape(" ".join(said[topic] for topic in FACES) + _lines(license))
 
 
 def _still(clip: Mapping[str, Any], number: int) -> str:
@@ -222,7 +222,7 @@ def clips_script(clips: Sequence[Mapping[str, Any]]) -> str:
 
 def readme(edition: Edition) -> str:
     """README.md of a static Space."""
-    head = {"title": NAME, "sdk": "static", "app_file": "index.html", "pinned": False, "license": edition.licence}
+    head = {"title": NAME, "sdk": "static", "app_file": "index.html", "pinned": False, "license": edition.license}
     head |= {"datasets": [edition.repository]} if edition.repository else {}
     about = "Clips and figures of a synthetic micro-expression dataset for research. Open `index.html`."
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {NAME}\n\n{about}\n"

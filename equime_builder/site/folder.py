@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from equime_builder import manifest
-from equime_builder.documents.facts import portrait_licence
+from equime_builder.documents.facts import portrait_license
 from equime_builder.documents.publication import REPOSITORY, read_publication
 from equime_builder.files import write_atomic
-from equime_builder.finish import INDEX, LICENCE
+from equime_builder.finish import INDEX, LICENSE
 from equime_builder.manifest import FolderError, read_plan
 from equime_builder.plan import Plan
 from equime_builder.preview import SPREAD
@@ -124,9 +124,9 @@ def _edition(root: Path, plan: Plan, *, version: str | None, repository: str | N
         plan=header["plan_sha256"],
         builder=header["builder_version"],
         source=header["source"],
-        portraits=portrait_licence(plan),
-        licence=plan.profile.licence,
-        terms=_text(root / LICENCE),
+        portraits=portrait_license(plan),
+        license=plan.profile.license,
+        terms=_text(root / LICENSE),
     )
 
 

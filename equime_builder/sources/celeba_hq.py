@@ -31,7 +31,7 @@ from equime_builder.sources.photographs import (
 IMAGES = "CelebA-HQ-img"
 ANNOTATIONS = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-attribute-anno.csv")
 MAPPING, IDENTITIES = "CelebA-HQ-to-CelebA-mapping.txt", "identity_CelebA.txt"
-LICENCE = "CelebAMask-HQ: non-commercial research and educational use only"
+LICENSE = "CelebAMask-HQ: non-commercial research and educational use only"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class CelebAHQSource:
                 continue
             candidates.append(_candidate(file, values, people))
         candidates.sort(key=lambda candidate: derive_seed(seed, "celeba-hq", candidate.reference))
-        return Pool(tuple(candidates), tuple(rejections), LICENCE)
+        return Pool(tuple(candidates), tuple(rejections), LICENSE)
 
     def survey(self, profile: Profile, seed: int) -> Survey:
         return survey(

@@ -1,4 +1,4 @@
-"""Source `procedural`: drawn faces. No photographs, no licence, no download, any number of identities."""
+"""Source `procedural`: drawn faces. No photographs, no license, no download, any number of identities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equime_builder.licences import LICENCES
+from equime_builder.licenses import LICENSES
 from equime_builder.portraits import Attributes, Portrait, Subject, Survey
 from equime_builder.profiles import Marginals, Profile
 from equime_builder.seeds import derive_seed, generator
@@ -38,7 +38,7 @@ class ProceduralSource:
         return digest.hexdigest()
 
     def survey(self, profile: Profile, seed: int) -> Survey:
-        subjects, licence = [], LICENCES[profile.licence].name
+        subjects, license = [], LICENSES[profile.license].name
         drawn = allot(profile.marginals, profile.subjects, seed)
         drawn += allot(profile.marginals, profile.acceptance.reserve, derive_seed(seed, "reserve"))
         for number, (gender, race, group) in enumerate(drawn):
@@ -47,7 +47,7 @@ class ProceduralSource:
             age = int(generator(face_seed, "age").integers(max(low, YOUNGEST), min(high, OLDEST) + 1))
             attributes = Attributes(gender, race, float(age), dict.fromkeys(("gender", "race", "age"), JUDGE))
             name = f"p{number:05d}"
-            subjects.append(Subject(name, name, str(face_seed), attributes, licence))
+            subjects.append(Subject(name, name, str(face_seed), attributes, license))
         count = profile.subjects
         return Survey(tuple(subjects[:count]), (), tuple(subjects[count:]))
 

@@ -27,7 +27,7 @@ from equime_builder.sources.photographs import (
 ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
 MAX_TABLE_BYTES = 200 * 2**20
-LICENCE = "unknown: as the photographs' owner says"
+LICENSE = "unknown: as the photographs' owner says"
 # Pictures that are not read, by suffix.
 CONVERT = "{name} pictures are not read; convert it to PNG or JPEG"
 NOT_READ = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".gif": "GIF"}
@@ -42,7 +42,7 @@ class FolderSource:
             default `attributes.csv` in the folder where there is one.
         model: gives the landmark model's path when it is needed.
         limit: at most that many subjects, None for all.
-        licence: of the photographs.
+        license: of the photographs.
         curation: what `equime curate` found out about them before.
         workers: processes that score them.
     """
@@ -51,7 +51,7 @@ class FolderSource:
     model: Callable[[], Path]
     attributes: Path | None = None
     limit: int | None = None
-    licence: str = LICENCE
+    license: str = LICENSE
     curation: CurationTable | None = None
     workers: int = 1
     name: str = "folder"
@@ -63,7 +63,7 @@ class FolderSource:
         """`attributes` is the name of a table that was given, without its folder."""
         table = self.attributes.name if self.attributes else None
         made = self.curation.sha256 if self.curation else None
-        return {"limit": self.limit, "licence": self.licence, "attributes": table, "curation": made}
+        return {"limit": self.limit, "license": self.license, "attributes": table, "curation": made}
 
     def _table(self) -> Path | None:
         default = self.root / ATTRIBUTES_FILE
@@ -92,7 +92,7 @@ class FolderSource:
             for file in sorted(rows.keys() - set(references) - faults.keys())
         ]
         candidates = (Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults)
-        return Pool(tuple(candidates), tuple(rejections), self.licence)
+        return Pool(tuple(candidates), tuple(rejections), self.license)
 
     def survey(self, profile: Profile, seed: int) -> Survey:
         return survey(

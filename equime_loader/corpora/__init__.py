@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
-from equime_loader.corpora.catalogue import ENTRIES, Corpus
+from equime_loader.corpora.catalog import ENTRIES, Corpus
 from equime_loader.corpora.copies import Copy
 from equime_loader.corpora.corrections import read_corrections
 from equime_loader.corpora.events import Reading

@@ -281,10 +281,10 @@ class _Parser:
         number = int(found["au"])
         if not number:
             self.fail("AU 0 is none")
-        towards, unequal = _SIDES[side]
+        toward, unequal = _SIDES[side]
         return AUAction(
             number,
-            towards,
+            toward,
             intensity or None,
             _KINDS[kind],
             unequal,

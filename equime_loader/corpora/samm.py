@@ -4,7 +4,7 @@
     SAMM/006/006_1_2/006_05562.jpg             subject, clip; numbers of the recording, padded differently by clip
     SAMM_CROP/006/006_1_2/…                    faces, by others
 
-Grey, 200 frames per second. Codings carry intensities and sides; `Duration` counts both ends.
+Gray, 200 frames per second. Codings carry intensities and sides; `Duration` counts both ends.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     SAMM_longvideos/006_1/006_1_0001.jpg               one folder per recording
     SAMM_Micro_FACS_Codes_v2.xlsx                      emotions of the micro-expressions, where it lies beside them
 
-Grey, 200 frames per second. A clip is a recording, ``006_1``, and holds several events; the sheet's `Filename` also
+Gray, 200 frames per second. A clip is a recording, ``006_1``, and holds several events; the sheet's `Filename` also
 counts the events, ``006_1_2``.
 """
 

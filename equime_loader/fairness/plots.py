@@ -40,7 +40,7 @@ def save(figure: Figure, path: str | PathLike[str]) -> None:
 def plot_fairness(report: FairnessReport) -> Figure:
     """UF1 and UAR of each group with intervals and counts, beside the overall score and that of the constant class.
 
-    Groups that are too small stand grey with the reason instead of a score.
+    Groups that are too small stand gray with the reason instead of a score.
 
     Raises:
         ValueError: more groups than a page holds.

@@ -1,4 +1,4 @@
-"""Which requests bring a set of ranges: neighbours together, and almost nothing that was not asked for."""
+"""Which requests bring a set of ranges: neighbors together, and almost nothing that was not asked for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 # Between two members of a sample lie a tar header and padding, 512 to 1023 bytes: always less than a request costs.
 SMALL_GAP = 2048
-# Larger gaps, such as the labels between two videos, are read along when they are small against both neighbours: a
-# request reads 1/6 too much at the most, and only where both neighbours are wanted.
+# Larger gaps, such as the labels between two videos, are read along when they are small against both neighbors: a
+# request reads 1/6 too much at the most, and only where both neighbors are wanted.
 GAP_SHARE = 6
 # A request that fails is made again: what is lost with it is bounded, and long runs are shared out to connections.
 MAX_SPAN = 32 * 2**20
@@ -53,5 +53,5 @@ def _belong_together(last: Span, start: int, length: int) -> bool:
 
 
 def together(gap: Any, smaller: Any) -> Any:
-    """Whether neighbours are read in one request, by the bytes between them and of the smaller; numbers or arrays."""
+    """Whether neighbors are read in one request, by the bytes between them and of the smaller; numbers or arrays."""
     return (gap <= SMALL_GAP) | (gap <= smaller // GAP_SHARE)

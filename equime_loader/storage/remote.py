@@ -192,7 +192,7 @@ class RemoteStore(Store):
         """One request and what it brings for each range in it."""
         try:
             body = self._range(path, span.start, span.length, given_up)
-        except CorruptionError as error:  # a range beyond the end must not cost its neighbours
+        except CorruptionError as error:  # a range beyond the end must not cost its neighbors
             if len(wanted) == 1:
                 return [error]
             alone = [Span(one.start, one.length, (0,)) for one in wanted]

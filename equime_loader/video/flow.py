@@ -34,7 +34,7 @@ def flow(
     """Motion of each pixel from the first picture to the second.
 
     Args:
-        first, second: (H, W) uint8, grey.
+        first, second: (H, W) uint8, gray.
         size: (height, width) of the result, None for that of the pictures. Flow is found in the pictures as they
             are and scaled afterwards, since what moves by a pixel in them moves by less in smaller ones.
 

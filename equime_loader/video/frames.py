@@ -25,7 +25,7 @@ class View:
     Attributes:
         window: which frames.
         size: pixels of the square, (height, width), or None for the clip's own.
-        grey: one channel in place of three.
+        gray: one channel in place of three.
         flow: None, or how optical flow from onset to apex is found: `dis`, `farneback` or `tvl1`.
         backend: `pyav`, `torchcodec`, `decord`, or None for the best that is installed.
 
@@ -35,7 +35,7 @@ class View:
 
     window: Window = field(default_factory=Window.around)
     size: int | tuple[int, int] | None = 112
-    grey: bool = False
+    gray: bool = False
     flow: str | None = None
     backend: str | None = None
 
@@ -49,7 +49,7 @@ class View:
 
     @property
     def scaling(self) -> Scaling:
-        return Scaling((self.size, self.size) if isinstance(self.size, int) else self.size, self.grey)
+        return Scaling((self.size, self.size) if isinstance(self.size, int) else self.size, self.gray)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +57,7 @@ class Clip:
     """The frames of a window.
 
     Attributes:
-        frames: (T, h, w, C) uint8, RGB or grey.
+        frames: (T, h, w, C) uint8, RGB or gray.
         mask: (T,) bool, False where the window reaches beyond the clip and its first or last frame stands in.
         indices: (T,) int64, numbers of the frames in the clip.
         flow: (2, h, w) float32, right and down in pixels from onset to apex, where the view asks for it.
@@ -100,5 +100,5 @@ def read_frames(video: bytes | memoryview, event: Event, view: View, out: NDArra
     if view.flow is None:
         return Clip(frames, mask, indices)
     pair = np.array([event.onset, event.apex]) if event.onset < event.apex else np.array([event.onset])
-    grey = decode(video, pair, Scaling(None, True))[..., 0]
-    return Clip(frames, mask, indices, flow(grey[0], grey[-1], method=view.flow, size=scaling.size))
+    gray = decode(video, pair, Scaling(None, True))[..., 0]
+    return Clip(frames, mask, indices, flow(gray[0], gray[-1], method=view.flow, size=scaling.size))

@@ -164,6 +164,6 @@ def _convert(frame: Any, scaling: Scaling) -> Picture:
     """Pictures of other forms than planar 4:2:0, and turned ones, by FFmpeg's own conversion."""
     picture = ffmpeg.rgb(frame)
     picture = resize(picture, scaling.size) if scaling.size else picture
-    if scaling.grey:
+    if scaling.gray:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
     return np.asarray(picture, np.uint8)

@@ -33,14 +33,14 @@ LUMA_WEIGHTS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What pictures become: `size` (height, width) pixels or None for their own, `grey` or RGB."""
+    """What pictures become: `size` (height, width) pixels or None for their own, `gray` or RGB."""
 
     size: tuple[int, int] | None
-    grey: bool
+    gray: bool
 
     @property
     def channels(self) -> int:
-        return 1 if self.grey else 3
+        return 1 if self.gray else 3
 
     def shape(self, count: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Shape of `count` frames of this height and width when they are scaled.
@@ -147,7 +147,7 @@ class PlaneStack:
         """Keep luma and chroma planes of one frame."""
         rows = self._size[0]
         target = self._stack[position * rows : (position + 1) * rows]
-        if self._scaling.grey:
+        if self._scaling.gray:
             resize(planes[0], self._size, target[..., 0])
         elif self._merged is not None:
             height, width, _ = self._merged.shape
@@ -167,7 +167,7 @@ class PlaneStack:
         out = room(self._shape, out)
         count, rows, columns, channels = self._shape
         flat = out.reshape(count * rows, columns, channels)
-        if self._scaling.grey:
+        if self._scaling.gray:
             # Luma of a limited range is stretched to 0-255, as RGB would be.
             cv2.LUT(self._stack[..., 0], _luma_table(matrix), flat[..., 0])
         else:
@@ -206,7 +206,7 @@ def scale_rgb(frames: Picture, scaling: Scaling, out: Picture | None = None) -> 
     size = shape[1:3]
     out = room(shape, out)
     for frame, target in zip(frames, out, strict=True):
-        if scaling.grey:
+        if scaling.gray:
             target[..., 0] = cv2.cvtColor(resize(frame, size), cv2.COLOR_RGB2GRAY)
         else:
             resize(frame, size, target)

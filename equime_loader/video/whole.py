@@ -14,7 +14,7 @@ from equime_loader.video import ffmpeg
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.scale import Scaling
 
-_AS_IT_IS = Scaling(None, grey=False)
+_AS_IT_IS = Scaling(None, gray=False)
 
 
 def read_video(video: Any) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # As in the harness, which cannot be imported without torch.
 FRAMES, SIZE, KEPT_ROWS = 16, 112, slice(14, None, 28)
-# Mean absolute difference of a clip to the reference, in grey levels of 255. Resizers of good repute stay below 1.5.
+# Mean absolute difference of a clip to the reference, in gray levels of 255. Resizers of good repute stay below 1.5.
 MOST_DIFFERENCE = 2.5
 
 
@@ -91,7 +91,7 @@ def check_frames(
     worst = int(differences.argmax())
     if differences[worst] > MOST_DIFFERENCE:
         raise UnequalWorkError(
-            f"{name}: {keys[worst]} differs from the reference by {differences[worst]:.2f} grey levels; "
+            f"{name}: {keys[worst]} differs from the reference by {differences[worst]:.2f} gray levels; "
             f"at most {MOST_DIFFERENCE}"
         )
     judged = fits.mean(axis=0, keepdims=True) if reencoded else fits

@@ -114,8 +114,8 @@ def draw_face(
     both = move.get("corners", 0.0)
     line([(23, 49 - both), (32, 50), (41, 49 - both - move.get("left corner", 0.0))], 70)
     noisy = picture + np.random.default_rng(identity + 1).normal(0, 3, picture.shape)
-    grey = np.clip(noisy, 0, 255).astype(np.uint8)
-    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR) if color else grey
+    gray = np.clip(noisy, 0, 255).astype(np.uint8)
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) if color else gray
 
 
 def strength_at(event: Planned, number: int) -> float:

@@ -93,7 +93,7 @@ def make(classes: int, settings: FlowSettings) -> nn.Module:
 
 def view(settings: FlowSettings) -> View:
     """The loader needs one frame, the apex; flow does not use it."""
-    return View(Window.around("apex", 1, before=0), size=settings.size, grey=True, flow=settings.method)
+    return View(Window.around("apex", 1, before=0), size=settings.size, gray=True, flow=settings.method)
 
 
 def inputs(batch: Batch, settings: FlowSettings) -> Tensor:

@@ -16,7 +16,7 @@ class FrameSettings:
     """What can be set of a network on frames.
 
     Attributes:
-        frames: how many, spread evenly from onset to offset. size: pixels of the square. grey: one channel, else RGB.
+        frames: how many, spread evenly from onset to offset. size: pixels of the square. gray: one channel, else RGB.
         motion: show what moved since the onset, each frame less the first; else frames as they are, as published, in
             which who a clip shows outweighs what moves in it.
         dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`; none was published.
@@ -27,7 +27,7 @@ class FrameSettings:
 
     frames: int = 16
     size: int = 64
-    grey: bool = True
+    gray: bool = True
     motion: bool = True
     dropout: float = 0.5
     mirror: bool = False
@@ -44,7 +44,7 @@ class FrameSettings:
 
     @property
     def channels(self) -> int:
-        return 1 if self.grey else 3
+        return 1 if self.gray else 3
 
     @property
     def variation(self) -> Variation:
@@ -53,7 +53,7 @@ class FrameSettings:
 
 def view(settings: FrameSettings) -> View:
     """Frames from onset to offset: the whole expression, however long it is and whatever the clip's rate."""
-    return View(Window.spread(settings.frames), size=settings.size, grey=settings.grey)
+    return View(Window.spread(settings.frames), size=settings.size, gray=settings.gray)
 
 
 def inputs(batch: Batch, settings: FrameSettings) -> Tensor:

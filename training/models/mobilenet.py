@@ -21,7 +21,7 @@ class MobileNetSettings:
     """What can be set.
 
     Attributes:
-        size: pixels of the square. grey: one channel, shown as three as published; else RGB.
+        size: pixels of the square. gray: one channel, shown as three as published; else RGB.
         pretrained: ImageNet weights, see `begin_with`; the first 100 layers then stay as they are.
         units: of the dense layer. dropout: share of features left out before and after it.
         mirror, shift, turn, zoom: see `Variation`; none was published.
@@ -31,7 +31,7 @@ class MobileNetSettings:
     """
 
     size: int = 96
-    grey: bool = True
+    gray: bool = True
     pretrained: str | None = None
     units: int = 128
     dropout: float = 0.5
@@ -95,7 +95,7 @@ class MobileNet(nn.Module):
 
 def view(settings: MobileNetSettings) -> View:
     """The apex: the middle of an expression. The published frame was the middle of the file's first 96."""
-    return View(Window.around("apex", 1, before=0), size=settings.size, grey=settings.grey)
+    return View(Window.around("apex", 1, before=0), size=settings.size, gray=settings.gray)
 
 
 def inputs(batch: Batch, settings: MobileNetSettings) -> Tensor:

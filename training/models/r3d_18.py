@@ -12,7 +12,7 @@ from training.models.pretrained import begin_with
 
 # The first convolution takes three channels in the file, and the last layer knows 400 actions.
 NEW_LAYERS = ("fc.",)
-NEW_WHERE_GREY = ("fc.", "stem.0.")
+NEW_WHERE_GRAY = ("fc.", "stem.0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +20,12 @@ class R3DSettings(FrameSettings):
     """`FrameSettings` with the sizes of the Kinetics weights, and where they lie.
 
     Attributes:
-        pretrained: see `begin_with`. With grey frames the first convolution begins at random.
+        pretrained: see `begin_with`. With gray frames the first convolution begins at random.
     """
 
     frames: int = 16
     size: int = 112
-    grey: bool = False
+    gray: bool = False
     motion: bool = False
     pretrained: str | None = None
 
@@ -35,7 +35,7 @@ def make(classes: int, settings: R3DSettings) -> nn.Module:
     from torchvision.models.video import r3d_18
 
     network = r3d_18(weights=None)
-    if settings.grey:
+    if settings.gray:
         network.stem[0] = nn.Conv3d(1, 64, (3, 7, 7), stride=(1, 2, 2), padding=(1, 3, 3), bias=False)
     network.fc = nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(network.fc.in_features, classes))
     made: nn.Module = network
@@ -46,7 +46,7 @@ def begin(network: nn.Module, settings: R3DSettings) -> None:
     """Kinetics-400 weights, where the settings name a file."""
     from torchvision.models.video import R3D_18_Weights
 
-    new = NEW_WHERE_GREY if settings.grey else NEW_LAYERS
+    new = NEW_WHERE_GRAY if settings.gray else NEW_LAYERS
     begin_with(network, settings.pretrained, R3D_18_Weights.KINETICS400_V1, new=new)
 
 

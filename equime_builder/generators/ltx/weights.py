@@ -104,7 +104,7 @@ def _snapshot(options: LtxOptions) -> Path:
     except (LocalEntryNotFoundError, HFValidationError, ModelMissing) as error:
         at = f" at revision {revision}" if revision else ""
         raise ModelMissing(
-            f"generator ltx needs {name}{at} ({MODEL.size / 1e9:.0f} GB, {MODEL.licence}), which is neither in "
+            f"generator ltx needs {name}{at} ({MODEL.size / 1e9:.0f} GB, {MODEL.license}), which is neither in "
             f"{places(MODEL)[-1][1].parent} (${VARIABLE} moves it) nor in the Hugging Face cache; get it with "
             f"`{MODEL.command.replace(MODEL_ID, name)}`"
         ) from error

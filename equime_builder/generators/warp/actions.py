@@ -3,7 +3,7 @@
 Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displacement is linear in intensity.
 `Pull(group, out, up)`: the group's points move `out` from the midline and `up`. Points in `hold` stay exactly.
 `Part(opening, upper, lower)`: the free edges of the lids or lips move up by `upper` and down by `lower`
-(negative: towards each other). `Furrow`: a line or spot that darkens by `depth` at intensity 5.
+(negative: toward each other). `Furrow`: a line or spot that darkens by `depth` at intensity 5.
 Directions follow the muscles of the FACS manual (Ekman, Friesen & Hager 2002); lengths start from the action unit
 vectors of Candide-3 (Ahlberg 2001).
 
@@ -269,7 +269,7 @@ ACTIONS: dict[int, Action] = {
         furrows=(_line((17, 18, 0.4), (181, 182, 0.3), depth=0.14, width=0.03),),
         reach=0.4,
     ),
-    # Candide: 0.054 of lip height. The rims are pressed towards the seam by up to half a lip.
+    # Candide: 0.054 of lip height. The rims are pressed toward the seam by up to half a lip.
     24: Action(
         pulls=_pulls(
             philtrum=(0, -0.04),

@@ -34,7 +34,7 @@ _PAIRS = (
 )
 MIRROR: dict[int, int] = {int(a): int(b) for a, b in (pair.split(":") for pair in _PAIRS.split())}
 
-# The lips' three rows from the middle towards the corner, and how far along the way each point lies.
+# The lips' three rows from the middle toward the corner, and how far along the way each point lies.
 LIP_ROWS: dict[str, tuple[int, ...]] = {
     "upper": (0, 37, 39, 40, 185),
     "seam": (13, 82, 81, 80, 191),
@@ -141,7 +141,7 @@ class FaceFrame:
         return np.stack([self.right_to_left, self.up], axis=1)
 
     def coordinates(self, points: Floats) -> Floats:
-        """Picture positions (..., 2) in pixels as (lateral, up) in IOD; lateral grows towards the subject's left."""
+        """Picture positions (..., 2) in pixels as (lateral, up) in IOD; lateral grows toward the subject's left."""
         return np.asarray((points - self.origin) @ (self.axes / np.float32(self.iod)), np.float32)
 
     def vector(self, lateral: float, up: float) -> Floats:

@@ -1,4 +1,4 @@
-// The judgement: its questions, what was answered, and what is still missing.
+// The judgment: its questions, what was answered, and what is still missing.
 
 const UNSURE = "unsure";
 const byId = (id) => document.getElementById(id);
@@ -28,7 +28,7 @@ function choose(name, value) {
   for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === String(value);
 }
 
-export class JudgementForm {
+export class JudgmentForm {
   constructor({ verdicts, labels, aus, bounds, blind }) {
     this.bounds = bounds;
     this.labels = [...labels, UNSURE];

@@ -1,6 +1,6 @@
 // The review page: who reviews, which clip, and what the keys do.
 
-import { JudgementForm } from "./form.js";
+import { JudgmentForm } from "./form.js";
 import { Player, draw, drawChange } from "./player.js";
 import { Plot } from "./plot.js";
 import * as server from "./server.js";
@@ -51,7 +51,7 @@ async function begin(name) {
     const waiting = () => (problem.textContent = "The server does not answer; trying again.");
     review = await server.untilAnswered(() => server.session(name), waiting);
     const left = server.unsent(review.reviewer);
-    for (const judgement of left) await server.keep(judgement, waiting).catch(() => {});
+    for (const judgment of left) await server.keep(judgment, waiting).catch(() => {});
     if (left.length) review = await server.untilAnswered(() => server.session(name), waiting);
   } catch (error) {
     problem.textContent = error.message;
@@ -59,7 +59,7 @@ async function begin(name) {
     return;
   }
   sessionStorage.setItem(NAME, name);
-  form = new JudgementForm(review);
+  form = new JudgmentForm(review);
   byId("who-name").textContent = review.reviewer;
   byId("mode").textContent = review.blind ? "blind: labels are hidden" : "open: labels are shown";
   byId("mode").hidden = byId("who").hidden = byId("progress-box").hidden = byId("work").hidden = skip.hidden = false;
@@ -196,7 +196,7 @@ byId("open-next").addEventListener("click", () => {
 
 // ---------------------------------------------------------------------------------------------- saving
 
-byId("judgement").addEventListener("submit", (event) => {
+byId("judgment").addEventListener("submit", (event) => {
   event.preventDefault();
   save();
 });
@@ -209,12 +209,12 @@ async function save() {
   const name = review.order[place];
   const changed = Boolean(review.answers[name]);
   const answer = form.read();
-  const judgement = { request: server.newRequest(), reviewer: review.reviewer, clip: name, ...answer };
+  const judgment = { request: server.newRequest(), reviewer: review.reviewer, clip: name, ...answer };
   saving = true;
   form.lock(true);
   tell("saving", "wait");
   try {
-    const kept = await server.keep(judgement, (why) => {
+    const kept = await server.keep(judgment, (why) => {
       tell(`Not saved yet: the server does not answer. Trying again; please keep this window open. (${why})`, "bad");
     });
     review.answers[name] = kept;
@@ -263,7 +263,7 @@ for (const moment of Object.keys(moments)) {
 byId("keys-open").addEventListener("click", () => byId("keys").showModal());
 skip.addEventListener("click", (event) => {
   event.preventDefault(); // the address keeps the token
-  byId("judgement").focus();
+  byId("judgment").focus();
 });
 
 const letters = {

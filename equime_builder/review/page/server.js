@@ -1,4 +1,4 @@
-// Talking to the server: every request carries the token of the link, and a judgement is sent until it is kept.
+// Talking to the server: every request carries the token of the link, and a judgment is sent until it is kept.
 
 const TOKEN = decodeURIComponent(location.hash.slice(1));
 const PATIENCE_MS = 15000;
@@ -63,7 +63,7 @@ export async function untilAnswered(attempt, waiting) {
   }
 }
 
-/** A number that no other judgement has. crypto.randomUUID is not there on plain HTTP from another machine. */
+/** A number that no other judgment has. crypto.randomUUID is not there on plain HTTP from another machine. */
 export function newRequest() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -80,22 +80,22 @@ export function unsent(reviewer) {
   }
 }
 
-function shelve(reviewer, judgements) {
+function shelve(reviewer, judgments) {
   try {
-    if (judgements.length) localStorage.setItem(shelf(reviewer), JSON.stringify(judgements));
+    if (judgments.length) localStorage.setItem(shelf(reviewer), JSON.stringify(judgments));
     else localStorage.removeItem(shelf(reviewer));
   } catch {
-    // Storage is full or forbidden: the judgement is still held by the page, which says that it is not saved.
+    // Storage is full or forbidden: the judgment is still held by the page, which says that it is not saved.
   }
 }
 
-/** Send a judgement until it is on the server's disk; returns it as it is kept there, with its number. */
-export async function keep(judgement, waiting) {
-  const { reviewer, request } = judgement;
+/** Send a judgment until it is on the server's disk; returns it as it is kept there, with its number. */
+export async function keep(judgment, waiting) {
+  const { reviewer, request } = judgment;
   const others = () => unsent(reviewer).filter((other) => other.request !== request);
-  shelve(reviewer, [...others(), judgement]);
+  shelve(reviewer, [...others(), judgment]);
   try {
-    const answer = await untilAnswered(() => post("/api/judgements", judgement), waiting);
+    const answer = await untilAnswered(() => post("/api/judgments", judgment), waiting);
     shelve(reviewer, others());
     return answer;
   } catch (error) {

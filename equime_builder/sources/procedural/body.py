@@ -20,7 +20,7 @@ from equime_builder.sources.procedural.canvas import (
 )
 from equime_builder.sources.procedural.geometry import JAW, Array, smooth_curve
 from equime_builder.sources.procedural.parameters import FaceParameters, Scene
-from equime_builder.sources.procedural.skin import shaded, tone_colour
+from equime_builder.sources.procedural.skin import shaded, tone_color
 
 BACKDROP_SIZE = 64
 EAR = ((0.02, -0.27), (0.07, -0.33), (0.15, -0.33), (0.205, -0.22), (0.20, -0.05), (0.155, 0.09), (0.115, 0.17),
@@ -38,13 +38,13 @@ def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
     mix = 0.5 + 0.4 * (x * np.cos(angle) + y * np.sin(angle)) + 0.10 * value_noise(rng, (3, 3), (n, n))
     if scene.backdrop == "outdoor":
         mix += 0.22 * value_noise(rng, (5, 6), (n, n)) + 0.10 * value_noise(rng, (10, 12), (n, n))
-    first, second = (_muted(np.array(c, np.float32)) for c in scene.backdrop_colours)
+    first, second = (_muted(np.array(c, np.float32)) for c in scene.backdrop_colors)
     image = first + (second - first) * np.clip(mix, 0, 1)[..., None]
     if scene.backdrop == "bokeh":
         for _ in range(int(rng.integers(6, 15))):
             spot = np.zeros((n, n), np.float32)
-            centre = tuple(int(v) for v in rng.integers(0, n, 2))
-            cv2.circle(spot, centre, int(rng.integers(3, 10)), 1.0, -1, cv2.LINE_8)
+            center = tuple(int(v) for v in rng.integers(0, n, 2))
+            cv2.circle(spot, center, int(rng.integers(3, 10)), 1.0, -1, cv2.LINE_8)
             glow = second * rng.uniform(1.1, 1.7) + rng.uniform(0, 0.14) * np.array([1.0, 0.85, 0.6])
             blend(image, cv2.GaussianBlur(spot, (0, 0), 1.0) * rng.uniform(0.05, 0.30), np.clip(glow, 0, 1))
     side = float(np.sin(np.radians(scene.azimuth)))
@@ -55,9 +55,9 @@ def backdrop(scene: Scene, rng: np.random.Generator, *, size: int) -> Array:
     return np.asarray(cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
-def _muted(colour: Array) -> Array:
-    """Return the colour nearer to its grey, as a wall out of focus looks."""
-    return np.asarray(colour * 0.65 + colour.mean() * 0.35, dtype=np.float32)
+def _muted(color: Array) -> Array:
+    """Return the color nearer to its gray, as a wall out of focus looks."""
+    return np.asarray(color * 0.65 + color.mean() * 0.35, dtype=np.float32)
 
 
 def neck_outline(scene: Scene) -> Array:
@@ -104,8 +104,8 @@ def _neck_skin(params: FaceParameters, frame: Frame, window: Window) -> Array:
     cord = np.abs(x) - (0.60 - 0.42 * down)  # from behind the ear to the pit of the neck
     cords = 0.30 * np.sign(x) * (np.exp(-(((cord - 0.07) / 0.07) ** 2)) - np.exp(-(((cord + 0.07) / 0.07) ** 2)))
     normal = (x * 0.95 + cords, np.full_like(x, 0.22), np.sqrt(1 - x * x))
-    colour = np.broadcast_to(tone_colour(params.skin) * (0.92, 0.86, 0.84), (rows, columns, 3)).astype(np.float32)
-    lit = shaded(colour, normal, light_of(params.scene), gloss=0.01)
+    color = np.broadcast_to(tone_color(params.skin) * (0.92, 0.86, 0.84), (rows, columns, 3)).astype(np.float32)
+    lit = shaded(color, normal, light_of(params.scene), gloss=0.01)
     return np.asarray(cv2.resize(lit, window.shape[::-1]))
 
 
@@ -152,10 +152,10 @@ def paint_ears(picture: Array, params: FaceParameters, frame: Frame) -> None:
     light = light_of(params.scene)
     for side, root, top, bottom in ((-1, 234, 162, 132), (1, 454, 389, 361)):
         length = np.linalg.norm(marks[bottom, :2] - marks[top, :2]) / unit / 0.95 * params.ear_size * 0.93
-        centre = (marks[top, :2] * 0.42 + marks[bottom, :2] * 0.58) * (0, 1) + (
+        center = (marks[top, :2] * 0.42 + marks[bottom, :2] * 0.58) * (0, 1) + (
             marks[root, :2] - (side * 0.055 * unit, 0)
         ) * (1, 0)
-        scale, origin = np.array([side * length, length]) * unit, np.asarray(centre)
+        scale, origin = np.array([side * length, length]) * unit, np.asarray(center)
         ear, helix, concha = (np.array(curve) * scale + origin for curve in (EAR, HELIX, CONCHA))
         outline = smooth_curve(np.concatenate([ear, ear[:1]]), samples=48)
         window = Window.around(outline, 4, size=frame.size)
@@ -180,6 +180,6 @@ def paint_ears(picture: Array, params: FaceParameters, frame: Frame) -> None:
         slope_x = cv2.Sobel(bulge, cv2.CV_32F, 1, 0, scale=0.125) * unit * 0.07
         slope_y = cv2.Sobel(bulge, cv2.CV_32F, 0, 1, scale=0.125) * unit * 0.07
         z = 1 / np.sqrt(1.25 + slope_x**2 + slope_y**2)
-        colour = tone_colour(params.skin) * np.array([0.92, 0.74, 0.72], np.float32) * (1 - 0.70 * dent[..., None])
-        lit = shaded(colour.astype(np.float32), ((side * 0.45 - slope_x) * z, -slope_y * z, z), light, gloss=0.02)
+        color = tone_color(params.skin) * np.array([0.92, 0.74, 0.72], np.float32) * (1 - 0.70 * dent[..., None])
+        lit = shaded(color.astype(np.float32), ((side * 0.45 - slope_x) * z, -slope_y * z, z), light, gloss=0.02)
         blend(window.of(picture), softened(mask, 0.5), lit)

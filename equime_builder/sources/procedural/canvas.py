@@ -1,6 +1,6 @@
 """Painting on a float picture: antialiased masks, soft edges, and the light that falls on everything.
 
-Colours are sRGB in 0..1 unless a name says linear; linear light is approximated by the square (gamma 2), which is
+Colors are sRGB in 0..1 unless a name says linear; linear light is approximated by the square (gamma 2), which is
 close enough for a painting and much faster than the exact curve.
 """
 
@@ -105,9 +105,9 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
 
-def blend(picture: Array, alpha: Array, colour: Array | Sequence[float]) -> None:
-    """Lay `colour` (3,) or (H, W, 3) over `picture` (H, W, 3) in place, by `alpha` (H, W) in 0..1."""
-    over = np.asarray(colour, np.float32)
+def blend(picture: Array, alpha: Array, color: Array | Sequence[float]) -> None:
+    """Lay `color` (3,) or (H, W, 3) over `picture` (H, W, 3) in place, by `alpha` (H, W) in 0..1."""
+    over = np.asarray(color, np.float32)
     if over.ndim == 3:
         cover = np.asarray(alpha, np.float32)
         picture[:] = cv2.blendLinear(np.ascontiguousarray(picture), np.ascontiguousarray(over), 1 - cover, cover)
@@ -120,14 +120,14 @@ def blend(picture: Array, alpha: Array, colour: Array | Sequence[float]) -> None
 
 
 def tint(picture: Array, alpha: Array, factor: Sequence[float]) -> None:
-    """Multiply `picture` in place towards `factor` (3,) where `alpha` (H, W) is 1."""
+    """Multiply `picture` in place toward `factor` (3,) where `alpha` (H, W) is 1."""
     for channel, amount in enumerate(factor):
         picture[..., channel] *= 1 - np.float32(1 - amount) * alpha
 
 
 @dataclass(frozen=True)
 class Light:
-    """Key direction (x right, y down, z to the viewer) and linear key and ambient colours."""
+    """Key direction (x right, y down, z to the viewer) and linear key and ambient colors."""
 
     direction: Array
     key: Array

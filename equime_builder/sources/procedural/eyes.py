@@ -18,7 +18,7 @@ from equime_builder.sources.procedural.canvas import (
 )
 from equime_builder.sources.procedural.geometry import IRIS_RADIUS, SIDES, Array, Side, smooth_curve
 from equime_builder.sources.procedural.parameters import FaceParameters
-from equime_builder.sources.procedural.skin import tone_colour
+from equime_builder.sources.procedural.skin import tone_color
 
 ZOOM = 2
 
@@ -57,7 +57,7 @@ class _Eye:
         self.size = image.shape[0], image.shape[1]
         opening = self._filled(np.concatenate([self.upper, self.lower[::-1]]))
         self.opening = softened(opening, 0.5)
-        self.skin = np.sqrt(tone_colour(params.skin))
+        self.skin = np.sqrt(tone_color(params.skin))
 
     def _blank(self) -> np.ndarray:
         return np.zeros(self.size, np.uint8)
@@ -105,10 +105,10 @@ class _Eye:
         value = 0.84 + 0.10 * texture * np.clip(radius * 1.6 - 0.3, 0, 1) + 0.13 * glow * (radius < 1)
         value += 0.10 * np.exp(-(((radius - 0.52) / 0.13) ** 2))
         value *= 1 - 0.72 * np.clip((radius - 0.76) / 0.24, 0, 1) ** 1.5
-        colour = np.array(self.params.features.iris, np.float32) * np.clip(value, 0.15, 1.7)[..., None]
+        color = np.array(self.params.features.iris, np.float32) * np.clip(value, 0.15, 1.7)[..., None]
         pupil = np.clip((0.40 - radius) * 0.9 * IRIS_RADIUS * self.unit + 0.5, 0, 1)
-        blend(colour, pupil, (0.025, 0.02, 0.02))
-        return np.asarray(colour)
+        blend(color, pupil, (0.025, 0.02, 0.02))
+        return np.asarray(color)
 
     def _catchlight(self, ball: Array) -> None:
         azimuth = np.radians(self.params.scene.azimuth)

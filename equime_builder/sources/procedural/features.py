@@ -27,7 +27,7 @@ from equime_builder.sources.procedural.geometry import (
     smooth_curve,
 )
 from equime_builder.sources.procedural.parameters import FaceParameters
-from equime_builder.sources.procedural.skin import tone_colour
+from equime_builder.sources.procedural.skin import tone_color
 
 BROW_HAIRS = 190
 
@@ -35,9 +35,9 @@ BROW_HAIRS = 190
 def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.random.Generator) -> None:
     """Paint both brows in place: a soft base and hair-like strokes between the brow contours."""
     unit, features = frame.unit, params.features
-    hair = np.array(params.hair.colour)
-    grey = params.hair.grey * 0.6
-    dark = (hair * 0.80 + 0.035) * (1 - grey) + grey * 0.45
+    hair = np.array(params.hair.color)
+    gray = params.hair.gray * 0.6
+    dark = (hair * 0.80 + 0.035) * (1 - gray) + gray * 0.45
     dark = dark * (0.85 if params.skin.tone > 5 else 1.0)
     for side in SIDES:
         top = smooth_curve(frame.points(side.brow_top), samples=48)
@@ -75,7 +75,7 @@ def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.ran
     lift = np.clip((along - 0.45) / 0.55, 0, 1)  # hairs stand up near the nose and lie outwards at the temple
     angle = 0.16 + 0.75 * lift**1.8 - 0.45 * (1 - across) * (1 - lift) + rng.normal(0, 0.14, BROW_HAIRS)
     length = unit * (0.066 + 0.012 * along) * rng.uniform(0.7, 1.2, BROW_HAIRS)
-    slope = np.gradient(top, axis=0)[index] * -1.0  # towards the temple
+    slope = np.gradient(top, axis=0)[index] * -1.0  # toward the temple
     slope /= np.linalg.norm(slope, axis=1, keepdims=True)
     up = np.stack([np.zeros(BROW_HAIRS), -np.ones(BROW_HAIRS)], 1)
     way = slope * np.cos(angle)[:, None] + up * np.sin(angle)[:, None]
@@ -85,9 +85,9 @@ def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.ran
     return np.stack([root, mid, tip], axis=1)
 
 
-def lip_colours(params: FaceParameters) -> tuple[Array, Array]:
-    """Return sRGB colours of upper and lower lip."""
-    skin = np.sqrt(tone_colour(params.skin))
+def lip_colors(params: FaceParameters) -> tuple[Array, Array]:
+    """Return sRGB colors of upper and lower lip."""
+    skin = np.sqrt(tone_color(params.skin))
     light = max(0.0, 1 - params.skin.tone / 9)
     deep = params.skin.tone / 9
     natural = skin * np.array([0.87 - 0.06 * deep, 0.655 + 0.07 * deep, 0.685 + 0.17 * deep]) + np.array(
@@ -114,7 +114,7 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     part, (top, inner_top, inner_low, low) = window.of(picture), (c - window.origin for c in curves)
     line = (inner_top + inner_low) / 2
     line = np.concatenate([top[:1] * 0.75 + line[:1] * 0.25, line[1:-1], top[-1:] * 0.75 + line[-1:] * 0.25])
-    light = part.mean(-1) / max(float(np.sqrt(tone_colour(params.skin)).mean()), 0.05)
+    light = part.mean(-1) / max(float(np.sqrt(tone_color(params.skin)).mean()), 0.05)
     glow = cv2.GaussianBlur(light, (0, 0), 0.05 * unit)
     creases = value_noise(rng, (5, 60), window.shape)
     drift = value_noise(rng, (3, 5), window.shape)
@@ -123,12 +123,12 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     blend(
         part,
         softened(rim, 0.014 * unit) * 0.22,
-        np.clip(np.sqrt(tone_colour(params.skin)) * 1.08 + 0.02, 0, 1),
+        np.clip(np.sqrt(tone_color(params.skin)) * 1.08 + 0.02, 0, 1),
     )
     span = 1 + 0.035 * creases + 0.02 * drift
-    for polygon, colour, sheen_at in zip(
+    for polygon, color, sheen_at in zip(
         (np.concatenate([top, line[::-1]]), np.concatenate([low, line[::-1]])),
-        lip_colours(params),
+        lip_colors(params),
         (0.30, 0.45),
         strict=True,
     ):
@@ -137,7 +137,7 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         alpha = softened(mask, 0.012 * unit)
         edge = top if sheen_at < 0.4 else low
         volume = cv2.GaussianBlur(softened(mask, 0), (0, 0), 0.045 * unit) * 1.3
-        paint = np.asarray(colour, np.float32) * (np.clip(glow, 0.35, 1.25) * span * (0.70 + 0.34 * volume))[..., None]
+        paint = np.asarray(color, np.float32) * (np.clip(glow, 0.35, 1.25) * span * (0.70 + 0.34 * volume))[..., None]
         blend(part, alpha * 0.90, paint)
         sheen = np.zeros(window.shape, np.uint8)
         ridge = line[10:-10] + (edge[10:-10] - line[10:-10]) * sheen_at
@@ -147,7 +147,7 @@ def paint_mouth(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
             * (0.10 if sheen_at < 0.4 else 0.24)
             * (0.8 + 0.6 * params.features.lip_strength)
         )
-        blend(part, gloss * (1 + 0.25 * creases) * alpha, np.clip(np.asarray(colour) * 1.15 + 0.22, 0, 1))
+        blend(part, gloss * (1 + 0.25 * creases) * alpha, np.clip(np.asarray(color) * 1.15 + 0.22, 0, 1))
     _lip_line(part, line, params, unit)
 
 
@@ -163,7 +163,7 @@ def _lip_line(part: Array, line: Array, params: FaceParameters, unit: float) -> 
     ]
     stroked(hard, corners, value=220, width=max(1, round(0.016 * unit)))
     tint(part, softened(soft, 0.020 * unit) * 0.55, (0.60, 0.48, 0.48))
-    deep = np.asarray(lip_colours(params)[0]) * (0.36, 0.27, 0.28)
+    deep = np.asarray(lip_colors(params)[0]) * (0.36, 0.27, 0.28)
     blend(part, softened(hard, 0.006 * unit) * 0.85, deep)
 
 
@@ -187,5 +187,5 @@ def paint_nose(picture: Array, params: FaceParameters, frame: Frame) -> None:
     tint(part, softened(under, 0.026 * unit) * 0.55, (0.66, 0.52, 0.49))
     tint(part, softened(crease, 0.012 * unit) * 0.62, (0.55, 0.42, 0.39))
     tint(part, softened(hole, 0.035 * unit) * 0.45, (0.55, 0.40, 0.38))
-    skin = np.sqrt(tone_colour(params.skin))
+    skin = np.sqrt(tone_color(params.skin))
     blend(part, softened(hole, 0.012 * unit) * 0.86, skin * (0.26, 0.15, 0.14) + 0.015)

@@ -76,7 +76,7 @@ def scalp_of(params: FaceParameters, frame: Frame) -> Scalp:
     if style.flow == "back" or (style.end == 0 and style.flow in ("parted", "short", "tousled")):
         tight = skull_arc(grow=-0.03 if style.flow == "back" else 0.02, count=ARC) * stretch  # close at the sides
         rim = tight + (skull_arc(grow=swell * 1.25, count=ARC) * stretch - tight) * crown**1.2
-    if style.end > 1 and style.flow != "curls":  # loose hair does not taper towards the ears
+    if style.end > 1 and style.flow != "curls":  # loose hair does not taper toward the ears
         rim[:, 0] += 0.10 * swell / 0.15 * np.sign(rim[:, 0]) * np.abs(np.cos(np.linspace(0, np.pi, ARC))) ** 3
     rim = rim + crown**0.5 * _unevenness(rng, params)[:, None] * (rim - (0, -0.35)) * min(1.0, swell / 0.10)
     rim[:, 0] += float(marks[[0, -1], 0].mean())
@@ -185,15 +185,15 @@ def drawn_back(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
 
 def bun(scalp: Scalp, rng: np.random.Generator) -> tuple[Strands, Array]:
     """Return the strands of a bun on top of the head and its outline (N, 2)."""
-    centre = scalp.rim[ARC // 2] + (0.0, -0.02)
+    center = scalp.rim[ARC // 2] + (0.0, -0.02)
     width, height = 0.30 + 0.10 * scalp.params.hair.volume, 0.22 + 0.06 * scalp.params.hair.volume
     turn = np.linspace(0, 2 * np.pi, 48)
-    outline = centre + np.stack([np.cos(turn) * width, np.sin(turn) * height], 1)
+    outline = center + np.stack([np.cos(turn) * width, np.sin(turn) * height], 1)
     count = 240
     radius = np.sqrt(rng.random((count, 1)))
     angle = rng.uniform(0, 2 * np.pi, (count, 1)) + np.linspace(0, 1.5, 9)[None]
     radius = radius * np.linspace(1.0, 0.86, 9)[None]
-    strands = centre + np.stack([np.cos(angle) * radius * width, np.sin(angle) * radius * height], -1)
+    strands = center + np.stack([np.cos(angle) * radius * width, np.sin(angle) * radius * height], -1)
     return strands.astype(np.float32), outline.astype(np.float32)
 
 
@@ -201,14 +201,14 @@ def curled(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
     """Small curls filling the region around the head."""
     style = scalp.style
     if style.end > 0:
-        centre = _crown(scalp, rng, count)
+        center = _crown(scalp, rng, count)
     else:
-        centre = scalp.between(rng.random(count), rng.random(count) ** 0.8 * 1.03 - 0.01)
+        center = scalp.between(rng.random(count), rng.random(count) ** 0.8 * 1.03 - 0.01)
     turn = np.linspace(0, 1.35, 9)[None] * np.pi * rng.choice((-1, 1), (count, 1)) + rng.uniform(0, 6.28, (count, 1))
     size = 0.019 + 0.020 * scalp.params.hair.length * (1.5 if style.end > 1 else 1.0)
     radius = size * rng.uniform(0.7, 1.4, (count, 1)) * np.linspace(1, 0.5, 9)[None]
     loops = np.stack([radius * np.cos(turn), radius * 0.9 * np.sin(turn)], -1)
-    return np.asarray(centre[:, None] + loops, dtype=np.float32)
+    return np.asarray(center[:, None] + loops, dtype=np.float32)
 
 
 def crown_outline(scalp: Scalp) -> Array:

@@ -1,6 +1,6 @@
 """From shape coefficients to the 478 landmarks of a face.
 
-Everything here is in face units: the distance between the iris centres is 1, the origin lies midway between them,
+Everything here is in face units: the distance between the iris centers is 1, the origin lies midway between them,
 x to the right of the picture, y down, z away from the viewer. The neutral template is an average of measured
 FaceLandmarker landmarks (`scripts/measure_face_template.py`); the named coefficients move its regions smoothly.
 """
@@ -36,7 +36,7 @@ LIP_INNER_LOWER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
 @dataclass(frozen=True)
 class Side:
-    """Landmark numbers of the features that exist twice, each running from the temple towards the nose."""
+    """Landmark numbers of the features that exist twice, each running from the temple toward the nose."""
 
     sign: int
     upper_lid: tuple[int, ...]
@@ -45,7 +45,7 @@ class Side:
     bag: tuple[int, ...]
     brow_top: tuple[int, ...]
     brow_bottom: tuple[int, ...]
-    iris: tuple[int, ...]  # centre, then image right, top, image left, bottom
+    iris: tuple[int, ...]  # center, then image right, top, image left, bottom
     nostril: tuple[int, ...]
     wing: tuple[int, ...]
     fold: tuple[int, ...]
@@ -189,8 +189,8 @@ def _nose_and_mouth(face: Array, mean: Array, shape: Shape) -> Array:
 def _eyes_and_brows(face: Array, mean: Array, shape: Shape) -> Array:
     out = face.copy()
     for side in SIDES:
-        centre = mean[[side.upper_lid[0], side.upper_lid[-1]]].mean(0)
-        offset = mean[:, :2] - centre[:2]
+        center = mean[[side.upper_lid[0], side.upper_lid[-1]]].mean(0)
+        offset = mean[:, :2] - center[:2]
         near = np.exp(-(((offset[:, 0] / 0.36) ** 2 + (offset[:, 1] / 0.20) ** 2) ** 2))
         angle = np.radians(2.3) * shape.eye_tilt * side.sign
         out[:, 0] += near * 0.050 * shape.eye_size * offset[:, 0]
@@ -234,10 +234,10 @@ def _asymmetric(face: Array, mean: Array, shape: Shape) -> Array:
 def _with_round_irises(face: Array) -> Array:
     out = face.copy()
     for side in SIDES:
-        centre = out[side.iris[0]]
+        center = out[side.iris[0]]
         ring = np.array([[1, 0], [0, -1], [-1, 0], [0, 1]], np.float32) * IRIS_RADIUS
-        out[list(side.iris[1:]), :2] = centre[:2] + ring
-        out[list(side.iris[1:]), 2] = centre[2]
+        out[list(side.iris[1:]), :2] = center[:2] + ring
+        out[list(side.iris[1:]), 2] = center[2]
     return out
 
 

@@ -33,14 +33,14 @@ from equime_builder.sources.procedural.flows import (
 from equime_builder.sources.procedural.geometry import OVAL, Array, smooth_curve
 from equime_builder.sources.procedural.locks import HABITS, Locks, gathered, strays
 from equime_builder.sources.procedural.parameters import FaceParameters
-from equime_builder.sources.procedural.skin import tone_colour
+from equime_builder.sources.procedural.skin import tone_color
 
 LEVELS = 12  # shades that strands are drawn in
 REST, SPREAD = 128, 190  # a strand's own shade as uint8: neutral, and per unit of relative brightness
 BRIGHTEST = 1.7
 COATS = 3
 SHORT = 9  # points of strands that stay on the head
-GREY = np.array([0.60, 0.59, 0.58])
+GRAY = np.array([0.60, 0.59, 0.58])
 LIGHT_GRID = 64
 SOFT_EDGE = {"curls": 0.04, "back": 0.022, "buzz": 0.03, "shaved": 0.03, "short": 0.03, "tousled": 0.03}  # face units
 
@@ -76,27 +76,27 @@ def _own_shades(scalp: Scalp, locks: Locks, rng: np.random.Generator) -> Array:
 
 def _pigment(scalp: Scalp) -> Array:
     hair = scalp.params.hair
-    return np.array(hair.colour) * (1 - hair.grey) + GREY * hair.grey
+    return np.array(hair.color) * (1 - hair.gray) + GRAY * hair.gray
 
 
 def _palette(scalp: Scalp, dim: float) -> np.ndarray:
-    """Return the sRGB colour of each of 256 shades, uint8 (1, 256, 3); light strands of mixed hair are grey."""
+    """Return the sRGB color of each of 256 shades, uint8 (1, 256, 3); light strands of mixed hair are gray."""
     hair, light = scalp.params.hair, light_of(scalp.params.scene)
     shade = np.linspace(0, BRIGHTEST, 256)[:, None] * dim
-    grey = np.clip(hair.grey + 0.16 * (0 < hair.grey < 1) * (shade - 0.8), 0, 1)
-    pigment = np.array(hair.colour) * (1 - grey) + GREY * grey
-    warm = 1 + 0.16 * np.clip(0.8 - shade, 0, 0.6) * np.array([0.6, -0.3, -0.4]) * (1 - grey)
+    gray = np.clip(hair.gray + 0.16 * (0 < hair.gray < 1) * (shade - 0.8), 0, 1)
+    pigment = np.array(hair.color) * (1 - gray) + GRAY * gray
+    warm = 1 + 0.16 * np.clip(0.8 - shade, 0, 0.6) * np.array([0.6, -0.3, -0.4]) * (1 - gray)
     shine = 0.20 * np.clip(shade - 0.75, 0, 1) ** 1.3 * light.key / max(float(light.key.mean()), 0.1)
-    colour = pigment * warm * shade**0.9 + shine
-    bright = colour.max(axis=1, keepdims=True)
-    colour *= np.where(bright > 0.6, 0.6 + 0.3 * np.tanh((bright - 0.6) / 0.3), bright) / np.maximum(bright, 1e-4)
-    pale = np.clip((bright - 0.6) / 0.8, 0, 0.5)  # light hair loses colour before it loses form
-    colour += pale * (colour.mean(axis=1, keepdims=True) - colour)
-    return np.asarray(np.clip(colour * 255, 0, 255).astype(np.uint8)[None])
+    color = pigment * warm * shade**0.9 + shine
+    bright = color.max(axis=1, keepdims=True)
+    color *= np.where(bright > 0.6, 0.6 + 0.3 * np.tanh((bright - 0.6) / 0.3), bright) / np.maximum(bright, 1e-4)
+    pale = np.clip((bright - 0.6) / 0.8, 0, 0.5)  # light hair loses color before it loses form
+    color += pale * (color.mean(axis=1, keepdims=True) - color)
+    return np.asarray(np.clip(color * 255, 0, 255).astype(np.uint8)[None])
 
 
-def _coloured(scalp: Scalp, own: np.ndarray, window: Window, dim: float, rng: np.random.Generator) -> Array:
-    """Return the colour, float32 (H, W, 3), of hair whose own shade in `window` is `own`, uint8 around REST."""
+def _colored(scalp: Scalp, own: np.ndarray, window: Window, dim: float, rng: np.random.Generator) -> Array:
+    """Return the color, float32 (H, W, 3), of hair whose own shade in `window` is `own`, uint8 around REST."""
     grid = LIGHT_GRID
     rows, columns = window.shape
     y = (np.arange(grid, dtype=np.float32) + 0.5) * rows / grid + window.top
@@ -110,8 +110,8 @@ def _coloured(scalp: Scalp, own: np.ndarray, window: Window, dim: float, rng: np
     plain, slope = (cv2.resize(np.float32(part), (columns, rows)) for part in (plain, slope))
     value = cv2.multiply(own.astype(np.float32) - np.float32(REST), slope) + plain
     shade = cv2.convertScaleAbs(np.maximum(value, 8))
-    colour = cv2.LUT(cv2.merge([shade] * 3), _palette(scalp, dim))
-    return np.asarray(colour.astype(np.float32) * np.float32(1 / 255))
+    color = cv2.LUT(cv2.merge([shade] * 3), _palette(scalp, dim))
+    return np.asarray(color.astype(np.float32) * np.float32(1 / 255))
 
 
 def _lay(
@@ -145,11 +145,11 @@ def _lay(
     cover = cv2.max(cover, veil)
     window = Window.around(np.argwhere(cover[::8, ::8])[:, ::-1] * 8.0, 9, size=size)
     soft = cv2.GaussianBlur(window.of(tone), (0, 0), 0.75)
-    blend(window.of(picture), softened(window.of(cover), 0.7), _coloured(scalp, soft, window, dim, rng))
+    blend(window.of(picture), softened(window.of(cover), 0.7), _colored(scalp, soft, window, dim, rng))
 
 
 def _mass(scalp: Scalp) -> np.ndarray:
-    """Return the uint8 mask of the hair on the head: soft towards skin, crisper against the air."""
+    """Return the uint8 mask of the hair on the head: soft toward skin, crisper against the air."""
     along, unit, size = np.linspace(0, 1, ARC), scalp.frame.unit, scalp.frame.size
     crowned = scalp.style.flow == "curls" and scalp.style.end > 0  # big curls make their own edge
     inset, outset = (scalp.between(along, np.full(ARC, out)) for out in (0.13, 0.60 if crowned else 0.97))
@@ -233,7 +233,7 @@ def _part(picture: Array, scalp: Scalp) -> None:
     line = np.zeros(window.shape, np.uint8)
     cv2.polylines(line, [fixed(way - window.origin)], False, 255, max(1, round(0.02 * unit)), cv2.LINE_AA, 4)
     tint(window.of(picture), softened(line, 0.05 * unit) * 0.8, (0.55, 0.52, 0.50))
-    skin = np.sqrt(tone_colour(scalp.params.skin)) * 0.72
+    skin = np.sqrt(tone_color(scalp.params.skin)) * 0.72
     blend(window.of(picture), softened(line, 0.012 * unit) * 0.42, skin)
 
 

@@ -37,7 +37,7 @@ NODE_SPACING = 0.05
 REFINE = 3  # bilinear facets of the coarse depth would show as a grid of light
 CALM = 0.11  # face units: smoothing of depth where the face has no features
 
-MAPS = ("red", "shade", "oil", "relief", "moustache", "chin_beard", "jaw_beard", "bag", "sag", "lip_shadow")
+MAPS = ("red", "shade", "oil", "relief", "mustache", "chin_beard", "jaw_beard", "bag", "sag", "lip_shadow")
 HAIR_BASE_Y, SKULL_TOP_Y, SKULL_HALF_WIDTH = 0.05, -1.38, 1.07
 
 
@@ -89,7 +89,7 @@ def _template_depth(positions: Array, values: Array) -> Array:
     x, y = _mesh(DEPTH_SIZE)
     depth = _operator(positions, np.stack([x.ravel(), y.ravel()], 1), smoothing=2e-4) @ values
     depth = depth.reshape(DEPTH_SIZE, DEPTH_SIZE)
-    # Measured depth is noisy towards the cheeks and temples, where skin is smooth: keep detail in the middle only.
+    # Measured depth is noisy toward the cheeks and temples, where skin is smooth: keep detail in the middle only.
     middle = np.exp(-(((x / 0.50) ** 2 + ((y - 0.55) / 0.85) ** 2) ** 2))
     calm = cv2.GaussianBlur(depth, (0, 0), CALM * DEPTH_SIZE / EXTENT)
     smooth = np.asarray(calm + (depth - calm) * middle, dtype=np.float32)
@@ -202,7 +202,7 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     chin_zone = np.exp(-0.5 * ((p.x / 0.27) ** 2 + ((p.y - 1.52) / 0.15) ** 2) ** 2)
     goatee = np.maximum(0.6 * p.blob(0.42, 1.22, 0.07, 0.18), 0.75 * p.blob(0.0, 1.33, 0.07, 0.06))
     lip_top = p.area(upper, soft=0.02)
-    moustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (1 - lip_top)
+    mustache = np.exp(-0.5 * (((p.y - 0.865 - 0.28 * p.x**2) / 0.055) ** 2 + (p.x / 0.30) ** 4)) * (1 - lip_top)
     jaw_line = p.stroke(mean[list(JAW[1:-1])] * (0.93, 0.975, 1.0), width=0.16, soft=0.075)
     cheek_beard = p.blob(0.60, 1.30, 0.22, 0.18) * 0.9
     sideburn = 0.30 * ramp(p.y, 0.05, 0.3) + 0.70 * ramp(p.y, 0.45, 0.95)
@@ -210,7 +210,7 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
     bare = 1 - p.area(np.concatenate([upper[:-1], lower[:-1][::-1]]), soft=0.025)
     maps = {
         "red": red, "shade": shade, "oil": oil, "relief": relief, "bag": bag,
-        "moustache": moustache * bare, "chin_beard": np.clip(chin_zone + goatee, 0, 1) * bare,
+        "mustache": mustache * bare, "chin_beard": np.clip(chin_zone + goatee, 0, 1) * bare,
         "jaw_beard": cheek * bare, "sag": fold + 0.5 * bag, "lip_shadow": under_lip,
     }  # fmt: skip
     return tuple(np.ascontiguousarray(maps[name], dtype=np.float32) for name in MAPS)
@@ -218,7 +218,7 @@ def _skin_maps(mean: Array) -> tuple[Array, ...]:
 
 @dataclass(frozen=True)
 class HeadField:
-    """One head over a square picture: depth in pixels (height towards the viewer) and skin maps by name."""
+    """One head over a square picture: depth in pixels (height toward the viewer) and skin maps by name."""
 
     height: Array
     maps: dict[str, Array]
@@ -235,7 +235,7 @@ def head_field(landmarks: Array, pose: Pose, *, size: int) -> HeadField:
     found = _inverse(grid, pose)
     change = cv2.GaussianBlur(np.ascontiguousarray(grid[..., 2]), (0, 0), 0.5 * CALM * GRID_SIZE / EXTENT)
     depth = _bilinear(change, found * np.float32((GRID_SIZE - 1) / EXTENT))
-    # cv2.resize aligned pixel edges, the depth grid pixel centres: hence the half steps
+    # cv2.resize aligned pixel edges, the depth grid pixel centers: hence the half steps
     depth += _bilinear(shared.depth, (found * np.float32((DEPTH_SIZE - 1) / EXTENT) + 0.5) * REFINE - 0.5)
     depth = cv2.GaussianBlur(depth, (0, 0), 0.9)
     height = cv2.resize(depth, (size, size), interpolation=cv2.INTER_CUBIC) * np.float32(-unit)

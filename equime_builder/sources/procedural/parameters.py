@@ -13,7 +13,7 @@ GENDERS = ("Woman", "Man")
 RACES = tuple(tables.LOOKS)
 MIN_AGE, MAX_AGE = 10, 85
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -53,8 +53,8 @@ class Hair:
     """A style of `tables.HAIR_STYLES`, its pigment (sRGB 0..1) and how it lies; parting is -1..1, the rest 0..1."""
 
     style: str
-    colour: Colour
-    grey: float
+    color: Color
+    gray: float
     volume: float
     length: float
     parting: float
@@ -69,12 +69,12 @@ class Hair:
 
 @dataclass(frozen=True)
 class Features:
-    """Brows, eyes and lips: sRGB colours 0..1 and amounts 0..1; gaze is in iris radii."""
+    """Brows, eyes and lips: sRGB colors 0..1 and amounts 0..1; gaze is in iris radii."""
 
-    iris: Colour
+    iris: Color
     crease: float
     lashes: float
-    lip_tint: Colour
+    lip_tint: Color
     lip_strength: float
     brow_thickness: float
     brow_density: float
@@ -90,9 +90,9 @@ class Scene:
     key: float
     warmth: float
     backdrop: str
-    backdrop_colours: tuple[Colour, Colour]
+    backdrop_colors: tuple[Color, Color]
     collar: str
-    cloth: Colour
+    cloth: Color
     neck_width: float
     shoulder: float
 
@@ -158,13 +158,13 @@ def _shape(rng: np.random.Generator, look: tables.Look, gender: str, age: int) -
     drawn: dict[str, float] = {}
     for name in (f.name for f in fields(Shape) if f.name not in ("measured", "asymmetry")):
         grown = 1.0 - 0.6 * child
-        centre = (
+        center = (
             tables.NEUTRAL_SHAPE.get(name, 0.0)
             + look.shape.get(name, 0.0)
             + grown * tables.GENDER_SHAPE[gender].get(name, 0.0)
         )
-        centre += old * tables.OLD_SHAPE.get(name, 0.0) + child * tables.CHILD_SHAPE.get(name, 0.0)
-        drawn[name] = _between(rng.normal(centre, tables.EXPRESSIVE_SPREAD.get(name, tables.SHAPE_SPREAD)), -2.6, 2.6)
+        center += old * tables.OLD_SHAPE.get(name, 0.0) + child * tables.CHILD_SHAPE.get(name, 0.0)
+        drawn[name] = _between(rng.normal(center, tables.EXPRESSIVE_SPREAD.get(name, tables.SHAPE_SPREAD)), -2.6, 2.6)
     return Shape(
         **drawn,
         measured=tuple(float(v) for v in np.clip(rng.normal(0, 0.55, 4), -1.1, 1.1)),
@@ -208,15 +208,15 @@ def _hair(rng: np.random.Generator, look: tables.Look, gender: str, age: int) ->
     recession = _between(rng.normal(0.10, 0.08) + man * max(0.0, age - 28) / 60 * rng.uniform(0.0, 1.1), 0, 0.85)
     if man and age > 30 and rng.random() < (age - 25) / 140:
         style = _pick(rng, {"bald": 0.45, "balding": 0.55})
-    pigment = np.array(tables.HAIR_COLOURS[_pick(rng, look.hair_colours)]) * rng.uniform(0.88, 1.14)
-    grey = _between((age - 40) / 32 + rng.normal(0, 0.22), 0, 1) if age > 32 else 0.0
-    if not man and grey < 0.9 and rng.random() < 0.35:
-        grey *= 0.25  # coloured hair
+    pigment = np.array(tables.HAIR_COLORS[_pick(rng, look.hair_colors)]) * rng.uniform(0.88, 1.14)
+    gray = _between((age - 40) / 32 + rng.normal(0, 0.22), 0, 1) if age > 32 else 0.0
+    if not man and gray < 0.9 and rng.random() < 0.35:
+        gray *= 0.25  # colored hair
     beard = _pick(rng, look.beards) if man and age >= 20 else "none"
     return Hair(
         style=style,
-        colour=_rgb(pigment),
-        grey=grey,
+        color=_rgb(pigment),
+        gray=gray,
         volume=_between(rng.normal(0.5, 0.22), 0, 1),
         length=float(rng.uniform(0, 1)),
         parting=float(rng.uniform(-0.75, 0.75)) if rng.random() < 0.8 else 0.0,
@@ -226,7 +226,7 @@ def _hair(rng: np.random.Generator, look: tables.Look, gender: str, age: int) ->
     )
 
 
-def _rgb(values: np.ndarray) -> Colour:
+def _rgb(values: np.ndarray) -> Color:
     red, green, blue = np.clip(values, 0, 1).tolist()
     return red, green, blue
 
@@ -235,7 +235,7 @@ def _features(rng: np.random.Generator, look: tables.Look, gender: str, age: int
     woman = gender == "Woman"
     made_up = woman and age >= 17 and rng.random() < 0.6
     tint = tables.LIP_TINTS[_pick(rng, tables.LIP_TINT_WEIGHTS)]
-    iris = np.array(tables.IRIS_COLOURS[_pick(rng, look.iris_colours)]) * rng.uniform(0.85, 1.15)
+    iris = np.array(tables.IRIS_COLORS[_pick(rng, look.iris_colors)]) * rng.uniform(0.85, 1.15)
     gaze = np.clip(rng.normal(0, 0.03, 2), -0.07, 0.07)
     return Features(
         iris=_rgb(iris),
@@ -261,7 +261,7 @@ def _scene(rng: np.random.Generator, gender: str, age: int) -> Scene:
         key=float(rng.uniform(0.45, 0.74)),
         warmth=_between(rng.normal(0.1, 0.35), -0.8, 0.9),
         backdrop=_pick(rng, {"gradient": 0.35, "bokeh": 0.4, "outdoor": 0.25}),
-        backdrop_colours=(_rgb(first), _rgb(second)),
+        backdrop_colors=(_rgb(first), _rgb(second)),
         collar=_pick(rng, {"crew": 0.4, "v": 0.25, "shirt": 0.25 + 0.1 * man, "high": 0.1}),
         cloth=_rgb(cloth),
         neck_width=_between(rng.normal(0.70 if man else 0.58, 0.035) * grown, 0.46, 0.82),

@@ -30,7 +30,7 @@ def render_face(params: FaceParameters, *, size: int) -> tuple[NDArray[np.uint8]
     """Paint one face.
 
     Returns RGB uint8 (size, size, 3) and the drawn landmarks float32 (478, 3) in pixels: MediaPipe FaceLandmarker's
-    topology, x right, y down, z away from the viewer in the same scale, pixel centres at halves. `size` is 64..2048;
+    topology, x right, y down, z away from the viewer in the same scale, pixel centers at halves. `size` is 64..2048;
     otherwise ValueError. Same parameters and size, same bytes.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:

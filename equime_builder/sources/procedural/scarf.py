@@ -28,7 +28,7 @@ def paint_scarf(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
     value = _light(scalp) * (1 - 0.36 * _folds(scalp, rng)) * (1 - 0.35 * rim)
     value *= 1 + 0.012 * value_noise(rng, (120, 120), value.shape)
     scene = params.scene
-    cloth = 0.5 * np.array(scene.backdrop_colours[1][::-1]) + 0.5 * np.array(scene.cloth) + 0.06
+    cloth = 0.5 * np.array(scene.backdrop_colors[1][::-1]) + 0.5 * np.array(scene.cloth) + 0.06
     tint(picture, cv2.GaussianBlur(alpha, (0, 0), 0.05 * unit) * 0.6, (0.75, 0.68, 0.66))
     blend(picture, alpha, np.clip(cloth, 0, 1).astype(np.float32) * value[..., None])
 

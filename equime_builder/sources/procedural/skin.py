@@ -20,12 +20,12 @@ LOW_LIGHT = 0.80  # shadows fall as from a slightly lower light: the measured de
 FOREHEAD_ROW = (68, 104, 69, 108, 151, 337, 299, 333, 298)
 
 
-def tone_colour(skin: Skin) -> Array:
-    """Return the linear albedo of a tone, float32 (3,), between neighbours on the Monk scale."""
+def tone_color(skin: Skin) -> Array:
+    """Return the linear albedo of a tone, float32 (3,), between neighbors on the Monk scale."""
     low = min(int(skin.tone), len(MONK_SCALE) - 2)
     share = skin.tone - low
     srgb = (1 - share) * np.array(MONK_SCALE[low]) + share * np.array(MONK_SCALE[low + 1])
-    # The scale shows flat swatches of the lightest part of skin; in a lit face blood moves every tone towards red,
+    # The scale shows flat swatches of the lightest part of skin; in a lit face blood moves every tone toward red,
     # the light ones are darker than their swatch, and the darkest keep reflecting some light.
     pale = max(0.0, 1 - skin.tone / 4)
     srgb *= np.array([1.0, 0.945 - 0.03 * pale, 0.945 - 0.09 * pale])
@@ -93,12 +93,12 @@ def wrinkle_map(params: FaceParameters, frame: Frame, rng: np.random.Generator) 
 
 
 def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) -> Array:
-    """Return the linear skin colour before light, float32 (size, size, 3)."""
+    """Return the linear skin color before light, float32 (size, size, 3)."""
     skin, maps = params.skin, head.maps
     size = head.height.shape[0]
     light = max(0.0, 1 - skin.tone / 9)
     exposure = np.interp(skin.tone, (0, 4, 9), (0.80, 0.86, 1.0))  # so that pale skin keeps its form in full light
-    base = tone_colour(skin) * np.float32(exposure)
+    base = tone_color(skin) * np.float32(exposure)
     mottle = 0.5 * np.sum([value_noise(rng, (cells, cells), (size, size)) for cells in (9, 34, 110)], axis=0)
     blood = (0.46 + 0.66 * skin.redness) * maps["red"] + 0.16 * mottle
     dark = (0.22 + 0.10 * (1 - light)) * maps["shade"] + (0.10 + 0.22 * skin.bags) * maps["bag"] - 0.030 * mottle
@@ -118,21 +118,21 @@ def albedo(params: FaceParameters, head: HeadField, rng: np.random.Generator) ->
     return out
 
 
-def _beard_shadow(colour: Array, params: FaceParameters, maps: dict[str, Array], rng: np.random.Generator) -> None:
+def _beard_shadow(color: Array, params: FaceParameters, maps: dict[str, Array], rng: np.random.Generator) -> None:
     """Darken and cool, in place, the zones where shaved hair shows."""
     if params.gender != "Man" or params.age < 17:
         return
-    zone = np.maximum(np.maximum(maps["moustache"], maps["chin_beard"]), maps["jaw_beard"])
+    zone = np.maximum(np.maximum(maps["mustache"], maps["chin_beard"]), maps["jaw_beard"])
     grown = {"none": 0.13, "stubble": 0.34}.get(params.hair.beard, 0.22)
-    amount = grown * (1.1 - 0.6 * min(1.0, float(np.mean(params.hair.colour)) * 2)) * np.sqrt(zone) * zone**0.25
+    amount = grown * (1.1 - 0.6 * min(1.0, float(np.mean(params.hair.color)) * 2)) * np.sqrt(zone) * zone**0.25
     dots = np.clip(rng.standard_normal(zone.shape, dtype=np.float32) - 0.5, 0, 1.5)
     amount = amount * (0.82 + (0.9 if params.hair.beard == "stubble" else 0.3) * dots)
     for channel, share in enumerate((1.05, 0.95, 0.80)):
-        colour[..., channel] *= 1 - share * amount
+        color[..., channel] *= 1 - share * amount
 
 
 def normals(head: HeadField, relief: Array) -> tuple[Array, Array, Array]:
-    """Return unit surface normals (x, y, z towards the viewer) of the head with `relief` in pixels added."""
+    """Return unit surface normals (x, y, z toward the viewer) of the head with `relief` in pixels added."""
     height = head.height + relief
     along_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     along_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
@@ -156,14 +156,14 @@ def cast_shadow(height: Array, light: Light, unit: float) -> Array:
 
 
 def shaded(
-    colour: Array,
+    color: Array,
     normal: tuple[Array, Array, Array],
     light: Light,
     *,
     gloss: Array | float,
     hidden: Array | None = None,
 ) -> Array:
-    """Return sRGB (H, W, 3) of linear albedo `colour`: wrapped diffuse, reddened terminator, soft highlight.
+    """Return sRGB (H, W, 3) of linear albedo `color`: wrapped diffuse, reddened terminator, soft highlight.
 
     `hidden` (H, W) is the share of the key light that does not arrive, 0..1.
     """
@@ -182,10 +182,10 @@ def shaded(
     shine *= shine
     highlight = gloss * (0.35 * shine + 0.65 * shine * shine * shine * shine)
     sky = 0.62 + 0.34 * z - 0.10 * y  # light from above, less from the sides
-    out = np.empty_like(colour)
+    out = np.empty_like(color)
     for channel, scatter in enumerate((0.42, 0.11, 0.02)):
         lit = light.ambient[channel] * sky + light.key[channel] * (wrapped + scatter * terminator)
-        out[..., channel] = colour[..., channel] * lit + light.key[channel] * highlight
+        out[..., channel] = color[..., channel] * lit + light.key[channel] * highlight
     return np.sqrt(np.clip(out, 0, 1.2))
 
 
@@ -193,7 +193,7 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     """Return the lit skin of the whole head, sRGB float32 (size, size, 3)."""
     maps, unit, size = head.maps, frame.unit, frame.size
     wrinkles = wrinkle_map(params, frame, rng)
-    colour = albedo(params, head, rng)
+    color = albedo(params, head, rng)
     age = params.skin.wrinkles
     pores = cv2.GaussianBlur(rng.standard_normal((size, size), dtype=np.float32), (0, 0), 0.6)
     relief = unit * (maps["relief"] - 0.010 * wrinkles - (0.004 + 0.016 * age) * maps["sag"])
@@ -204,9 +204,9 @@ def face_skin(params: FaceParameters, frame: Frame, head: HeadField, rng: np.ran
     small = cv2.resize(head.height, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
     hollow = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.13 * unit / 4) - small, (size, size))
     occlusion = 1 - np.clip(hollow * (2.6 / unit), -0.08, 0.34) - 0.34 * wrinkles
-    colour *= occlusion[..., None]
+    color *= occlusion[..., None]
     dark = params.skin.tone / 9
     gloss = maps["oil"] * (0.035 + 0.075 * params.skin.oil) * (0.75 + 0.4 * dark) * (1 - 0.3 * age)
     light = light_of(params.scene)
     hidden = cast_shadow(head.height, light, unit)
-    return shaded(colour, normals(head, relief), light, gloss=gloss, hidden=hidden)
+    return shaded(color, normals(head, relief), light, gloss=gloss, hidden=hidden)

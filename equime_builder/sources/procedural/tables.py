@@ -1,6 +1,6 @@
-"""What the faces are drawn from: colours, and per apparent race the centre and spread of overlapping ranges.
+"""What the faces are drawn from: colors, and per apparent race the center and spread of overlapping ranges.
 
-The skin tones are the published Monk Skin Tone scale (https://skintone.google). Shape centres are small against
+The skin tones are the published Monk Skin Tone scale (https://skintone.google). Shape centers are small against
 their spread: each number is in standard deviations of the variation between people, so that any face may occur
 under several words. They are what a viewer would roughly say, not a model of ancestry.
 """
@@ -23,7 +23,7 @@ MONK_SCALE: tuple[RGB, ...] = tuple(
     )
 )  # fmt: skip
 
-HAIR_COLOURS: dict[str, RGB] = {
+HAIR_COLORS: dict[str, RGB] = {
     "black": _hex("#1d1918"),
     "darkest brown": _hex("#2e221c"),
     "dark brown": _hex("#46322a"),
@@ -35,13 +35,13 @@ HAIR_COLOURS: dict[str, RGB] = {
     "blond": _hex("#b89a70"),
 }
 
-IRIS_COLOURS: dict[str, RGB] = {
+IRIS_COLORS: dict[str, RGB] = {
     "darkest brown": _hex("#33221a"),
     "brown": _hex("#4b3222"),
     "light brown": _hex("#6c4b30"),
     "hazel": _hex("#6a5c3c"),
     "green": _hex("#62735a"),
-    "grey": _hex("#7d8b93"),
+    "gray": _hex("#7d8b93"),
     "blue": _hex("#5d82a0"),
 }
 
@@ -119,22 +119,22 @@ _STRAIGHT = {
 
 @dataclass(frozen=True)
 class Look:
-    """Distribution centres of one apparent race; shape coefficients absent here are centred on 0."""
+    """Distribution centers of one apparent race; shape coefficients absent here are centered on 0."""
 
     tone: float
     tone_spread: float
     tone_range: tuple[float, float]
     undertone: float
     crease: float
-    iris_colours: dict[str, float]
-    hair_colours: dict[str, float]
+    iris_colors: dict[str, float]
+    hair_colors: dict[str, float]
     hair_styles: dict[str, float]
     beards: dict[str, float]
     shape: dict[str, float] = field(default_factory=dict)
 
 
-BEARDS = ("none", "stubble", "moustache", "goatee", "short", "full")
-_BEARDS = {"none": 0.45, "stubble": 0.25, "moustache": 0.04, "goatee": 0.08, "short": 0.12, "full": 0.06}
+BEARDS = ("none", "stubble", "mustache", "goatee", "short", "full")
+_BEARDS = {"none": 0.45, "stubble": 0.25, "mustache": 0.04, "goatee": 0.08, "short": 0.12, "full": 0.06}
 _DARK_EYES = {"darkest brown": 0.5, "brown": 0.42, "light brown": 0.08}
 _DARK_HAIR = {"black": 0.6, "darkest brown": 0.32, "dark brown": 0.08}
 
@@ -148,7 +148,7 @@ LOOKS: dict[str, Look] = {
     ),
     "indian": Look(
         5.1, 0.9, (3.2, 7.4), 0.2, 0.85, _DARK_EYES, _DARK_HAIR, {**_STRAIGHT, "long wavy": 1.0, "headscarf": 0.12},
-        {**_BEARDS, "moustache": 0.12, "short": 0.2, "full": 0.12},
+        {**_BEARDS, "mustache": 0.12, "short": 0.2, "full": 0.12},
         {"eye_size": 0.4, "nose_depth": 0.2, "nose_width": 0.2, "lower_lip": 0.3, "upper_lip": 0.1},
     ),
     "black": Look(
@@ -163,7 +163,7 @@ LOOKS: dict[str, Look] = {
     ),
     "white": Look(
         1.2, 0.9, (0.0, 3.8), -0.25, 0.75,
-        {"blue": 0.33, "grey": 0.12, "green": 0.13, "hazel": 0.14, "light brown": 0.1, "brown": 0.18},
+        {"blue": 0.33, "gray": 0.12, "green": 0.13, "hazel": 0.14, "light brown": 0.1, "brown": 0.18},
         {"darkest brown": 0.12, "dark brown": 0.22, "brown": 0.22, "light brown": 0.15, "auburn": 0.05,
          "ginger": 0.05, "dark blond": 0.12, "blond": 0.12},
         _STRAIGHT, _BEARDS,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
+class License:
     """A license: its short name, its full name, and where its text is."""
 
     name: str
@@ -21,16 +21,16 @@ class Licence:
     url: str
 
 
-DEFAULT_LICENCE = "cc-by-nc-sa-4.0"
+DEFAULT_LICENSE = "cc-by-nc-sa-4.0"
 # By the Hub's name.
-LICENCES: Mapping[str, Licence] = MappingProxyType(
+LICENSES: Mapping[str, License] = MappingProxyType(
     {
-        "cc-by-nc-sa-4.0": Licence(
+        "cc-by-nc-sa-4.0": License(
             "CC BY-NC-SA 4.0",
             "Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International",
             "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode",
         ),
-        "cc-by-nc-4.0": Licence(
+        "cc-by-nc-4.0": License(
             "CC BY-NC 4.0",
             "Creative Commons Attribution-NonCommercial 4.0 International",
             "https://creativecommons.org/licenses/by-nc/4.0/legalcode",

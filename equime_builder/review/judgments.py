@@ -1,4 +1,4 @@
-"""What a reviewer says of a clip, and the checks that every judgement passes before it is kept."""
+"""What a reviewer says of a clip, and the checks that every judgment passes before it is kept."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NAMES = ("request", "reviewer", "clip", "verdict", "label", "aus", "confidence",
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """One judgement of one clip.
+class Judgment:
+    """One judgment of one clip.
 
     Attributes:
         request: 32 hex digits that the page draws; the same request sent twice is kept once.
@@ -59,8 +59,8 @@ class Judgement:
             raise ValueError(f"notes must be a text of at most {MAX_NOTES:,} characters")
 
 
-def parse_judgement(value: Any, keys: Mapping[str, str]) -> Judgement:
-    """A judgement from decoded JSON.
+def parse_judgment(value: Any, keys: Mapping[str, str]) -> Judgment:
+    """A judgment from decoded JSON.
 
     Args:
         value: an object with exactly the fields of `NAMES`.
@@ -70,11 +70,11 @@ def parse_judgement(value: Any, keys: Mapping[str, str]) -> Judgement:
         ValueError: a missing or unknown field, or one out of its bounds; the message can be shown to the reviewer.
     """
     if not isinstance(value, dict):
-        raise ValueError("a judgement must be a JSON object")
+        raise ValueError("a judgment must be a JSON object")
     if missing := [name for name in NAMES if name not in value]:
         raise ValueError(f"{missing[0]} is missing")
     if unknown := sorted(map(str, value.keys() - set(NAMES))):
-        raise ValueError(f"{_short(unknown[0])} is no field of a judgement")
+        raise ValueError(f"{_short(unknown[0])} is no field of a judgment")
     clip, aus, notes = value["clip"], value["aus"], value["notes"]
     if not isinstance(clip, str) or clip not in keys:
         raise ValueError(f"clip={_short(clip)} is not under review")
@@ -84,11 +84,11 @@ def parse_judgement(value: Any, keys: Mapping[str, str]) -> Judgement:
         notes = plain_text(notes)
     taken = {name: value[name] for name in ("request", "verdict", "label", "confidence")}
     try:
-        return Judgement(
+        return Judgment(
             **taken, reviewer=reviewer_name(value["reviewer"]), clip=keys[clip], aus=tuple(aus), notes=notes
         )
     except TypeError:  # a list where a word belongs cannot be looked up
-        raise ValueError("a field of the judgement has the wrong type") from None
+        raise ValueError("a field of the judgment has the wrong type") from None
 
 
 def reviewer_name(name: Any) -> str:

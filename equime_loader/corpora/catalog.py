@@ -12,7 +12,7 @@ class Corpus:
     """A corpus that an adapter reads.
 
     Attributes:
-        name: short name, as in the field `corpus` of a sample. terms: what its licence allows, in short; the agreement
+        name: short name, as in the field `corpus` of a sample. terms: what its license allows, in short; the agreement
             that a user has signed is what counts. source: where to ask for it. citation: the paper to cite.
         module: of the adapter, which has `read(copy) -> Reading`.
     """
@@ -26,7 +26,7 @@ class Corpus:
 
 
 _AGREEMENT = (
-    "Academic research only, under a signed licence agreement with its owners. No redistribution of pictures, videos "
+    "Academic research only, under a signed license agreement with its owners. No redistribution of pictures, videos "
     "or annotations, in whole or in part, in any form, converted ones included."
 )
 

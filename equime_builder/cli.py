@@ -15,10 +15,11 @@ from equime_builder.commands.bench import bench_loader
 from equime_builder.commands.build import build, plan
 from equime_builder.commands.card import card
 from equime_builder.commands.curate import curate
+from equime_builder.commands.export import export
 from equime_builder.commands.import_ import import_
-from equime_builder.commands.look import export, preview
 from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
+from equime_builder.commands.preview import preview
 from equime_builder.commands.publish import publish
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes

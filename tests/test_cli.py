@@ -36,7 +36,7 @@ def test_build_verify_preview_and_export(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
     assert (tmp_path / "page.png").stat().st_size > 10_000
-    assert equime("export", root, tmp_path / "folders", "--layout", "folders").returncode == 0
+    assert equime("export", root, tmp_path / "folders").returncode == 0
     assert len(list((tmp_path / "folders/emotion_categories/happiness").glob("*.mp4"))) == 3
 
 

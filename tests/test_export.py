@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from conftest import tree
 
 from equime_builder.export import export
-from equime_builder.manifest import FolderError
+from equime_builder.manifest import HEADER, FolderError
 from equime_loader import read_video
 
 
@@ -34,8 +36,23 @@ def test_exporting_again_keeps_what_is_there(built: Path, tmp_path: Path) -> Non
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
 
 
-def test_what_cannot_be_exported_is_said(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="layout 'zip' must be one of folders"):
-        export(built, tmp_path, layout="zip")
+def test_what_is_not_of_the_export_is_left_alone(built: Path, tmp_path: Path) -> None:
+    target, other = tmp_path / "out", tmp_path / "other"
+    (target / ".git").mkdir(parents=True)
+    export(built, target)
+    before = tree(target)
+    shutil.copytree(built, other, ignore=shutil.ignore_patterns("wds", "arrow"))
+    header = json.loads((other / HEADER).read_text())
+    (other / HEADER).write_text(json.dumps({**header, "plan_sha256": "0" * 64}))
+    with pytest.raises(FolderError, match="holds an export of another dataset; name another folder"):
+        export(other, target)
+    assert tree(target) == before
+    (target / "export.json").unlink()
+    with pytest.raises(FolderError, match="holds 'LICENSE', which no earlier export wrote; name another folder"):
+        export(built, target)
+    with pytest.raises(FolderError, match=r"README\.md: a file, not a folder"):
+        export(built, target / "README.md")
     with pytest.raises(FolderError, match="lies inside the dataset folder; export beside it"):
         export(built, built / "folders")
+    with pytest.raises(FolderError, match=r"holds 'DATASHEET\.md', which no earlier"):
+        export(built, other)

@@ -1,4 +1,4 @@
-"""`equime preview` and `equime export`."""
+"""`equime preview`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equime_builder.commands.shared import Complete, progress_bar, say
+from equime_builder.commands.shared import Complete, say
 from equime_builder.requests import words
 
 
@@ -27,17 +27,3 @@ def preview(
     if figures is not None:
         composition_page(folder, figures)
         say(f"{figures}: composition")
-
-
-def export(
-    folder: Complete,
-    target: Annotated[Path, typer.Argument(help="folder to write", show_default=False)],
-    layout: Annotated[str, typer.Option(help="folders: the published hierarchy")] = "folders",
-) -> None:
-    """Write the clips in another layout."""
-    from equime_builder.export import export as run
-
-    with progress_bar(False) as bar:
-        task = bar.add_task("exporting", total=None, rate="")
-        count = run(folder, target, layout=layout, progress=lambda s: bar.update(task, description=f"exporting {s}"))
-    say(f"{target}: {count} clips")

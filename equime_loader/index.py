@@ -236,7 +236,7 @@ class Index:
         """Peak intensity of an AU in each clip, 0-5, 0 where it does not act: (n,) float32.
 
         0, too, where a corpus does not tell which AUs act, see `au_told`; NaN where it acts and the coder gave no
-        intensity.
+        intensity, of neither side.
 
         Args:
             side: only where it acts on this side (`both`, `left`, `right`).
@@ -254,10 +254,10 @@ class Index:
         if side is not None:
             chosen &= to_numpy(pc.equal(acting.field("side"), side))
         clips = to_numpy(pc.list_parent_indices(lists))[chosen]
-        peaks = np.zeros(len(self), np.float32)
-        with np.errstate(invalid="ignore"):  # an intensity that was not given stays NaN, as it should
-            np.maximum.at(peaks, clips, peak[chosen])
-        return peaks
+        peaks, acts = np.full(len(self), np.nan, np.float32), np.zeros(len(self), np.bool_)
+        np.fmax.at(peaks, clips, peak[chosen])  # of two sides, one of them graded, its grade
+        acts[clips] = True
+        return np.where(acts, peaks, np.float32(0))
 
     def au_told(self) -> NDArray[np.bool_]:
         """Whether it is told which AUs act in each clip; some corpora have clips, or are whole, without: (n,) bool."""

@@ -78,7 +78,8 @@ class ClipReader:
 
     Args:
         labels: names of labels to give with each clip. Words become codes into `words`, `aus` the peak intensity of
-            each AU, (18,) float32, in the order of `schema.AUS`; numbers float32.
+            each AU, (18,) float32, in the order of `schema.AUS`: 0 where it does not act, NaN where it acts and was not
+            graded, and everywhere where it is not told which AUs act; numbers float32, NaN where there is none.
         check: whether a video's bytes are compared with their SHA-256 in the index.
         ahead: read the neighbors of a clip with it, for when they are asked for; see `blocks`. Such a reader stays
             in its process.
@@ -212,5 +213,7 @@ def _label(selection: Selection, name: str, coded: Mapping[str, Codes]) -> NDArr
     if name in coded:
         return coded[name].codes.astype(np.int64)
     if name == "aus":
-        return np.stack([selection.index.au_intensity(au)[selection.rows] for au in AUS], axis=1)
+        index = selection.index
+        peaks = np.stack([index.au_intensity(au) for au in AUS], axis=1)
+        return np.where(index.au_told()[:, None], peaks, np.float32(np.nan))[selection.rows]
     return selection.numbers(name).astype(np.float32)

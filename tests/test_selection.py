@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from indices import write_index
 
-from equime_loader import Selection, open_dataset
+from equime_loader import Selection, View, open_dataset
 from equime_loader.index import Index, IndexFault
+from equime_loader.reading import ClipReader
 from equime_loader.schema import AUS, EMOTIONS, GENDERS, RACES, SPLITS
 from equime_loader.selection import SelectionError
 
@@ -93,6 +94,23 @@ def test_selecting_is_a_loop_over_the_rows(folder: Path, rows: list[dict[str, An
     either, both = wanted["words"][0] | wanted["au"][0], wanted["words"][0] & wanted["au"][0]
     assert len(either) + len(both) == len(wanted["words"][0]) + len(wanted["au"][0])
     assert set((wanted["words"][0] - wanted["au"][0]).rows) == set(wanted["words"][0].rows) - set(both.rows)
+
+
+def test_what_is_not_told_of_aus_is_neither_rest_nor_a_bound(tmp_path: Path) -> None:
+    def act(side: str, intensity: float | None) -> dict[str, Any]:
+        return {"au": 12, "side": side, "intensity": intensity}
+
+    aus = [[act("left", 3.0), act("right", None)], [act("both", None)], None, [], [act("right", 1.0)]]
+    clips = open_dataset(write_index(tmp_path, {"aus": aus, "shard": ["wds/train-00000.tar"] * len(aus)}))
+    assert clips.having_au(12).rows.tolist() == [0, 1, 4]
+    assert clips.having_au(12, at_least=2).rows.tolist() == clips.having_au(12, at_least=2, side="left").rows.tolist()
+    assert clips.having_au(12, at_least=2).rows.tolist() == [0]
+    assert clips.having_au(12, side="right").rows.tolist() == [0, 4]
+    assert clips.without_au(12).rows.tolist() == [3]
+    given = ClipReader(clips.narrowed(np.array([0, 1, 2, 3]), "some"), View(), labels=["aus"]).labels["aus"]
+    assert given.dtype == np.float32 and given.shape == (4, len(AUS))
+    assert np.array_equal(given[:, AUS.index(12)], [3, np.nan, np.nan, 0], equal_nan=True)
+    assert np.isnan(given[2]).all() and not np.isnan(given[:2, AUS.index(4)]).any()
 
 
 def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from equime_loader.registration import register
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from equime_loader import fairness as fairness
     from equime_loader.index import Index as Index
     from equime_loader.interop import to_hugging_face as to_hugging_face
     from equime_loader.interop import to_webdataset as to_webdataset
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from equime_loader.order import Weighted as Weighted
     from equime_loader.selection import Selection as Selection
     from equime_loader.split_checks import check_leakage as check_leakage
+    from equime_loader.split_checks import split_report as split_report
     from equime_loader.splits import holdout as holdout
     from equime_loader.splits import k_fold as k_fold
     from equime_loader.splits import leave_one_dataset_out as leave_one_dataset_out
@@ -50,7 +52,7 @@ _ROOMS = {
     "loader": ("ClipDataset", "Loader", "balance"),
     "order": ("Weighted",),
     "selection": ("Selection",),
-    "split_checks": ("check_leakage",),
+    "split_checks": ("check_leakage", "split_report"),
     "splits": ("holdout", "k_fold", "leave_one_dataset_out", "leave_one_subject_out"),
     "storage": ("CacheSettings", "Retries"),
     "video": ("View", "read_video"),
@@ -58,6 +60,7 @@ _ROOMS = {
     "windows": ("Window",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+_PACKAGES = ("fairness",)
 
 __all__ = [
     "CacheSettings",
@@ -72,6 +75,7 @@ __all__ = [
     "WindowCacheSettings",
     "balance",
     "check_leakage",
+    "fairness",
     "holdout",
     "join",
     "k_fold",
@@ -79,6 +83,7 @@ __all__ = [
     "leave_one_subject_out",
     "open_dataset",
     "read_video",
+    "split_report",
     "to_hugging_face",
     "to_webdataset",
 ]
@@ -102,6 +107,8 @@ def open_dataset(root: str | Path, **options: Any) -> Selection:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"equime_loader.{name}")
     if name not in _ROOM_OF:
         raise AttributeError(f"module 'equime_loader' has no attribute {name!r}")
     with needing("torch", f"equime_loader.{name}"):

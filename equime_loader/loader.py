@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from equime_loader.arguments import check_kind
 from equime_loader.batches import Buffers, MakeBatch, Planned, make_batch, process_batches, thread_batches
 from equime_loader.order import (
     Balanced,
@@ -39,6 +41,7 @@ from equime_loader.window_cache import WindowCacheSettings
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]
 DEFAULT_LABELS = ("emotion",)
+SAMPLINGS = (NoneType, Uniform, Balanced, Weighted)
 # What every batch has of its own; labels of these names would hide it.
 OWN_ENTRIES = ("video", "mask", "flow", "key", "repeated", "seed")
 
@@ -71,6 +74,7 @@ class ClipDataset(Dataset[Batch]):
         cache: WindowCacheSettings | None = None,
         check: bool | None = None,
     ) -> None:
+        _check_kinds(clips, view, cache)
         self.reader = _reader(clips, view, labels, check, cache)
         self._transform = transform
 
@@ -125,7 +129,7 @@ class Loader:
     Args:
         batch_size: clips of a batch, of this rank.
         shuffle: False for the order of the index. seed: of order and augmentation.
-        sampling: None for each clip once; `balance("emotion")` makes each class as frequent; or `Weighted`.
+        sampling: None for each clip once; `balance(clips, "emotion")` makes each class as frequent; or `Weighted`.
         window: clips over which those of one block are spread, neighbors in a shard that one request brings; None for
             all. By default all of a folder, and for a URL as many as 128 MiB hold.
         labels, check, cache: see `ClipDataset`.
@@ -138,7 +142,8 @@ class Loader:
             `failures`. More are an error.
 
     Raises:
-        ValueError: an argument out of its bounds. IndexFault: the index speaks of what cannot be.
+        TypeError: an argument of another kind. ValueError: one out of its bounds. IndexFault: the index speaks of what
+            cannot be.
     """
 
     def __init__(
@@ -164,7 +169,10 @@ class Loader:
         transform: Callable[[Batch], Batch] | None = None,
         tolerance: float = 0.01,
     ) -> None:
+        _check_kinds(clips, view, cache)
+        check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
         for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
+            check_kind(name, value, int, "a whole number")
             if value < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
         if not 0 <= tolerance <= 1:
@@ -294,6 +302,12 @@ class Loader:
             if batch := make_batch(make, planned, self._buffers)[0]:
                 return batch
         raise LoaderFault(f"none of {len(share.positions)} samples can be read. Run `equime verify` on the folder")
+
+
+def _check_kinds(clips: Selection, view: View | None, cache: WindowCacheSettings | None) -> None:
+    check_kind("clips", clips, Selection, "a Selection, as open_dataset gives")
+    check_kind("view", view, (NoneType, View), "a View, such as View(Window.around('apex', 16), size=112)")
+    check_kind("cache", cache, (NoneType, WindowCacheSettings), "WindowCacheSettings(folder, max_bytes)")
 
 
 def _reader(

@@ -567,6 +567,28 @@ def test_what_cannot_be_is_said_in_one_line(clips: Selection) -> None:
         equime_loader.batches._stack([np.zeros((1, 3, 4, 3), np.uint8), np.zeros((1, 1, 2, 3), np.uint8)])
 
 
+def test_what_is_of_another_kind_is_said_in_one_line(clips: Selection) -> None:
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: Loader("quickstart/equime"), "clips must be a Selection, as open_dataset gives; it is 'quickstart/eq"),
+        (lambda: ClipDataset(["k0"]), "clips must be a Selection, as open_dataset gives; it is ['k0']"),
+        (lambda: Loader(clips, 16), "view must be a View, such as View(Window.around('apex', 16), size=112); it is 16"),
+        (lambda: View(16), "window must be a Window, such as Window.around('apex', 16); it is 16"),
+        (
+            lambda: Loader(clips, sampling="balanced"),
+            'sampling must be balance(clips, "emotion"), Weighted(...) or None',
+        ),
+        (lambda: Loader(clips, cache="folder"), "cache must be WindowCacheSettings(folder, max_bytes); it is 'folder'"),
+        (lambda: Loader(clips, batch_size=2.5), "batch_size must be a whole number; it is 2.5"),
+    ]
+    for call, message in cases:
+        with pytest.raises(TypeError) as error:
+            call()
+        assert str(error.value).startswith(message)
+    for size in (112.0, (112,), (112, 1e9), 0):
+        with pytest.raises(ValueError, match=r"must be pixels within 1\.\.8192, or \(height, width\)"):
+            View(size=size)
+
+
 def test_the_door_is_light(built: Path) -> None:
     code = f"""
 import sys

@@ -157,6 +157,7 @@ def test_the_public_names() -> None:
     assert equime_loader.__all__ == sorted(equime_loader.__all__)
     for name in equime_loader.__all__:
         assert getattr(equime_loader, name).__doc__, name
+    assert equime_loader.fairness.plots.plot_fairness.__doc__
     with pytest.raises(AttributeError, match="module 'equime_loader' has no attribute 'load'"):
         _ = equime_loader.load  # type: ignore[attr-defined]
 

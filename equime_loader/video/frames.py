@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind
 from equime_loader.video.backends import backend
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.flow import METHODS, flow
@@ -30,7 +32,8 @@ class View:
         backend: `pyav`, `torchcodec`, `decord`, or None for the best that is installed.
 
     Raises:
-        ValueError: a size outside 1..8192, an unknown method or backend, one that is not installed.
+        TypeError: `window` is no Window. ValueError: a size outside 1..8192, an unknown method or backend, one that is
+            not installed.
     """
 
     window: Window = field(default_factory=Window.around)
@@ -40,8 +43,8 @@ class View:
     backend: str | None = None
 
     def __post_init__(self) -> None:
-        size = self.scaling.size
-        if size is not None and not (len(size) == 2 and all(1 <= side <= MAX_SIZE for side in size)):
+        check_kind("window", self.window, Window, "a Window, such as Window.around('apex', 16)")
+        if self.size is not None and not _is_size(self.scaling.size):
             raise ValueError(f"size={self.size} must be pixels within 1..{MAX_SIZE}, or (height, width)")
         if self.flow is not None and self.flow not in METHODS:
             raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
@@ -50,6 +53,11 @@ class View:
     @property
     def scaling(self) -> Scaling:
         return Scaling((self.size, self.size) if isinstance(self.size, int) else self.size, self.gray)
+
+
+def _is_size(size: Any) -> bool:
+    whole = isinstance(size, tuple) and len(size) == 2 and all(isinstance(side, int) for side in size)
+    return whole and all(1 <= side <= MAX_SIZE for side in size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,13 +25,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from equime_builder.dataset_folder import check_complete
+from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
 from equime_builder.origins import headline
 from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
-from equime_loader.schema import AUS, FIELD, SPLITS
+from equime_loader.schema import FIELD, SPLITS
 
 DPI, LINE_SPACING = 100, 1.25
 POINTS_PER_PIXEL = 72 / DPI
@@ -168,9 +169,7 @@ def _heat(axes: Axes, values: NDArray[Any], texts: NDArray[Any], rows: Sequence[
 
 
 def _histogram(axes: Axes, values: NDArray[Any], edges: NDArray[Any], unit: str, *, median: str | None) -> None:
-    """Histogram of values with their median, written as `median` formats it."""
-    if not len(values):
-        return _absent(axes, "no clip has an event")
+    """Histogram of values, at least one, with their median, written as `median` formats it."""
     counts, _ = np.histogram(values, edges)
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=SKY, edgecolor="white", linewidth=0.6)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.18 * counts.max()), xlabel=unit)
@@ -181,7 +180,6 @@ def _histogram(axes: Axes, values: NDArray[Any], edges: NDArray[Any], unit: str,
         side = "right" if middle > (edges[0] + edges[-1]) / 2 else "left"
         axes.axvline(middle, color=VERMILION, linewidth=1.2)
         _note(axes, middle, 1.12 * counts.max(), f" median {median.format(middle)} ", ha=side, color=VERMILION)
-    return None
 
 
 def _absent(axes: Axes, words: str) -> None:
@@ -225,55 +223,70 @@ def _activations(index: pa.Table) -> tuple[Codes, pa.Array]:
 def _action_units(axes: Axes, index: pa.Table) -> None:
     words, emotion = coded(index, "emotion")
     clip, activations = _activations(index)
-    shown = pa.array([au for au in AUS if au != 45], pa.int16())
-    au = pc.fill_null(pc.index_in(pc.struct_field(activations, "au"), shown), -1).to_numpy().astype(np.int64)
-    pairs = np.unique((clip * len(shown) + au)[au >= 0])  # corpora have AUs that no program has
+    au = pc.struct_field(activations, "au").to_numpy()
+    shown = sorted({*EXPRESSIVE_AUS, *au.tolist()})  # corpora have AUs that no program has
+    pairs = np.unique(clip * len(shown) + np.searchsorted(shown, au))
     counts = crosstab(emotion[pairs // len(shown)], pairs % len(shown), (len(words), len(shown)))
-    share = counts / np.bincount(emotion, minlength=len(words))[:, None]
+    told = np.bincount(emotion[pc.is_valid(index["aus"]).to_numpy()], minlength=len(words))
+    share = counts / np.maximum(1, told)[:, None]
     percent = np.vectorize(lambda value: f"{100 * value:.0f}" if value >= 0.005 else "<1" if value else "·")
-    _heat(axes, share, percent(share), words, [str(number) for number in shown.to_pylist()])
+    texts = percent(share).astype(object)
+    texts[told == 0] = ""
+    texts[told == 0, len(shown) // 2] = "not told"
+    _heat(axes, share, texts, words, [str(number) for number in shown])
 
 
 def _sides(axes: Axes, index: pa.Table) -> None:
     _, activations = _activations(index)
+    if not len(activations):
+        return _absent(axes, "no side is told")
     side = pc.struct_field(activations, "side")
     counts = [pc.sum(pc.equal(side, name)).as_py() or 0 for name in SIDES]
     axes.barh(range(len(SIDES)), counts, 0.62, color=SKY)
     _bars(axes, tuple(SIDES.values()))
     for row, count in enumerate(counts):
         _note(axes, count + 0.02 * max(1, *counts), row, f"{count:,} ({count / max(1, sum(counts)):.0%})")
+    return None
 
 
 def _events(index: pa.Table) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Duration in ms and relative apex of the clips in which an AU acts."""
+    """Duration in ms and relative apex of the clips that have an event."""
     onset, apex, offset = (index[f"{name}_ms"].to_numpy() for name in ("onset", "apex", "offset"))
-    acts = (pc.list_value_length(index["aus"]).to_numpy() > 0) & (offset > onset)
+    acts = offset > onset
     return (offset - onset)[acts], (apex - onset)[acts] / (offset - onset)[acts]
 
 
 def _intensity(axes: Axes, index: pa.Table) -> None:
     _, activations = _activations(index)
     values = pc.struct_field(activations, "intensity").drop_null().to_numpy(zero_copy_only=False)
+    if not len(values):
+        return _absent(axes, "no intensity is told")
     _histogram(axes, values, np.linspace(0, 5, 51), "peak intensity, 0-5", median=None)
-    if len(values):
-        for edge in (1.5, 2.5, 3.5, 4.5):
-            axes.axvline(edge, color=RULE, linewidth=0.8, zorder=0)
-        for place, letter in zip((0.75, 2, 3, 4, 4.75), "ABCDE", strict=True):
-            _note(axes, place, 0.95, letter, ha="center", transform=axes.get_xaxis_transform())
+    for edge in (1.5, 2.5, 3.5, 4.5):
+        axes.axvline(edge, color=RULE, linewidth=0.8, zorder=0)
+    for place, letter in zip((0.75, 2, 3, 4, 4.75), "ABCDE", strict=True):
+        _note(axes, place, 0.95, letter, ha="center", transform=axes.get_xaxis_transform())
+    return None
 
 
 def _duration(axes: Axes, index: pa.Table) -> None:
     # Durations are whole frames: bins of whole frames, centered on them, have no gaps of their own making.
     values, frame = _events(index)[0], 1000 / float(index["fps"][0].as_py())
+    if not len(values):
+        return _absent(axes, "no clip has an event")
     longest = float(values.max(initial=LONGEST_ME_MS))
     width = frame * np.ceil(max(20.0, longest / LARGEST_BIN_COUNT) / frame)
     edges = np.arange(-frame / 2, longest + width, width)
     _histogram(axes, values, edges, "offset − onset, ms", median="{:.0f} ms")
+    return None
 
 
 def _relative_apex(axes: Axes, index: pa.Table) -> None:
     _, values = _events(index)
+    if not len(values):
+        return _absent(axes, "no clip has an event")
     _histogram(axes, values, np.linspace(0, 1, 21), "(apex − onset) / (offset − onset)", median="{:.2f}")
+    return None
 
 
 def _motion(axes: Axes, index: pa.Table) -> None:
@@ -337,7 +350,7 @@ _DERIVED = "clips; rows intended, columns derived from the AUs alone"
 PANELS = (
     Panel("Emotions", "Clips per emotion", "intended emotion, by split", _emotions, 0, 6),
     Panel("Emotions", "Intended and derived emotion", _DERIVED, _pairs("emotion", "derived_emotion"), 6, 6, top=20),
-    Panel("Action Units", "How often an AU acts", "% of the emotion's clips, by AU", _action_units, 0, 8, top=20),
+    Panel("Action Units", "How often an AU acts", "% of the emotion's coded clips, by AU", _action_units, 0, 8, top=20),
     Panel("Action Units", "Sides", "activations, the subject's left and right", _sides, 8, 4, left=80),
     Panel("Events", "Intensity", "activations; A-E are the letters of FACS", _intensity, 0, 3, left=40, bottom=40),
     Panel("Events", "Duration", "clips", _duration, 3, 3, left=40, bottom=40),

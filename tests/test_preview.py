@@ -231,7 +231,22 @@ def test_nulls_are_unknown_on_the_page(count: int, index: pa.Table) -> None:
     check_layout(page)
     words = [text.get_text() for text in texts(page)]
     assert words.count("unknown") == 6  # three bars, one row and one column of a table, one row of the other
-    assert "unknown: no clip is measured" in words and words.count("no clip has an event") == 3
+    assert {"unknown: no clip is measured", "no side is told", "no intensity is told"} <= set(words)
+    assert "no clip has an event" not in words and any(word.strip().startswith("median") for word in words)
+
+
+def test_events_are_shown_where_no_aus_are_told(index: pa.Table) -> None:
+    aus = [
+        None if emotion == "surprise" else [{"au": 43, "side": None, "intensity": None}]
+        for emotion in index["emotion"].to_pylist()
+    ]
+    page = draw_composition(change(index, aus=aus))
+    check_layout(page)
+    words = [text.get_text() for text in texts(page)]
+    assert words.count("not told") == 1 and "43" in words and "100" in words
+    assert sum(word.strip().startswith("median") for word in words) == 2
+    still = draw_composition(change(index, offset_ms=index["onset_ms"].to_pylist()))
+    assert [text.get_text() for text in texts(still)].count("no clip has an event") == 2
 
 
 def test_the_page_counts_large_datasets(index: pa.Table) -> None:

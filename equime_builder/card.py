@@ -36,15 +36,19 @@ def card(facts: Facts) -> str:
     """The README of a dataset folder, with the metadata that the Hub and `datasets` read."""
     plan, index, published = facts.plan, facts.whole, facts.beside.published
     head = yaml.safe_dump(metadata(plan, facts.index), sort_keys=False, allow_unicode=True, width=110).strip()
+    held = set(index["split"].to_pylist())
+    split = next((name for name in SPLITS if name in held), SPLITS[0])  # the one that the ways to load show
+    where = published.repository if published else PLACEHOLDER
     values = {
         "yaml": head,
+        "split": split,
         **said(facts),
         "composition": composition(index),
         "action_units": action_units(index),
         "events": events(index),
         "splits": tables.splits(plan, index),
         "hashes": tables.hashes(index),
-        "loading": loading(plan.header["formats"], plan.profile, published.repository if published else PLACEHOLDER),
+        "loading": loading(plan.header["formats"], plan.profile, where, split),
         "measured": tables.measured(index),
         "audit": tables.audit(index, facts.acceptance),
         "bias": tables.bias(index),
@@ -55,11 +59,11 @@ def card(facts: Facts) -> str:
     return document("card.md", values)
 
 
-def loading(formats: Collection[str], profile: Profile, repository: str) -> str:
-    """The ways to load a folder of these formats, as snippets with words between them."""
+def loading(formats: Collection[str], profile: Profile, repository: str, split: str) -> str:
+    """The ways to load a folder of these formats, as snippets with words between them; they load the `split`."""
     ways = yaml.safe_load(text_of("loading.yaml"))
     chosen = "\n".join(way["text"] for way in ways if way["needs"] in (*formats, "any"))
-    values = {"repository": repository, "frames": profile.frames, "size": profile.size}
+    values = {"repository": repository, "split": split, "frames": profile.frames, "size": profile.size}
     return Template(chosen).substitute(values).strip()
 
 
@@ -82,7 +86,7 @@ def configs(index: pa.Table, formats: Collection[str]) -> dict[str, Any]:
     """`configs` and `dataset_info` of a card. They name Parquet only: one builder serves all configs of a README.
 
     Features are those that the files have: an older folder's lack some. `datasets` compares the counts after loading;
-    the bytes of a split are those of its videos.
+    the bytes of a split are those of its videos, and it takes no split that does not tell them.
     """
     parts = {split: index.filter(pc.equal(index["split"], split)) for split in SPLITS}
     splits = [split for split, part in parts.items() if len(part)]
@@ -97,7 +101,7 @@ def configs(index: pa.Table, formats: Collection[str]) -> dict[str, Any]:
         told = [{"name": name, "num_bytes": sizes[name], "num_examples": len(parts[name])} for name in splits]
         infos.append({"config_name": "default", "features": features_yaml(clips), "splits": told})
     named.append({"config_name": "metadata", "data_files": [{"split": "clips", "path": "index.parquet"}]})
-    told = [{"name": "clips", "num_examples": len(index)}]
+    told = [{"name": "clips", "num_bytes": 0, "num_examples": len(index)}]  # it has no videos
     infos.append({"config_name": "metadata", "features": features_yaml(rows), "splits": told})
     return {"configs": named, "dataset_info": infos}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from publishing import NAME, READER, client, people, release
+from publishing import NAME, READER, client, people, release, replace_by_edition
 from test_card import HOSTILE, index_of, plan_with
 from typer.testing import CliRunner
 
@@ -42,7 +44,7 @@ from equime_builder.documents.datasheet import datasheet
 from equime_builder.documents.facts import Beside, facts_of
 from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
 from equime_builder.documents.words import plain, printable, words_of, wrapped
-from equime_builder.finish import dataset_bytes, recorded_hashes, rewrite_texts, texts
+from equime_builder.finish import INDEX, dataset_bytes, recorded_hashes, rewrite_texts, texts
 from equime_builder.hub.access import accept
 from equime_builder.hub.editing import edit, withdrawal
 from equime_builder.hub.files import planned_files
@@ -206,7 +208,10 @@ def test_the_hubs_own_classes_take_the_card(built: Path) -> None:
     assert {"configs", "dataset_info", "extra_gated_fields", "size_categories", "tags"} <= set(head)
 
 
-def test_declared_features_and_counts_are_those_that_load(built: Path, tmp_path: Path) -> None:
+def test_declared_features_and_counts_are_those_that_load(
+    built: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("datasets"), "propagate", True)
     declared = {
         info["config_name"]: info for info in DatasetCard.load(built / "README.md").data.to_dict()["dataset_info"]
     }
@@ -222,6 +227,14 @@ def test_declared_features_and_counts_are_those_that_load(built: Path, tmp_path:
         assert features == schema.features(schema.FIELDS if name == "default" else (*schema.LABELS, *schema.LOCATION))
         for path in paths:
             assert pq.read_schema(path).remove_metadata() == features.arrow_schema.remove_metadata()
+    assert "malformed" not in caplog.text
+
+
+def test_ways_to_load_name_a_split_that_has_clips(plan: Plan, index: pa.Table) -> None:
+    rest = index.filter(pc.not_equal(index["split"], "train"))
+    shown = card(facts_of(plan, rest, Beside(rejected=0)))
+    assert shown.count('split="validation"') == 4 and 'split="train"' not in shown
+    assert "wds/validation-00000.tar" in shown and '("split", "==", "validation")' in shown
 
 
 def test_the_length_of_events_is_that_of_the_clips(built: Path, index: pa.Table) -> None:
@@ -275,27 +288,36 @@ def test_every_snippet_of_the_card_runs(built: Path, index: pa.Table, tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-def test_every_snippet_of_the_hub_runs(built: Path, index: pa.Table, local_hub: LocalHub, tmp_path: Path) -> None:
+def test_every_snippet_of_the_hub_runs(
+    built: Path, copy_of: Callable[[Path], Path], local_hub: LocalHub, tmp_path: Path
+) -> None:
+    """Of a version that has no other beside it any more: whoever has withdrawn is loaded by none of them."""
     people(local_hub)
     release(local_hub, built, public=True)
+    root = copy_of(built)
+    replace_by_edition(root, [partial(withdrawal, subjects=[min(pq.read_table(root / INDEX)["subject"].to_pylist())])])
+    release(local_hub, root, public=True, erase=True)
+    index = pq.read_table(root / INDEX)
     ask = f"{local_hub.url}/datasets/{NAME}/ask-access"
     answers, login = dict.fromkeys(gate_fields(), "an answer"), {"Authorization": f"Bearer {READER}"}
     requests.post(ask, json=answers, headers=login, allow_redirects=False, timeout=10).raise_for_status()
     accept(client(local_hub), "reader")
+    home = tmp_path / "home"
+    home.mkdir()
     known = {"HF_ENDPOINT": local_hub.url, "HF_TOKEN": READER, "HF_HUB_DISABLE_XET": "1", "no_proxy": "127.0.0.1"}
     decoded, labels, chosen = (
-        ran(snippet.replace(PLACEHOLDER, NAME), tmp_path, **known).splitlines() for snippet in snippets_of(built)[0]
+        ran(snippet.replace(PLACEHOLDER, NAME), home, **known).splitlines() for snippet in snippets_of(root)[0]
     )
     first = index.filter(pc.equal(index["split"], "train")).to_pylist()[0]
     assert decoded[0].split()[:3] == [first["key"], first["emotion"], first["au_text"]]
     assert decoded[1] == "(80, 128, 128, 3)"
-    assert "# (80, 128, 128, 3): frames" in (built / "README.md").read_text(encoding="utf-8")
+    assert "# (80, 128, 128, 3): frames" in (root / "README.md").read_text(encoding="utf-8")
     assert labels == [f"{len(index)} {index['key'][0]}"]
     assert chosen[0].startswith(f"{len(index)} ")
-    command = re.findall(r"^hf download .*$", (built / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    command = re.findall(r"^hf download .*$", (root / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     program = f"import sys; from huggingface_hub.cli.hf import main; sys.argv = {command[0].split()!r}; main()"
-    ran(program.replace(PLACEHOLDER, NAME), tmp_path, **known)
-    assert verify_but_the_cache(tmp_path / "equime") == []
+    ran(program.replace(PLACEHOLDER, NAME), home, **known)
+    assert verify_but_the_cache(home / "equime") == []
 
 
 def verify_but_the_cache(root: Path) -> list[object]:

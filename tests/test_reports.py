@@ -20,6 +20,7 @@ from training.reports import make_report, write_report
 from training.reports.calibration import calibration
 from training.reports.document import markdown
 from training.reports.evidence import Study, read_runs
+from training.reports.report import check_target
 from training.reports.results import results_of
 from training.reports.tables import Cell, Column, Row, Table, as_csv, as_html, cells
 from training.reports.tables import markdown as table_markdown
@@ -361,6 +362,20 @@ def test_the_same_runs_give_the_same_bytes(study: Path, page: Path, tmp_path: Pa
     assert any(file.suffix == ".png" for file in files)
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_what_is_not_of_the_report_is_left_alone(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", tests={"test": table(skill=0.6)}, epochs=1)
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "report.md").write_text("my notes")
+    with pytest.raises(ValueError, match=r"thesis holds 'report\.md', which no earlier report wrote; name another"):
+        write_report([tmp_path / "run"], thesis, resamples=10)
+    assert [path.read_text() for path in thesis.iterdir()] == ["my notes"]
+    with pytest.raises(ValueError, match=r"report\.md: a file, not a folder"):
+        check_target(thesis / "report.md")
+    write_report([tmp_path / "run"], tmp_path / "page", resamples=10)
+    check_target(tmp_path / "page")
 
 
 def test_hostile_words_stay_words(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from training.reports.trainings import training_section
 from training.runs import write_text
 
 TITLE = "Micro-expression recognition: results"
+MARK = "report.json"  # tells a report's folder from others
 
 
 def write_report(
@@ -34,14 +36,14 @@ def write_report(
 
     Args:
         runs: run folders, folders of them, or files of predictions.
-        target: folder, made where it is missing; files of an earlier report are replaced.
+        target: an empty folder or none yet, or that of an earlier report, whose files are replaced.
         resamples: of whole subjects, for intervals.
 
     Returns:
         The files written. The same runs give the same bytes.
 
     Raises:
-        ValueError: a folder holds no run, a run has not ended, or a file is damaged.
+        ValueError: a folder holds no run, a run has not ended, a file is damaged, or the target holds something else.
     """
     return write_document(make_report(read_runs(runs), title=title, resamples=resamples), target)
 
@@ -106,10 +108,25 @@ def _reading(resamples: int) -> Section:
     )
 
 
+def check_target(target: Path) -> None:
+    """Check that a report can be written into a folder without harm to what lies there.
+
+    Raises:
+        ValueError: it holds what no earlier report wrote, or is a file.
+    """
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"{target}: a file, not a folder")
+    names = [] if (target / MARK).exists() or not target.exists() else sorted(path.name for path in target.iterdir())
+    if strange := [name for name in names if not name.startswith(".")]:
+        raise ValueError(f"{target} holds {strange[0]!r}, which no earlier report wrote; name another folder")
+
+
 def write_document(document: Document, target: Path) -> tuple[Path, ...]:
     """Write a report into a folder; see `write_report`."""
+    check_target(target)
     (target / "pictures").mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    written = [target / MARK]
+    write_text(target / MARK, json.dumps({"title": document.title, **dict(document.facts)}) + "\n")
 
     def drawn(picture: Picture) -> str:
         figure = picture.draw()

@@ -103,10 +103,11 @@ def source_of(
     made = options.get("curation")
     curated = CurationTable(made, curation) if made else None
     try:
+        shared = {"limit": options["limit"], "curation": curated, "workers": workers}
         if name == "celeba-hq":
-            return CelebAHQSource(portraits, model, options["select"], options["limit"], curated, workers)
+            return CelebAHQSource(portraits, model, options["select"], **shared)
         table = _table(options["attributes"], attributes, portraits)
-        return FolderSource(portraits, model, table, options["limit"], options["license"], curated, workers)
+        return FolderSource(portraits, model, table, options["license"], **shared)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"source_options={dict(options)} are not those of source {name} ({error!r})") from error
 

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from equime_builder.curation.thresholds import check_selection
-from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+from equime_builder.portraits import Attributes, PortraitError, Rejection
 from equime_builder.profiles import Profile
 from equime_builder.seeds import derive_seed
-from equime_builder.sources.photographs import (
-    Candidate,
-    CurationTable,
-    Pool,
-    check_limit,
-    fingerprint,
-    load_portrait,
-    survey,
-)
+from equime_builder.sources.photographs import Candidate, PhotographSource, Pool, fingerprint
 
 IMAGES = "CelebA-HQ-img"
 ANNOTATIONS = ("CelebAMask-HQ-attribute-anno.txt", "CelebAMask-HQ-attribute-anno.csv")
@@ -35,26 +27,18 @@ LICENSE = "CelebAMask-HQ: non-commercial research and educational use only"
 
 
 @dataclass(frozen=True)
-class CelebAHQSource:
+class CelebAHQSource(PhotographSource):
     """Pictures of `root` whose attributes equal `select` (each 1 or -1), at most `limit` of them.
 
     Attributes:
-        model: gives the landmark model's path when it is needed.
         select: None for the profile's `curation.select`.
-        curation: what `equime curate` found out about them before.
-        workers: processes that score them.
     """
 
-    root: Path
-    model: Callable[[], Path]
     select: Mapping[str, int] | None = None
-    limit: int | None = None
-    curation: CurationTable | None = None
-    workers: int = 1
     name: str = "celeba-hq"
 
     def __post_init__(self) -> None:
-        check_limit(self.limit)
+        super().__post_init__()
         check_selection("select", self.select or {})
 
     def options(self) -> dict[str, Any]:
@@ -105,20 +89,6 @@ class CelebAHQSource:
             candidates.append(_candidate(file, values, people))
         candidates.sort(key=lambda candidate: derive_seed(seed, "celeba-hq", candidate.reference))
         return Pool(tuple(candidates), tuple(rejections), LICENSE)
-
-    def survey(self, profile: Profile, seed: int) -> Survey:
-        return survey(
-            self.root,
-            self.pool(profile, seed),
-            profile,
-            model=self.model,
-            limit=self.limit,
-            curation=self.curation,
-            workers=self.workers,
-        )
-
-    def portrait(self, subject: Subject, size: int) -> Portrait:
-        return load_portrait(self.root, subject, size)
 
 
 def _candidate(file: str, values: Mapping[str, int], people: Mapping[str, str]) -> Candidate:

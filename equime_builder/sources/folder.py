@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from equime_builder.pictures import SUFFIXES
-from equime_builder.portraits import Attributes, Portrait, PortraitError, Rejection, Subject, Survey
+from equime_builder.portraits import Attributes, PortraitError, Rejection
 from equime_builder.profiles import Profile
-from equime_builder.sources.photographs import (
-    Candidate,
-    CurationTable,
-    Pool,
-    check_limit,
-    files_in,
-    fingerprint,
-    load_portrait,
-    pictures_in,
-    survey,
-)
+from equime_builder.sources.photographs import Candidate, PhotographSource, Pool, files_in, fingerprint, pictures_in
 
 ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")
@@ -34,30 +24,18 @@ NOT_READ = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".gif": "GIF"}
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(PhotographSource):
     """Photographs in `root`.
 
     Attributes:
         attributes: CSV with a column `file` and any of `apparent_gender`, `apparent_race`, `apparent_age`; by
             default `attributes.csv` in the folder where there is one.
-        model: gives the landmark model's path when it is needed.
-        limit: at most that many subjects, None for all.
         license: of the photographs.
-        curation: what `equime curate` found out about them before.
-        workers: processes that score them.
     """
 
-    root: Path
-    model: Callable[[], Path]
     attributes: Path | None = None
-    limit: int | None = None
     license: str = LICENSE
-    curation: CurationTable | None = None
-    workers: int = 1
     name: str = "folder"
-
-    def __post_init__(self) -> None:
-        check_limit(self.limit)
 
     def options(self) -> dict[str, Any]:
         """`attributes` is the name of a table that was given, without its folder."""
@@ -93,20 +71,6 @@ class FolderSource:
         ]
         candidates = (Candidate(file, rows.get(file, Attributes())) for file in references if file not in faults)
         return Pool(tuple(candidates), tuple(rejections), self.license)
-
-    def survey(self, profile: Profile, seed: int) -> Survey:
-        return survey(
-            self.root,
-            self.pool(profile, seed),
-            profile,
-            model=self.model,
-            limit=self.limit,
-            curation=self.curation,
-            workers=self.workers,
-        )
-
-    def portrait(self, subject: Subject, size: int) -> Portrait:
-        return load_portrait(self.root, subject, size)
 
 
 def _others(root: Path, table: Path | None) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from equime_builder.curation.scoring import Job, score_files
@@ -17,7 +18,7 @@ from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
 from equime_builder.portraits import Portrait, PortraitError, Subject, Survey
 from equime_builder.profiles import Profile
 
-__all__ = ["Candidate", "CurationTable", "Pool", "check_limit", "files_in", "fingerprint", "load_portrait", "locate"]
+__all__ = ["Candidate", "CurationTable", "PhotographSource", "Pool", "fingerprint", "locate", "pictures_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,6 @@ class CurationTable:
         return read_known(self.path)
 
 
-def check_limit(limit: int | None) -> None:
-    """Check how many subjects are wanted at most; None is all.
-
-    Raises:
-        ValueError: less than one.
-    """
-    if limit is not None and limit < 1:
-        raise ValueError(f"{limit=} must be at least 1")
-
-
 def fingerprint(root: Path, references: Iterable[str], extra: str) -> str:
     """Digest of the photographs' names and bytes and of whatever else decides the survey."""
     digest = hashlib.sha256(extra.encode())
@@ -91,42 +82,62 @@ def check_size(profile: Profile) -> None:
         )
 
 
-def survey(
-    root: Path,
-    pool: Pool,
-    profile: Profile,
-    *,
-    model: Callable[[], Path],
-    limit: int | None,
-    curation: CurationTable | None,
-    workers: int,
-) -> Survey:
-    """Examine the candidates; a bad one costs itself.
+@dataclass(frozen=True)
+class PhotographSource(ABC):
+    """A source whose portraits are photographs below `root`.
+
+    Attributes:
+        model: gives the landmark model's path when it is needed.
+        limit: at most that many subjects, None for all.
+        curation: what `equime curate` found out about them before.
+        workers: processes that score them.
 
     Raises:
-        PortraitError: the profile's size is too small for any photograph, or mediapipe is not installed.
+        ValueError: a limit below one.
     """
-    check_size(profile)
-    known = curation.known() if curation else Known()
-    job = Job(root, model(), profile.size)
-    references = (candidate.reference for candidate in pool.candidates)
-    scored = score_files(job, references, known=known.scores, workers=workers)
-    wanted = Wanted(profile.curation, profile.size, limit, profile.acceptance.reserve)
-    return take_survey(pool, scored, wanted, known.estimates, all_of_them=curation is not None)
 
+    root: Path
+    model: Callable[[], Path]
+    _: KW_ONLY
+    limit: int | None = None
+    curation: CurationTable | None = None
+    workers: int = 1
 
-def load_portrait(root: Path, subject: Subject, size: int) -> Portrait:
-    """Read a surveyed photograph again.
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit={self.limit} must be at least 1")
 
-    Raises:
-        PortraitError: it is gone or changed since it was planned with.
-    """
-    data = read_bytes(locate(root, subject.reference))
-    if sha256(data) != subject.sha256:
-        raise PortraitError(f"{subject.reference} is not the picture that the plan was made with")
-    assert subject.crop is not None
-    assert subject.landmarks is not None
-    return Portrait(cut(decode_picture(data), subject.crop, size), subject.landmarks)
+    @abstractmethod
+    def pool(self, profile: Profile, seed: int) -> Pool:
+        """Candidates in the order in which they are taken, and what the source refuses itself."""
+
+    def survey(self, profile: Profile, seed: int) -> Survey:
+        """Examine the candidates; a bad one costs itself.
+
+        Raises:
+            PortraitError: the profile's size is too small for any photograph, or mediapipe is not installed.
+        """
+        pool = self.pool(profile, seed)
+        check_size(profile)
+        known = self.curation.known() if self.curation else Known()
+        job = Job(self.root, self.model(), profile.size)
+        references = (candidate.reference for candidate in pool.candidates)
+        scored = score_files(job, references, known=known.scores, workers=self.workers)
+        wanted = Wanted(profile.curation, profile.size, self.limit, profile.acceptance.reserve)
+        return take_survey(pool, scored, wanted, known.estimates, all_of_them=self.curation is not None)
+
+    def portrait(self, subject: Subject, size: int) -> Portrait:
+        """Read a surveyed photograph again.
+
+        Raises:
+            PortraitError: it is gone or changed since it was planned with.
+        """
+        data = read_bytes(locate(self.root, subject.reference))
+        if sha256(data) != subject.sha256:
+            raise PortraitError(f"{subject.reference} is not the picture that the plan was made with")
+        assert subject.crop is not None
+        assert subject.landmarks is not None
+        return Portrait(cut(decode_picture(data), subject.crop, size), subject.landmarks)
 
 
 def pictures_in(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:

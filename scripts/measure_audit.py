@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
 
 from equime_builder.audit import Audit, Auditor, open_auditor
+from equime_builder.audit.claim import code
 from equime_builder.audit.features import NAMES
 from equime_builder.audit.responses import shipped_signatures
 from equime_builder.audit.verdict import ALIKE
@@ -105,7 +106,8 @@ def pairs_of(pairs: list[Judged], group: Sequence[int]) -> Iterator[tuple[float,
     for take, audit in pairs:
         if audit.measured is not None and audit.measured.target is not None:
             acting = {a.au: a.intensity for a in take.program.activations}
-            read = {**audit.measured.others, **audit.measured.responses}
+            read = {int(au): value for au, value in audit.measured.others.items()}
+            read |= {a.au: audit.measured.responses[code(a)] for a in take.claim.aus}
             yield sum(acting.get(au, 0.0) for au in group), sum(read[au] for au in group)
 
 

@@ -286,7 +286,7 @@ GOOD = Measured(
     apex=55.0,
     offset=75.2,
     duration_ms=348.0,
-    responses={4: 1.4},
+    responses={"4": 1.4},
     target=1.4,
     off_target=0.4,
     off_au="R7",
@@ -296,7 +296,7 @@ GOOD = Measured(
 )
 CLAIM = Claim((Activation(4, 1.5),), 40, 56, 75, 100.0, 128)
 BAD: dict[str, tuple[dict[str, object], str]] = {
-    "frozen": ({"target": 0.1, "responses": {4: 0.1}}, "claimed AUs do not show"),
+    "frozen": ({"target": 0.1, "responses": {"4": 0.1}}, "claimed AUs do not show"),
     "another AU": ({"off_target": 1.3}, r"R7 \(lid tightener\) acts"),
     "early": ({"onset": 20.0, "apex": 30.0}, "onset at frame 20, 40 claimed: -200 ms"),
     "no return": ({"residual": 0.5}, "no return to neutral: 50 %"),
@@ -334,12 +334,21 @@ def test_each_claimed_au_must_show_but_for_those_that_look_alike() -> None:
     two = replace(CLAIM, aus=(Activation(1, 1.4), Activation(4, 1.5)))
     assert (
         "1 (inner brow raiser) does not show"
-        in decide(two, replace(GOOD, responses={1: 0.05, 4: 1.4}), Thresholds()).reasons[0]
+        in decide(two, replace(GOOD, responses={"1": 0.05, "4": 1.4}), Thresholds()).reasons[0]
     )
     masked = replace(CLAIM, aus=(Activation(15, 1.4), Activation(17, 1.5)))
-    assert decide(masked, replace(GOOD, responses={15: 0.1, 17: 1.4}), Thresholds()).accepted
+    assert decide(masked, replace(GOOD, responses={"15": 0.1, "17": 1.4}), Thresholds()).accepted
     alike = replace(CLAIM, aus=(Activation(4, 1.5), Activation(23, 1.4)))
-    assert decide(alike, replace(GOOD, responses={4: 1.4, 23: 0.05}), Thresholds()).accepted
+    assert decide(alike, replace(GOOD, responses={"4": 1.4, "23": 0.05}), Thresholds()).accepted
+
+
+def test_each_side_of_an_au_is_judged_by_itself() -> None:
+    right, left = Activation(1, 2.0, "right"), Activation(1, 2.0, "left")
+    shown = replace(GOOD, responses={"R1": 1.4, "L1": 0.02})
+    for sides in ((right, left), (left, right)):
+        audit = decide(replace(CLAIM, aus=sides), shown, Thresholds())
+        assert audit.reasons == ("L1 (inner brow raiser) does not show: 0.02 of 2.0",)
+        assert [share.clips for share in shares([Judged("a", replace(CLAIM, aus=sides), "", audit)])] == [1, 1]
 
 
 def test_a_neutral_claim_is_refuted_by_any_au() -> None:

@@ -13,7 +13,7 @@ import pytest
 from conftest import small_request
 from numpy.typing import NDArray
 from PIL import Image
-from planted import FAULTS, Actor, Take, actor, good
+from planted import FAULTS, Actor, Take, actor, good, performed
 from typer.testing import CliRunner
 
 from equime_builder.audit import Auditor, Claim, Thresholds, open_auditor
@@ -21,6 +21,7 @@ from equime_builder.audit.run import Bench, run
 from equime_builder.build import build
 from equime_builder.cli import app
 from equime_builder.profiles import Profile, load_profile
+from equime_builder.scm import Activation, Program, sample_timing
 from equime_builder.sources.drawn import ProceduralSource
 
 
@@ -81,6 +82,16 @@ def test_planted_faults_are_found(name: str, auditor: Auditor, cast: list[Actor]
     audit = auditor.judge(take.video, take.claim, take.portrait)
     assert not audit.accepted
     assert any(word in reason for reason in audit.reasons), audit.reasons
+
+
+def test_a_side_that_does_not_act_is_told_in_any_order(auditor: Auditor, cast: list[Actor], profile: Profile) -> None:
+    timing = sample_timing(profile, 3)
+    right, left = Activation(1, 1.6, "right"), Activation(1, 1.6, "left")
+    video = performed(cast[0], profile, Program((right,), timing), 3)
+    assert auditor.judge(video, Claim((right,))).accepted
+    for sides in ((right, left), (left, right)):
+        reasons = auditor.judge(video, Claim(sides)).reasons
+        assert [reason.split(":")[0] for reason in reasons] == ["L1 (inner brow raiser) does not show"]
 
 
 def test_a_clip_without_a_face_is_rejected(auditor: Auditor, take: Take, profile: Profile) -> None:

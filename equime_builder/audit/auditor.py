@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.audit import motion, regions
-from equime_builder.audit.claim import Claim
+from equime_builder.audit.claim import Claim, code
 from equime_builder.audit.features import HALVES, RIGID, Face, lid_gap
 from equime_builder.audit.footage import Footage, Unreadable, read_footage
 from equime_builder.audit.identity import Embedder, aligned, shape_distance, similarity
@@ -189,18 +189,19 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
     between = [rise] if max(event.neutral) < rise < min(event.apex) else []
     features, flow = look.compare(event.rest, apex, between)
     rest = signatures.read(features)
-    responses: dict[int, float] = {}
+    responses: dict[str, float] = {}
     shown: list[float] = []
     explained = np.zeros(rest.shape, bool)
     for claimed in aus:
         columns = [EXPRESSIVE_AUS.index(au) for au in (ALIKE if claimed.au in ALIKE else (claimed.au,))]
         rows = [0, 1] if claimed.side == "both" else [HALVES.index(claimed.side)]
         read = rest[np.ix_(rows, columns)].mean(axis=0)
-        responses[claimed.au] = float(rest[rows, EXPRESSIVE_AUS.index(claimed.au)].mean())
+        responses[code(claimed)] = float(rest[rows, EXPRESSIVE_AUS.index(claimed.au)].mean())
         shown.append(float(read.max()))
         for column in columns:
             explained[rows if ACTION_UNITS[EXPRESSIVE_AUS[column]].lateral else [0, 1], column] = True
-    others = {au: float(rest[:, k].max()) for k, au in enumerate(EXPRESSIVE_AUS) if au not in responses}
+    acting = {claimed.au for claimed in aus}
+    others = {str(au): float(rest[:, k].max()) for k, au in enumerate(EXPRESSIVE_AUS) if au not in acting}
     rest[explained] = 0
     rest = np.maximum(rest - signatures.mistaken, 0)
     half, column = (int(place) for place in np.unravel_index(int(np.argmax(rest)), rest.shape))

@@ -59,6 +59,11 @@ class Claim:
         )
 
 
+def code(activation: Activation) -> str:
+    """An AU with its side as FACS writes it: ``L12``, ``12`` for both sides."""
+    return f"{SIDE_PREFIX[activation.side]}{activation.au}"
+
+
 def _frame(value: Any) -> int | None:
     return None if value is None else int(value)
 

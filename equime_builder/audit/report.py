@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
-from equime_builder.audit.claim import Claim
+from equime_builder.audit.claim import Claim, code
 from equime_builder.audit.verdict import Audit, Measured
-from equime_builder.facs import SIDE_PREFIX, letter
+from equime_builder.facs import letter
 from equime_loader.schema import FIELD
 
 _NUMBERS = tuple(field.name for field in fields(Measured) if field.name not in ("responses", "others", "off_au"))
@@ -32,7 +32,7 @@ class Judged:
     @property
     def au_text(self) -> str:
         """The claimed AUs in FACS notation."""
-        return "+".join(f"{SIDE_PREFIX[a.side]}{a.au}{letter(a.intensity)}" for a in self.claim.aus) or "0"
+        return "+".join(code(a) + letter(a.intensity) for a in self.claim.aus) or "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Share:
 
 
 def table(judged: Iterable[Judged]) -> pa.Table:
-    """A row per clip: name, claim, verdict, reasons, everything that was measured; responses as `4:1.52 12:0.80`."""
+    """A row per clip: name, claim, verdict, reasons, everything that was measured; responses as `4:1.52 L12:0.80`."""
     rows = []
     for one in judged:
         measured = asdict(one.audit.measured) if one.audit.measured else {}
@@ -66,8 +66,8 @@ def table(judged: Iterable[Judged]) -> pa.Table:
     return pa.Table.from_pylist(rows) if rows else pa.table({"file": pa.array([], pa.string())})
 
 
-def _spelled(values: Mapping[int, float] | None) -> str | None:
-    return " ".join(f"{au}:{value:.2f}" for au, value in values.items()) if values else None
+def _spelled(values: Mapping[str, float] | None) -> str | None:
+    return " ".join(f"{name}:{value:.2f}" for name, value in values.items()) if values else None
 
 
 def write_table(rows: pa.Table, path: Path) -> bytes:
@@ -108,7 +108,7 @@ def _groups(one: Judged) -> Iterator[str]:
     yield "all"
     if one.emotion:
         yield one.emotion
-    yield from (f"AU{a.au}" for a in one.claim.aus)
+    yield from dict.fromkeys(f"AU{a.au}" for a in one.claim.aus)
 
 
 def _rank(group: str) -> tuple[int, int, str]:

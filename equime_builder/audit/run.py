@@ -23,7 +23,7 @@ from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, PortraitFrom
 from equime_builder.records import Record
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Filed(Protocol):
@@ -161,10 +161,5 @@ def _audit(auditor: Auditor, case: Case, portrait: _Picture | None) -> Audit:
 
 
 def _audit_of(row: dict[str, Any]) -> Audit:
-    measured = None
-    if row["measured"] is not None:
-        values = dict(row["measured"])
-        for name in ("responses", "others"):
-            values[name] = {int(au): value for au, value in values[name].items()}
-        measured = Measured(**values)
+    measured = None if row["measured"] is None else Measured(**row["measured"])
     return Audit(row["verdict"], tuple(row["reasons"]), measured)

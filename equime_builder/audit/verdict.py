@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from equime_builder.audit.claim import Claim
+from equime_builder.audit.claim import Claim, code
 from equime_builder.audit.thresholds import Thresholds
-from equime_builder.facs import ACTION_UNITS, SIDE_PREFIX
+from equime_builder.facs import ACTION_UNITS
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 
@@ -26,8 +26,8 @@ class Measured:
 
     Attributes:
         onset, apex, offset: frames of the event (last neutral, peak, first neutral again). duration_ms: between them.
-        responses: intensity (0-5 scale) of each claimed AU on the side claimed for it. others: of each AU that is not
-            claimed, the stronger side.
+        responses: intensity (0-5 scale) by claimed AU and side, as `L12`, or `12` for the mean of both. others: of each
+            AU that is claimed on no side, the stronger side.
         target: the strongest of them; what an `ALIKE` AU shows counts for one that is claimed. off_target: the
             strongest of any other AU, or of a claimed one on the other side, less what may be read of an AU that does
             not act.
@@ -47,8 +47,8 @@ class Measured:
     apex: float | None = None
     offset: float | None = None
     duration_ms: float | None = None
-    responses: Mapping[int, float] = field(default_factory=dict)
-    others: Mapping[int, float] = field(default_factory=dict)
+    responses: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
     target: float | None = None
     off_target: float | None = None
     off_au: str | None = None
@@ -147,11 +147,8 @@ def _response(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         return [f"claimed AUs do not show: response {m.target:.2f}, {t.least_response:g} needed"]
     claimed = {a.au for a in claim.aus}
     judged = [a for a in claim.aus if a.au not in ALIKE and not MASKED.get(a.au, frozenset()) & claimed]
-    missing = [a for a in judged if m.responses[a.au] < t.seen * a.intensity]
-    reasons = [
-        f"{named(SIDE_PREFIX[a.side] + str(a.au))} does not show: {m.responses[a.au]:.2f} of {a.intensity:.1f}"
-        for a in missing
-    ]
+    missing = [a for a in judged if m.responses[code(a)] < t.seen * a.intensity]
+    reasons = [f"{named(code(a))} does not show: {m.responses[code(a)]:.2f} of {a.intensity:.1f}" for a in missing]
     if m.target < t.lead * m.off_target:
         most = m.target / t.lead
         reasons.append(f"{named(m.off_au)} acts, which is not claimed: {m.off_target:.2f}, at most {most:.2f}")

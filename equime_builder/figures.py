@@ -1,8 +1,4 @@
-"""The composition page: what a dataset is made of, in one picture, from `index.parquet` alone.
-
-`Page` places axes and texts by pixels from the upper left corner. The contact sheet is drawn on one, too.
-Colors are the palette of Okabe & Ito (2008), which stays apart for color-blind readers.
-"""
+"""The composition page: what a dataset is made of, in one picture, from `index.parquet` alone."""
 
 from __future__ import annotations
 
@@ -14,121 +10,39 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from equime_builder.dataset_folder import check_complete
+from equime_builder.counts import UNKNOWN, activations, au_shares, coded, crosstab, events, read_index
 from equime_builder.facs import EXPRESSIVE_AUS
-from equime_builder.files import replacing
-from equime_builder.finish import INDEX
-from equime_builder.manifest import FolderError
 from equime_builder.origins import headline
+from equime_builder.page import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    POINTS_PER_PIXEL,
+    RULE,
+    SKY,
+    VERMILION,
+    Page,
+    check_suffix,
+)
 from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
-from equime_loader.schema import FIELD, SPLITS
+from equime_loader.schema import SPLITS
 
-DPI, LINE_SPACING = 100, 1.25
-POINTS_PER_PIXEL = 72 / DPI
-INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
-BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
-VERMILION, PURPLE, OLIVE, BLACK = "#D55E00", "#CC79A7", "#8A7F00", "#000000"
 SHADES = LinearSegmentedColormap.from_list("shades", ("#f5f8fb", "#a9cdea", SKY))
 DENSITY = LinearSegmentedColormap.from_list("density", (SKY, BLUE, "#002b45"))
 SPLIT_COLORS = dict(zip(SPLITS, (BLUE, ORANGE, GREEN), strict=True))
-UNKNOWN = "unknown"
 SIDES = {"both": "both sides", "left": "left only", "right": "right only"}
 LARGEST_BIN_COUNT = 40
 FEWEST_ROWS = 5  # of a panel: fewer leave room below, so that rows are about as high in all panels
 
-# What is written beside the pixels would differ from run to run, or say nothing.
-METADATA: dict[str, dict[str, None]] = {
-    **{".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}},
-    **{suffix: {} for suffix in (".jpg", ".jpeg", ".webp", ".tif", ".tiff")},
-}
-
-Codes = NDArray[np.int64]
 Draw = Callable[[Axes, pa.Table], None]
-
-
-class Page:
-    """An empty white page of `width` x `height` pixels. Positions are pixels from its upper left corner."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self.figure)
-
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes whose frame is the given box, with the house's ticks and spines."""
-        bottom = 1 - (y + height) / self.height
-        axes = self.figure.add_axes((x / self.width, bottom, width / self.width, height / self.height))
-        axes.tick_params(which="both", labelsize=11 * POINTS_PER_PIXEL, colors=MUTED, length=3, width=0.6, pad=3)
-        for name, spine in axes.spines.items():
-            spine.set_visible(name in ("left", "bottom"))
-            spine.set(color=RULE, linewidth=0.8)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.label.set(fontsize=11 * POINTS_PER_PIXEL, color=MUTED)
-        return axes
-
-    def text(self, x: float, y: float, words: str, *, size: float = 12, color: str = INK, **style: Any) -> float:
-        """Lines of text below `y` on even baselines, `size` in pixels; returns the y at which they end."""
-        for line in words.split("\n"):
-            text = self.figure.text(x / self.width, 1 - (y + size) / self.height, line, color=color, parse_math=False)
-            text.set(fontsize=size * POINTS_PER_PIXEL, **style)
-            y += LINE_SPACING * size
-        return y
-
-    def rule(self, y: float, *, left: float, right: float) -> None:
-        """A thin horizontal line."""
-        ends, level = (left / self.width, right / self.width), 1 - y / self.height
-        self.figure.add_artist(Line2D(ends, (level, level), color=RULE, linewidth=0.8))
-
-    def save(self, target: Path) -> None:
-        """Write the page; the suffix says in which format. The same page gives the same bytes."""
-        check_suffix(target)
-        suffix = target.suffix.lower()
-        with replacing(target) as temporary, rc_context({"svg.hashsalt": "equime"}):
-            self.figure.savefig(temporary, format=suffix[1:], dpi=DPI, metadata=METADATA[suffix] or None)
-
-
-def check_suffix(target: Path) -> None:
-    """Raise ValueError where the suffix names no format that can be written."""
-    if target.suffix.lower() not in METADATA:
-        raise ValueError(f"target={target.name}: suffix {target.suffix!r} must be one of {', '.join(METADATA)}")
-
-
-def read_index(root: Path, columns: Sequence[str]) -> pa.Table:
-    """Columns of a dataset's index.
-
-    Raises:
-        FolderError: the folder holds no index, or one without clips.
-    """
-    check_complete(root)
-    index = pq.read_table(root / INDEX, columns=list(columns))
-    if not len(index):
-        raise FolderError(f"{root}: {INDEX} holds no clip; there is nothing to show")
-    return index
-
-
-def coded(index: pa.Table, name: str) -> tuple[tuple[str, ...], Codes]:
-    """The words of a column that occur, in the schema's order with `unknown` last, and (N,) their numbers."""
-    column = pc.fill_null(index[name], UNKNOWN)
-    found = set(pc.unique(column).to_pylist())
-    known = [word for word in FIELD[name].words if word in found]
-    words = (*known, *sorted(found - {*known, UNKNOWN}), *([UNKNOWN] if UNKNOWN in found else []))
-    return words, pc.index_in(column, pa.array(words, pa.string())).to_numpy().astype(np.int64)
-
-
-def crosstab(rows: Codes, columns: Codes, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Counts (R, C) of pairs of codes."""
-    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _bars(axes: Axes, words: Sequence[str]) -> None:
@@ -214,34 +128,21 @@ def _pairs(row: str, column: str) -> Draw:
     return draw
 
 
-def _activations(index: pa.Table) -> tuple[Codes, pa.Array]:
-    """Clip number of every activation, and the activations."""
-    column = index["aus"].combine_chunks()
-    return pc.list_parent_indices(column).to_numpy().astype(np.int64), pc.list_flatten(column)
-
-
 def _action_units(axes: Axes, index: pa.Table) -> None:
-    words, emotion = coded(index, "emotion")
-    clip, activations = _activations(index)
-    au = pc.struct_field(activations, "au").to_numpy()
-    shown = sorted({*EXPRESSIVE_AUS, *au.tolist()})  # corpora have AUs that no program has
-    pairs = np.unique(clip * len(shown) + np.searchsorted(shown, au))
-    counts = crosstab(emotion[pairs // len(shown)], pairs % len(shown), (len(words), len(shown)))
-    told = np.bincount(emotion[pc.is_valid(index["aus"]).to_numpy()], minlength=len(words))
-    share = counts / np.maximum(1, told)[:, None]
-    percent = np.vectorize(lambda value: f"{100 * value:.0f}" if value >= 0.005 else "<1" if value else "·")
-    texts = percent(share).astype(object)
-    texts[told == 0] = ""
-    texts[told == 0, len(shown) // 2] = "not told"
-    _heat(axes, share, texts, words, [str(number) for number in shown])
+    aus, words, shares = au_shares(index, EXPRESSIVE_AUS)
+    untold, shares = np.isnan(shares).all(axis=0), np.nan_to_num(shares.T)
+    percent = np.vectorize(lambda value: f"{100 * value:.0f}" if value >= 0.005 else "<1" if value else "·", [object])
+    texts = percent(shares)
+    texts[untold] = ""
+    texts[untold, len(aus) // 2] = "not told"
+    _heat(axes, shares, texts, words, [str(au) for au in aus])
 
 
 def _sides(axes: Axes, index: pa.Table) -> None:
-    _, activations = _activations(index)
-    if not len(activations):
+    side = activations(index)[2]
+    if not len(side):
         return _absent(axes, "no side is told")
-    side = pc.struct_field(activations, "side")
-    counts = [pc.sum(pc.equal(side, name)).as_py() or 0 for name in SIDES]
+    counts = [int((side == name).sum()) for name in SIDES]
     axes.barh(range(len(SIDES)), counts, 0.62, color=SKY)
     _bars(axes, tuple(SIDES.values()))
     for row, count in enumerate(counts):
@@ -249,16 +150,9 @@ def _sides(axes: Axes, index: pa.Table) -> None:
     return None
 
 
-def _events(index: pa.Table) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Duration in ms and relative apex of the clips that have an event."""
-    onset, apex, offset = (index[f"{name}_ms"].to_numpy() for name in ("onset", "apex", "offset"))
-    acts = offset > onset
-    return (offset - onset)[acts], (apex - onset)[acts] / (offset - onset)[acts]
-
-
 def _intensity(axes: Axes, index: pa.Table) -> None:
-    _, activations = _activations(index)
-    values = pc.struct_field(activations, "intensity").drop_null().to_numpy(zero_copy_only=False)
+    peaks = activations(index)[3]
+    values = peaks[np.isfinite(peaks)]
     if not len(values):
         return _absent(axes, "no intensity is told")
     _histogram(axes, values, np.linspace(0, 5, 51), "peak intensity, 0-5", median=None)
@@ -271,7 +165,7 @@ def _intensity(axes: Axes, index: pa.Table) -> None:
 
 def _duration(axes: Axes, index: pa.Table) -> None:
     # Durations are whole frames: bins of whole frames, centered on them, have no gaps of their own making.
-    values, frame = _events(index)[0], 1000 / float(index["fps"][0].as_py())
+    values, frame = events(index)[0], 1000 / float(index["fps"][0].as_py())
     if not len(values):
         return _absent(axes, "no clip has an event")
     longest = float(values.max(initial=LONGEST_ME_MS))
@@ -282,10 +176,10 @@ def _duration(axes: Axes, index: pa.Table) -> None:
 
 
 def _relative_apex(axes: Axes, index: pa.Table) -> None:
-    _, values = _events(index)
-    if not len(values):
+    durations, rises = events(index)
+    if not len(durations):
         return _absent(axes, "no clip has an event")
-    _histogram(axes, values, np.linspace(0, 1, 21), "(apex − onset) / (offset − onset)", median="{:.2f}")
+    _histogram(axes, rises / durations, np.linspace(0, 1, 21), "(apex − onset) / (offset − onset)", median="{:.2f}")
     return None
 
 
@@ -371,7 +265,7 @@ HEAD, BAND_HEAD, PANEL_HEAD, BAND_GAP = 110, 34, 46, 34
 
 
 def composition_page(root: Path, target: Path) -> None:
-    """Write the page of figures of a dataset folder; its suffix is one of `METADATA`.
+    """Write the page of figures of a dataset folder; its suffix is one of `page.METADATA`.
 
     Raises:
         FolderError: the folder holds no index, or one without clips.

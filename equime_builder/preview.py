@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from equime_builder.counts import UNKNOWN, coded, read_index
 from equime_builder.encode import decode_planes
 from equime_builder.facs import ACTION_UNITS, AUS, describe
-from equime_builder.figures import (
+from equime_builder.origins import IMPORTED, headline
+from equime_builder.page import (
     BLACK,
     BLUE,
     GREEN,
@@ -30,14 +32,10 @@ from equime_builder.figures import (
     PURPLE,
     RULE,
     SKY,
-    UNKNOWN,
     VERMILION,
     Page,
     check_suffix,
-    coded,
-    read_index,
 )
-from equime_builder.origins import IMPORTED, headline
 from equime_builder.readers import read_samples
 from equime_loader.schema import LOCATION
 
@@ -92,7 +90,7 @@ class Shown:
 
 
 def contact_sheet(root: Path, target: Path, *, keys: Sequence[str] | None = None, rows: int = 12) -> list[str]:
-    """Write a contact sheet of a dataset folder; its suffix is one of `figures.METADATA`.
+    """Write a contact sheet of a dataset folder; its suffix is one of `page.METADATA`.
 
     Args:
         keys: clips to show, in this order; by default `rows` clips, spread over the labels of `SPREAD`.

@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.text import Text
 
-from equime_builder import figures, preview
+from equime_builder import preview
 from equime_builder.build import Request, build
-from equime_builder.figures import Page, coded, composition_page, draw_composition, read_index
+from equime_builder.counts import coded, read_index
+from equime_builder.figures import composition_page, draw_composition
 from equime_builder.manifest import FolderError
+from equime_builder.page import METADATA, Page
 from equime_builder.preview import MOMENTS, contact_sheet, draw_sheet, show, spread
 from equime_builder.profiles import load_profile
 from equime_builder.readers import _from_tables, read_samples
@@ -98,7 +100,7 @@ def test_the_same_dataset_gives_the_same_bytes(draw, root: Path, tmp_path: Path)
     assert first == second and b"Software" not in first
 
 
-@pytest.mark.parametrize("suffix", figures.METADATA)
+@pytest.mark.parametrize("suffix", METADATA)
 def test_every_offered_format_can_be_written(suffix: str, tmp_path: Path) -> None:
     contents = []
     for name in ("a", "b"):

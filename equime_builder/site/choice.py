@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from equime_builder.figures import coded
+from equime_builder.counts import coded
 from equime_builder.origins import IMPORTED
 from equime_builder.preview import spread
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
+from equime_builder.counts import coded
 from equime_builder.documents.citation import paper
 from equime_builder.documents.measures import measures
 from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
-from equime_builder.figures import coded
 from equime_builder.hub.gate import gate_fields, gate_metadata
 from equime_builder.licenses import LICENSES
 from equime_builder.site import figures, markup

@@ -344,12 +344,14 @@ def test_a_dataset_keeps_the_table_and_splits_follow_the_person(
 
 def test_the_command_writes_tables_and_a_sheet(tmp_path: Path, pictures, face_model: Path) -> None:
     root, out = make_folder(tmp_path / "celeba", pictures), tmp_path / "out"
+    (root / IDENTITIES).write_text("".join(f"{number:06d}.jpg {PEOPLE[number]}\n" for number in range(7)))
     command = [sys.executable, "-W", "error", "-m", "equime_builder", "curate"]
     where = [str(root), str(out), "--source", "celeba-hq", "--face-model", str(face_model), "--workers", "1"]
     done = subprocess.run([*command, *where, "--subjects", "3", "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
     assert (facts["candidates"], facts["taken"], facts["shortfall"]) == (8, 3, None)
+    assert facts["without_person"] == 1
     assert facts["reasons"] == {"not needed": 3, "open mouth": 1, "not selected": 1}
     assert {path.name for path in out.iterdir()} - {".lock"} == {
         "curation.parquet", "curation.csv", "sheet.png", "rates.csv"

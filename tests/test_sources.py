@@ -349,7 +349,9 @@ def test_detections_are_the_same_twice(landmarker: Landmarker) -> None:
 
 def test_without_mediapipe_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    text = r"^photographs need mediapipe; install it with: pip install 'equime\[faces\]'$"
+    text = (
+        r"^landmarks \(photographs, curation, audit\) need mediapipe; install it with: pip install 'equime\[faces\]'$"
+    )
     with pytest.raises(PortraitError, match=text), open_landmarker(MODEL):
         raise AssertionError("not reached")
 
@@ -492,7 +494,7 @@ def test_empty_folder(tmp_path: Path) -> None:
 def test_without_a_model_one_line_says_where_to_get_it(tmp_path: Path, no_model: None) -> None:
     source = make_source("folder", portraits=folder_of(tmp_path, {"a.png": encoded(gray())}))
     with pytest.raises(
-        ModelMissing, match=r"^landmarks of photographs .* get it with `equime models --fetch"
+        ModelMissing, match=r"^landmarks \(photographs, curation, audit\) need .* get it with `equime models --fetch"
     ) as caught:
         source.survey(MICRO, 0)
     assert "\n" not in str(caught.value)
@@ -751,7 +753,17 @@ def test_people_come_from_mapping_and_identities(tmp_path: Path) -> None:
     )
     assert read_people(tmp_path) == {}, "without the identities nobody can say who is who"
     (tmp_path / IDENTITIES).write_text("119614.jpg 2880\n099095.jpg 2880\n\n", encoding="utf-8")
-    assert read_people(tmp_path) == {"0": "celeba2880", "1": "celeba2880"}
+    assert read_people(tmp_path) == {0: "celeba2880", 1: "celeba2880"}
+
+
+@pytest.mark.parametrize("number", ["1", "00001"])
+def test_a_picture_has_its_person_however_its_number_is_written(tmp_path: Path, number: str) -> None:
+    root = tmp_path / "celeba"
+    annotation(root, {f"{number}.jpg": CALM, "2.jpg": CALM})
+    (root / MAPPING).write_text("idx orig_idx orig_file\n01 0 000007.jpg\n", encoding="utf-8")
+    (root / IDENTITIES).write_text("000007.jpg 77\n", encoding="utf-8")
+    candidates = CelebAHQSource(root, lambda: MODEL).pool(MICRO, 0).candidates
+    assert {each.subject: each.person for each in candidates} == {"c00001": "celeba77", "c00002": None}
 
 
 @pytest.mark.parametrize(
@@ -760,6 +772,8 @@ def test_people_come_from_mapping_and_identities(tmp_path: Path) -> None:
         (MAPPING, b"idx orig_idx orig_file\n0 1\n", r"mapping\.txt line 2: 2 values, 3 expected$"),
         (IDENTITIES, b"000001.jpg 1\n000002.jpg\n", r"identity_CelebA\.txt line 2: 1 values, 2 expected$"),
         (IDENTITIES, b"\xff", r"identity_CelebA\.txt: cannot be read as UTF-8 text"),
+        (MAPPING, b"idx orig_idx orig_file\nx 0 000001.jpg\n", r"mapping\.txt: 'x' is not the number of a picture$"),
+        (IDENTITIES, b"000009.jpg 1\n", r"mapping\.txt and identity_CelebA\.txt have no picture in common$"),
     ],
 )
 def test_who_is_who_is_not_guessed(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -105,6 +105,7 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         "taken": len(found.survey.subjects),
         "reserve": len(found.survey.reserve),
         "shortfall": found.survey.shortfall,
+        "without_person": _without_person(table),
         "rates": [rate.row() for rate in passing_rates(table)],
         "reasons": dict(reasons.most_common()),
         "agreement": [each.row() for each in found.agreements],
@@ -121,6 +122,8 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         say(f"{count:>7,} x {reason}")
     if found.survey.shortfall:
         say(f"short: {found.survey.shortfall}")
+    if count := facts["without_person"]:
+        say(f"nobody says who is on {count:,} of the portraits: splits take each for a person of its own")
     for name, why in found.faults.items():
         say(f"estimate of {name} not used: {why}")
     if rates := passing_rates(table):
@@ -135,3 +138,9 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
             shares = ("–" if value is None else f"{value:.2f}" for value in (each.kappa, each.years))
             agreed.add_row(each.attribute, f"{each.compared}", f"{each.agree}", f"{each.disagree}", *shares)
         screen.print(agreed)
+
+
+def _without_person(table: Any) -> int:
+    """Of how many portraits no person is known, where the source knows those of others."""
+    unknown = [row["person"] is None for row in table.select(["subject", "person"]).to_pylist() if row["subject"]]
+    return 0 if all(unknown) else sum(unknown)

@@ -91,12 +91,11 @@ class CelebAHQSource(PhotographSource):
         return Pool(tuple(candidates), tuple(rejections), LICENSE)
 
 
-def _candidate(file: str, values: Mapping[str, int], people: Mapping[str, str]) -> Candidate:
-    number = Path(file).stem
+def _candidate(file: str, values: Mapping[str, int], people: Mapping[int, str]) -> Candidate:
+    number = int(Path(file).stem)
     gender = {1: "Man", -1: "Woman"}.get(values.get("Male", 0))
     attributes = Attributes(gender, judged_by={"gender": "CelebA attribute Male"} if gender else {})
-    subject = f"c{int(number):05d}"
-    return Candidate(f"{IMAGES}/{file}", attributes, subject, people.get(number, subject))
+    return Candidate(f"{IMAGES}/{file}", attributes, f"c{number:05d}", people.get(number))
 
 
 def read_annotation(path: Path) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
@@ -145,17 +144,26 @@ def _row_fault(file: str, values: list[str], names: list[str]) -> str | None:
     return f"must be 1 or -1: {', '.join(wrong)}" if wrong else None
 
 
-def read_people(root: Path) -> dict[str, str]:
+def read_people(root: Path) -> dict[int, str]:
     """Person of each CelebA-HQ number, empty where the folder does not say.
 
     Raises:
-        PortraitError: one of the two files is not what it should be; who is who must not be guessed.
+        PortraitError: one of the two files is not what it should be, or they have no picture in common; who is who must
+            not be guessed.
     """
     mapping, identities = root / MAPPING, root / IDENTITIES
     if not (mapping.is_file() and identities.is_file()):
         return {}
     person = dict(_rows(identities, 2, skip=0))
-    return {number: f"celeba{person[file]}" for number, _, file in _rows(mapping, 3, skip=1) if file in person}
+    found: dict[int, str] = {}
+    for number, _, file in _rows(mapping, 3, skip=1):
+        if not number.isdecimal():
+            raise PortraitError(f"{mapping}: {number!r} is not the number of a picture")
+        if file in person:
+            found[int(number)] = f"celeba{person[file]}"
+    if not found:
+        raise PortraitError(f"{mapping} and {identities.name} have no picture in common")
+    return found
 
 
 def _rows(path: Path, columns: int, *, skip: int) -> Iterator[list[str]]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.dataset_folder import check_complete
 from equime_builder.manifest import Commit
-from equime_builder.plan import Plan, stratum
+from equime_builder.plan import Plan, rejected_left, stratum
 from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 
@@ -64,12 +64,14 @@ class Acceptance:
             motion is lost when it is encoded, and that it is accepted says no more than that. Where of some, rows and
             reasons are of those alone.
         unjudged: clips of the folder that the audit left out, where it has judged some only.
+        left: rejected clips that an edition has left out. Rows are then of those that stayed, whose shares say nothing.
     """
 
     rows: tuple[Row, ...]
     reasons: Mapping[str, int]
     extent: Judged
     unjudged: int = 0
+    left: int = 0
 
     @property
     def judged(self) -> bool:
@@ -79,7 +81,8 @@ class Acceptance:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         rows = [asdict(row) for row in self.rows]
-        return {"judged": self.judged, "unjudged": self.unjudged, "rows": rows, "reasons": dict(self.reasons)}
+        about = {"judged": self.judged, "unjudged": self.unjudged, "left": self.left}
+        return {**about, "rows": rows, "reasons": dict(self.reasons)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +166,17 @@ def judged(plan: Plan, index: pa.Table) -> Judged:
 
 def acceptance_of(plan: Plan, index: pa.Table, commits: Iterable[Commit]) -> Acceptance:
     """The acceptance report of a plan, by the index and the lines of its shards."""
-    extent, keys = judged(plan, index), plan.clips["key"]
+    extent, keys, left = judged(plan, index), plan.clips["key"], rejected_left(plan.header)
     if extent is Judged.SOME:  # a clip that nobody judged says nothing, nor does one that was refused for its motion
         said = index.filter(pc.is_valid(index["audit_verdict"]))
         clips = plan.clips.filter(pc.is_in(keys, said["key"].combine_chunks()))
-        return Acceptance(*_counted(plan, clips, said, (), frozenset()), extent, len(index) - len(said))
+        return Acceptance(*_counted(plan, clips, said, (), frozenset()), extent, len(index) - len(said), left)
     lines = list(commits)
     unused = pa.array([key for commit in lines for key in commit.unused], pa.string())
     clips = plan.clips.filter(pc.invert(pc.is_in(keys, unused)))
     refused = [rejection for commit in lines for rejection in commit.rejected]
     reserve = frozenset(shard.number for shard in plan.shards if shard.reserve)
-    return Acceptance(*_counted(plan, clips, index, refused, reserve), extent)
+    return Acceptance(*_counted(plan, clips, index, refused, reserve), extent, left=left)
 
 
 def _counted(

@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 UNKNOWN = "unknown"
 MOST_REASONS = 3
 CHANGES = "changes"  # in the header: what editions have changed
+REJECTED_LEFT = "rejected clips left out"  # what a note says of an edition without them
 
 CLIP_SCHEMA = pa.schema(
     [
@@ -329,6 +330,11 @@ def changes_of(header: Mapping[str, Any]) -> list[dict[str, Any]]:
         {**change, "subjects": len(change["subjects"])} if isinstance(change.get("subjects"), list) else dict(change)
         for change in header.get(CHANGES, [])
     ]
+
+
+def rejected_left(header: Mapping[str, Any]) -> int:
+    """How many rejected clips have left in editions: those that stayed tell no share of accepted clips."""
+    return sum(change["clips"] for change in changes_of(header) if change["what"] == REJECTED_LEFT)
 
 
 def differences(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:

@@ -16,10 +16,13 @@ from conftest import small_request
 from hub_server import LocalHub
 from publishing import NAME, client, contents, on_main, people, release, replace_by_edition
 from test_acceptance import faint
+from typer.testing import CliRunner
 
 from equime_builder import manifest
+from equime_builder.acceptance import acceptance
 from equime_builder.annotate import write_annotation
 from equime_builder.build import build
+from equime_builder.cli import app
 from equime_builder.documents.publication import Publication
 from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.hub.checks import about, objections
@@ -41,6 +44,7 @@ from equime_builder.hub.people import same_person
 from equime_builder.hub.release import plan_release
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan
+from equime_builder.site.folder import write_site
 from equime_builder.verify import verify
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -179,6 +183,34 @@ def test_rejected_clips_are_refused_and_can_leave(built: Path, copy_of: Copy) ->
     assert verify(root) == [] and objections(root) == []
     assert key not in pq.read_table(root / INDEX)["key"].to_pylist()
     assert refusal(root) is None
+
+
+def test_an_edition_without_rejected_clips_tells_no_share_of_accepted_ones(
+    built: Path, copy_of: Copy, tmp_path: Path
+) -> None:
+    root = copy_of(built)
+    keys = pq.read_table(root / INDEX)["key"].to_pylist()
+    reasons = ["AU12 does not show"] * 3 + [""] * (len(keys) - 3)
+    verdicts = ["rejected" if reason else "accepted" for reason in reasons]
+    write_annotation(root, "audit", pa.table({"key": keys, "audit_verdict": verdicts, "audit_reasons": reasons}))
+    assert "| all | 12 | 9 | 9 | 75%" in (root / "README.md").read_text(encoding="utf-8")
+    replace_by_edition(root, [refusal])
+    assert verify(root) == [] and acceptance(root).left == 3
+    write_site(root, tmp_path / "page", listed=1, videos=0)
+    said = (
+        "3 clips that audit or review rejected have left the dataset: from those that stayed, no share of accepted "
+        "clips can be told."
+    )
+    for path in (
+        *(root / name for name in ("README.md", "DATASHEET.md", "croissant.json")),
+        tmp_path / "page/index.html",
+    ):
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        assert said in text and "planned it accepted" not in text, path
+    card = (root / "README.md").read_text(encoding="utf-8")
+    assert "| all | " not in card.split("### Audit")[1].split("\n## ")[0]
+    shown = CliRunner().invoke(app, ["acceptance", str(root)]).stdout
+    assert "100%" not in shown and "3 rejected clips have left" in " ".join(shown.split())
 
 
 def test_a_folder_with_faults_is_refused(built: Path, copy_of: Copy) -> None:

@@ -26,9 +26,13 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
         rate = f"{row.accepted / row.planned:.0%} ({100 * row.low:.0f}-{100 * row.high:.0f})" if row.planned else "-"
         if not found.judged:
             rate = "not judged"
+        elif found.left:
+            rate = "-"
         name = row.value if row.label == "all" else f"{row.label.removeprefix('apparent ')}: {row.value}"
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
+    if found.left:
+        say(f"{found.left} rejected clips have left: from those that stayed, no share of accepted clips can be told")
     if found.unjudged:
         say(f"{found.unjudged} more clips were not judged: `equime audit {folder}` does that")
     if not found.judged:

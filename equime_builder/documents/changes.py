@@ -19,6 +19,12 @@ def change_in_words(change: Mapping[str, Any]) -> str:
     return f"{change['what']}: {', '.join(counts)}" if counts else str(change["what"])
 
 
+def left_in_words(clips: int) -> str:
+    """Why an edition tells no share of accepted clips."""
+    clause = "clip that audit or review rejected has" if clips == 1 else "clips that audit or review rejected have"
+    return f"{clips:,} {clause} left the dataset: from those that stayed, no share of accepted clips can be told."
+
+
 def must_delete(changes: Sequence[Mapping[str, Any]]) -> bool:
     """Whether people have left, so that holders of copies are to delete them."""
     return any("subjects" in change for change in changes)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from equime_builder.acceptance import Acceptance, Judged, acceptance_of, judged
+from equime_builder.documents.changes import left_in_words
 from equime_builder.documents.composition import durations
 from equime_builder.documents.publication import Publication
 from equime_builder.documents.tables import changes
@@ -163,6 +164,8 @@ def audited(facts: Facts) -> str:
     report = facts.acceptance
     if report is None:
         return "No clip was judged by what its frames show."
+    if report.left:
+        return f"An audit judged clips by what their frames show. {left_in_words(report.left)}"
     every = report.rows[0]
     if report.extent is Judged.SOME:
         return (

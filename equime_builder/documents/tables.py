@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from equime_builder.acceptance import Acceptance, Judged, Row
-from equime_builder.documents.changes import DELETE, change_in_words, must_delete
+from equime_builder.documents.changes import DELETE, change_in_words, left_in_words, must_delete
 from equime_builder.documents.markdown import table
 from equime_builder.documents.measures import measures
 from equime_builder.documents.words import LIST_LETTERS, plain
@@ -144,10 +144,13 @@ def audit(index: pa.Table, report: Acceptance | None) -> str:
             "This folder was not audited: what its labels say was caused, and no clip was judged by what its frames "
             "show. `equime audit` does that, and this section then has its figures."
         )
-    parts = [_of_judged(report) if report.extent is Judged.SOME else _of_plan(report)]
+    if report.left:
+        parts = [f"{JUDGED} {left_in_words(report.left)}"]
+    else:
+        parts = [_of_judged(report) if report.extent is Judged.SOME else _of_plan(report)]
     if timing := _timing(index):
         parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))
-    reasons = list(report.reasons.items())
+    reasons = [] if report.left else list(report.reasons.items())
     parts.append("\n".join(f"- {count} x {plain(reason)}" for reason, count in reasons[:MOST_REASONS]))
     return "\n\n".join(part for part in parts if part)
 

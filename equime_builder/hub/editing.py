@@ -37,7 +37,7 @@ from equime_builder.hub.people import (
     without,
 )
 from equime_builder.manifest import Commit, FolderError
-from equime_builder.plan import CHANGES, Plan, Shard, changes_of, plan_hash
+from equime_builder.plan import CHANGES, REJECTED_LEFT, Plan, Shard, changes_of, plan_hash
 from equime_builder.verify import verify
 
 # Looks at a folder and says what is to change, None where nothing is.
@@ -179,7 +179,7 @@ def refusal(root: Path) -> Edit | None:
     index = pq.read_table(root / INDEX, columns=["key", *VERDICTS])
     leaving = pc.or_(*(pc.fill_null(pc.equal(index[column], "rejected"), False) for column in VERDICTS))
     keys = frozenset(index.filter(leaving)["key"].to_pylist())
-    return Edit({"what": "rejected clips left out", "clips": len(keys)}, keys=keys) if keys else None
+    return Edit({"what": REJECTED_LEFT, "clips": len(keys)}, keys=keys) if keys else None
 
 
 def numbering(root: Path) -> Edit | None:

@@ -18,7 +18,7 @@ from equime_builder.documents.measures import MEASURED
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.figures import UNKNOWN, coded, crosstab
 from equime_builder.manifest import Commit
-from equime_builder.plan import Plan
+from equime_builder.plan import Plan, rejected_left
 
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 REVIEW = "review_verdict"
@@ -58,6 +58,7 @@ class Verdicts:
         planned: whether `rows` count what was planned, refused clips included; else what was judged.
         unjudged: clips of which nothing was said.
         reasons: how often each kind of reason for a refusal was given, where it is known.
+        left: rejected clips that an edition has left out; nothing else is told then.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Verdicts:
     rows: tuple[Row, ...]
     unjudged: int
     reasons: Mapping[str, int]
+    left: int = 0
 
 
 def counted(index: pa.Table) -> list[Counted]:
@@ -120,6 +122,8 @@ def verdicts(index: pa.Table, plan: Plan, commits: Sequence[Commit]) -> list[Ver
 
     An audit of a whole dataset is counted against its plan: an index no longer holds what was refused.
     """
+    if left := rejected_left(plan.header):
+        return [Verdicts("", False, (), 0, {}, left)]
     found = []
     if judged(plan, index) is not Judged.NONE:
         report = acceptance_of(plan, index, commits)

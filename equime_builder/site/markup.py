@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from equime_builder.acceptance import Row
+from equime_builder.documents.changes import left_in_words
 from equime_builder.documents.measures import PERCENTILES, Measure
 from equime_builder.documents.words import printable
 from equime_builder.facs import ACTION_UNITS
@@ -131,6 +132,8 @@ def measured(measures: Sequence[Measure]) -> str:
 
 def verdicts(said: Verdicts) -> str:
     """Accepted shares: of all clips in sentences, by emotion and group in tables, and why clips were refused."""
+    if said.left:
+        return f'<p class="prose">{left_in_words(said.left)}</p>'
     every = said.rows[0]
     groups = dict.fromkeys(row.label for row in said.rows[1:])
     tables = "\n".join(_accepted(said, group) for group in groups)

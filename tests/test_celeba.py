@@ -311,6 +311,11 @@ def test_estimates_come_from_a_table_as_well(tmp_path: Path, pictures, face_mode
     assert subject.attributes.judge("race") == "fairface.csv"
     (gender,) = found.agreements
     assert (gender.compared, gender.disagree, gender.cases[0].reference) == (1, 1, f"{IMAGES}/0.jpg")
+    table.write_text(f"file,apparent_gender,apparent_race,apparent_age\n{IMAGES}/0.jpg,Man,black,abc\n")
+    with open_store(tmp_path / "out") as store:
+        found = curate(source_at(root, face_model), PROFILE, 0, store, estimator=table)
+    assert list(found.faults) == [f"{IMAGES}/0.jpg"]
+    assert found.agreements == (), "what the table says no longer does not count"
 
 
 # --- the dataset

@@ -57,7 +57,7 @@ def curate(
     """Score what is not scored yet, estimate what is not estimated yet, decide, and write the tables.
 
     Args:
-        estimator: an estimator, or a CSV of estimates; None for what is known already.
+        estimator: an estimator, or a CSV of estimates, whose earlier rows it replaces; None for what is known already.
         progress: told what is done, how many are, and of how many.
     """
     pool, known = source.pool(profile, seed), store.known()
@@ -68,7 +68,7 @@ def curate(
     estimates, faults = dict(known.estimates), dict[str, str]()
     if isinstance(estimator, Path):
         found, faults = estimates_from_table(estimator, scored)
-        estimates |= found
+        estimates = {digest: each for digest, each in estimates.items() if each.by != estimator.name} | found
     elif estimator is not None:
         estimates |= _estimated(source.root, scored, profile, estimates, estimator, store, progress)
     wanted = Wanted(profile.curation, profile.size, source.limit, profile.acceptance.reserve)

@@ -15,8 +15,8 @@ from equime_builder import manifest
 from equime_builder.executors import Executor, Work
 from equime_builder.executors.local import LocalExecutor
 from equime_builder.finish import finish, is_finished
+from equime_builder.landmarks import find_landmarker
 from equime_builder.manifest import FolderError
-from equime_builder.models import find_model
 from equime_builder.plan import Plan, Shard, ask, differences, make_plan
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile
@@ -196,10 +196,10 @@ def build(
 
     Raises:
         FolderError: the folder is in use, holds another plan, or cannot be written.
-        ValueError: no portrait can be used.
+        ValueError: no portrait can be used; the audit was asked for, and mediapipe or its model file are not here.
     """
     if request.audit:
-        find_model("face-landmarker", face_model)  # before anything is planned
+        find_landmarker(face_model)  # before anything is planned
     # The jobs of an array start together: one of them plans, the others wait for it.
     header = prepare(root, request, patience_s=0.0 if shards is None else PLANNING_PATIENCE_S)
     everything = manifest.shards_in(header, None)

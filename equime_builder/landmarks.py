@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_builder.models import find_model
 from equime_builder.portraits import PortraitError
 
+NO_MEDIAPIPE = "landmarks (photographs, curation, audit) need mediapipe; install it with: pip install 'equime[faces]'"
 # FaceLandmarker topology.
 EYE_OUTER, EYE_INNER = (33, 263), (133, 362)
 IRISES = (468, 473)
@@ -81,6 +84,17 @@ class Landmarker:
         return Detection(len(result.face_landmarks), points, _turn(matrix), scores)
 
 
+def find_landmarker(given: Path | None = None) -> Path:
+    """Path of FaceLandmarker's file, of a landmarker that can be opened here; see `equime_builder.models.find_model`.
+
+    Raises:
+        PortraitError: mediapipe is not installed. ModelMissing: the file is not there, or is not the one that is known.
+    """
+    if find_spec("mediapipe") is None:
+        raise PortraitError(NO_MEDIAPIPE)
+    return find_model("face-landmarker", given)
+
+
 @contextmanager
 def open_landmarker(model: Path) -> Iterator[Landmarker]:
     """A landmarker for the time of a block.
@@ -93,7 +107,7 @@ def open_landmarker(model: Path) -> Iterator[Landmarker]:
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
-        raise PortraitError("photographs need mediapipe; install it with: pip install 'equime[faces]'") from error
+        raise PortraitError(NO_MEDIAPIPE) from error
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),
         output_face_blendshapes=True,

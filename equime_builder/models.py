@@ -73,7 +73,7 @@ MODELS: dict[str, Model] = {
     for model in (
         Model(
             name="face-landmarker",
-            feature="landmarks of photographs (sources folder and celeba-hq)",
+            feature="landmarks (photographs, curation, audit)",
             file="face_landmarker.task",
             url=(
                 "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"

@@ -12,7 +12,7 @@ from typing import Any
 
 from equime_builder.build import Part, Request
 from equime_builder.generators import check_options, check_size
-from equime_builder.models import find_model
+from equime_builder.landmarks import find_landmarker
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile, load_profile
 from equime_builder.sources.celeba_hq import CelebAHQSource
@@ -99,7 +99,7 @@ def source_of(
         raise ValueError(f"source {name} needs --portraits FOLDER")
     if not portraits.is_dir():
         raise ValueError(f"--portraits {portraits}: no such folder")
-    model = partial(find_model, "face-landmarker", face_model)
+    model = partial(find_landmarker, face_model)
     made = options.get("curation")
     curated = CurationTable(made, curation) if made else None
     try:

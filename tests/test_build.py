@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_parts_in_any_order_make_the_bytes_of_the_whole(built: Path, tmp_path: P
     done = [build(root, request(), shards=[number]) for number in reversed(range(shards))]
     assert done == [False] * (shards - 1) + [True]
     assert tree(root) == tree(built)
+
+
+def test_a_missing_package_of_the_audit_is_told_before_anything_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(ValueError, match=r"^landmarks \(.*, audit\) need mediapipe; .* pip install 'equime\[faces\]'$"):
+        build(tmp_path / "equime", replace(request(), audit=True))
+    assert not list(tmp_path.iterdir())
 
 
 def _part(root: str, number: int, start: multiprocessing.synchronize.Event) -> None:

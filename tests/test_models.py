@@ -103,7 +103,7 @@ def test_missing_model_is_told_whole_and_in_one_line(model: Model) -> None:
     text = str(caught.value)
     assert "\n" not in text
     for fact in (
-        "landmarks of photographs (sources folder and celeba-hq)",
+        "landmarks (photographs, curation, audit)",
         "face_landmarker.task",
         "0.0 MB",
         "Apache-2.0",

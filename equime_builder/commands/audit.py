@@ -131,6 +131,7 @@ def _cases(folder: Path, labels: Path | None, portraits: Path | None) -> tuple[L
 def _bench(folder: Path | None, profile: str | None, face_model: Path | None, embedder: Path | None) -> Bench:
     from equime_builder import manifest
     from equime_builder.audit.run import Bench
+    from equime_builder.landmarks import find_landmarker
     from equime_builder.models import find_model
     from equime_builder.profiles import load_profile, profile_from_dict
 
@@ -139,7 +140,7 @@ def _bench(folder: Path | None, profile: str | None, face_model: Path | None, em
     else:
         chosen = load_profile(profile or "micro")
     network = None if embedder is None else find_model("sface", embedder)
-    return Bench(find_model("face-landmarker", face_model), chosen.audit, network)
+    return Bench(find_landmarker(face_model), chosen.audit, network)
 
 
 def _draw(path: Path, judged: Sequence[Judged], labeled: Labeled) -> str:

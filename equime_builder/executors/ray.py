@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from equime_builder import manifest
@@ -52,7 +53,7 @@ class RayExecutor:
         workers: shards that are built at once; None: all that the cluster has room for.
 
     Raises:
-        ValueError: workers below 1.
+        ValueError: workers below 1. FolderError: Ray is not installed.
     """
 
     address: str | None = None
@@ -61,14 +62,14 @@ class RayExecutor:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers} must be at least 1")
+        if find_spec("ray") is None:  # before anything is planned
+            raise FolderError("--executor ray needs the extra `ray`: pip install 'equime[ray]'")
 
     @contextmanager
     def open(self, work: Work) -> Iterator[Run]:
         """See `Executor.open`."""
-        try:
-            import ray
-        except ImportError:
-            raise FolderError("--executor ray needs the extra `ray`: pip install 'equime[ray]'") from None
+        import ray
+
         work = replace(work, root=work.root.absolute())
         with _without_ray_output(), _connected(ray, self.address), beacon(work.root) as lit:
             _check_nodes(ray, lit)

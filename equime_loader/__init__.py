@@ -102,8 +102,9 @@ def open_dataset(root: str | Path, **options: Any) -> Selection:
         ask. StorageError: the dataset cannot be reached.
     """
     from equime_loader.index import Index
+    from equime_loader.selection import Selection
 
-    return Index.open(root, **options).clips
+    return Selection.all(Index.open(root, **options))
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from equime_loader.arguments import nearest
 from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.schema import LABELS, LOCATION, Field, index_schema
 from equime_loader.storage import Store, open_store
-
-if TYPE_CHECKING:
-    from equime_loader.selection import Selection
 
 FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
@@ -128,13 +126,6 @@ class Index:
         with open(self.path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    @property
-    def clips(self) -> Selection:
-        """All clips, to select from."""
-        from equime_loader.selection import Selection
-
-        return Selection.all(self)
-
     def column(self, name: str) -> pa.Array:
         """A column as one Arrow array, strings dictionary-encoded where words repeat; null where the index lacks it.
 
@@ -142,7 +133,7 @@ class Index:
             KeyError: no such column. IndexFault: the file is damaged.
         """
         if name not in _FIELDS:
-            raise KeyError(f"no field {name!r}; the index has {', '.join(_FIELDS)}")
+            raise KeyError(f"no field {name!r}; {nearest(name, _FIELDS)}")
         if name not in self._columns:
             try:
                 self._columns[name] = self._read(name)

@@ -41,7 +41,7 @@ def join(parts: Mapping[str, Selection]) -> Selection:
     for name in parts:
         if not NAME.fullmatch(name):
             raise ValueError(f"the name {name!r} of a part must be 1 to 40 letters, digits and underscores")
-    return JoinedIndex(parts).clips
+    return Selection.all(JoinedIndex(parts))
 
 
 class JoinedStore(Store):
@@ -88,7 +88,7 @@ class JoinedIndex(Index):
         return sum(map(len, self.parts.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rejoined, ({name: (part.index, part.rows) for name, part in self.parts.items()},)
+        return JoinedIndex, (self.parts,)
 
     @cached_property
     def sha256(self) -> str:
@@ -117,10 +117,6 @@ class JoinedIndex(Index):
 
 def _is_imported(selection: Selection) -> bool:
     return bool(len(selection)) and not any(map(is_built, selection.counts("corpus")))
-
-
-def _rejoined(parts: Mapping[str, tuple[Index, NDArray[np.int64]]]) -> JoinedIndex:
-    return JoinedIndex({name: index.clips.narrowed(rows, "joined") for name, (index, rows) in parts.items()})
 
 
 def _prefixed(column: pa.Array, prefix: str) -> pa.Array:

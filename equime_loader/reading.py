@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind
 from equime_loader.arrays import from_numpy
 from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
-from equime_loader.schema import AUS, FIELD, LABELS
-from equime_loader.selection import Selection
+from equime_loader.schema import AUS
+from equime_loader.selection import Selection, label_field
 from equime_loader.storage import PathError, StorageError, Store
 from equime_loader.storage.paths import check_path
 from equime_loader.video import VideoFault, View, read_frames
@@ -85,7 +86,8 @@ class ClipReader:
             in its process.
 
     Raises:
-        IndexFault: the index speaks of places or events that cannot be. ValueError: a label that there is not.
+        IndexFault: the index speaks of places or events that cannot be. TypeError: labels that are no list of names.
+        ValueError: a label that there is not.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class ClipReader:
         cache: WindowCacheSettings | None = None,
         ahead: bool = False,
     ) -> None:
+        check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
         self.view = view
         self.store: Store = selection.index.store
         self.places = Places.of(selection, hashed=check)
@@ -204,9 +207,7 @@ def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answe
 
 
 def _is_words(name: str) -> bool:
-    if name not in FIELD or FIELD[name] not in LABELS:
-        raise ValueError(f"no label {name!r}; there are {', '.join(field.name for field in LABELS)}")
-    return bool(pa.types.is_string(FIELD[name].kind))
+    return bool(pa.types.is_string(label_field(name).kind))
 
 
 def _label(selection: Selection, name: str, coded: Mapping[str, Codes]) -> NDArray[Any]:

@@ -7,31 +7,42 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind, nearest
 from equime_loader.index import Codes, Index
-from equime_loader.schema import AUS, FIELD, LABELS
+from equime_loader.schema import AUS, FIELD, LABELS, Field
+from equime_loader.storage.errors import one_line
 
 FORMAT = "equime-selection-1"
 MAX_FILE = 64 * 2**20
+# Of what a file says, as it is shown.
+MAX_MESSAGE, MAX_STEP = 500, 10_000
 SHOWN = ("split", "emotion", "apparent_gender", "apparent_race", "age_group")
 
 Mask = NDArray[np.bool_]
 
 
 class SelectionError(ValueError):
-    """A saved selection that is damaged or belongs to another index."""
+    """A saved selection that is damaged or belongs to another index; the message is one line that can be shown."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message, MAX_MESSAGE))
 
 
 class Selection:
-    """Clips of an index: a value. Narrowing gives a new selection; nothing is read before it is needed.
+    """Clips of an index: a value that can be compared and pickled, with its rows.
+
+    Narrowing gives a new selection; nothing is read before it is needed.
 
     Attributes:
         index: whose clips.
@@ -63,10 +74,16 @@ class Selection:
         return len(self.rows)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Selection) and self.index is other.index and np.array_equal(self.rows, other.rows)
+        return isinstance(other, Selection) and self._same_index(other) and np.array_equal(self.rows, other.rows)
 
     def __hash__(self) -> int:
-        return hash((id(self.index), self.rows.tobytes()))
+        return hash(self.rows.tobytes())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_rows, (self.index, self.rows, self.steps, self.seed)
+
+    def _same_index(self, other: Selection) -> bool:
+        return self.index is other.index or self.index.sha256 == other.index.sha256
 
     # --- narrowing
 
@@ -75,11 +92,15 @@ class Selection:
 
         Args:
             labels: by field name. Words: one word, several of which any will do, or None for "not labeled". Numbers:
-                a number, or an inclusive range `(least, most)` where None leaves an end open.
+                a number, None for "not measured", or an inclusive range `(least, most)` where None leaves an end open.
+                A list of numbers is refused: of words it would be several of which any will do.
 
         Raises:
-            ValueError: no such field, a word that the field cannot hold, a range upside down.
+            TypeError: something else than words or numbers. ValueError: no such field, a word that the field cannot
+            hold, a range upside down.
         """
+        if not labels:
+            return self
         steps, masks = zip(*(self._condition(name, wanted) for name, wanted in labels.items()), strict=True)
         return self._masked(masks, ", ".join(steps))
 
@@ -89,10 +110,13 @@ class Selection:
         Where a coder gave no intensity, a clip is found when no bounds are asked for.
 
         Raises:
-            ValueError: an AU that the schema does not know, bounds outside 0..5 or upside down, an unknown side.
+            TypeError: bounds that are no numbers. ValueError: an AU that the schema does not know, bounds outside 0..5
+            or upside down, an unknown side.
         """
         if au not in AUS:
             raise ValueError(f"{au=} must be one of {', '.join(map(str, AUS))}")
+        for name, bound in (("at_least", at_least), ("at_most", at_most)):
+            check_kind(name, bound, Real, "an intensity within 0..5")
         if not 0 <= at_least <= at_most <= 5:
             raise ValueError(f"{at_least=}, {at_most=} must satisfy 0 <= at_least <= at_most <= 5")
         if side not in (None, "both", "left", "right"):
@@ -107,7 +131,11 @@ class Selection:
         return self._masked([mask], f"AU{au}{bounds}{f' {side}' if side else ''}")
 
     def without_au(self, au: int) -> Selection:
-        """Clips where an AU does not act. Those of corpora that do not tell their AUs are left out."""
+        """Clips where an AU does not act. Those of corpora that do not tell their AUs are left out.
+
+        Raises:
+            ValueError: an AU that the schema does not know.
+        """
         if au not in AUS:
             raise ValueError(f"{au=} must be one of {', '.join(map(str, AUS))}")
         return self._masked([lambda: (self.index.au_intensity(au) == 0) & self.index.au_told()], f"no AU{au}")
@@ -116,12 +144,18 @@ class Selection:
         """Clips that the audit accepted."""
         return self.where(audit_verdict="accepted")
 
-    def narrowed(self, positions: NDArray[np.int64] | Mask, step: str, *, seed: int | None = None) -> Selection:
-        """The clips at some positions of this selection (numbers or a mask), told as one step.
+    def narrowed(
+        self, positions: Sequence[int] | NDArray[np.int64] | Mask, step: str, *, seed: int | None = None
+    ) -> Selection:
+        """The clips at some positions of this selection (numbers or a mask (n,)), told as one step.
 
         Raises:
-            ValueError: a position outside the selection, or one that stands twice.
+            TypeError: neither numbers nor a mask. ValueError: a mask of another length, a position outside the
+            selection, or one that stands twice.
         """
+        positions = np.asarray(positions)
+        if positions.ndim != 1 or (len(positions) and positions.dtype.kind not in "biu"):
+            raise TypeError(f"positions must be whole numbers or a mask; they are {positions.dtype} {positions.shape}")
         chosen = np.flatnonzero(positions) if positions.dtype == np.bool_ else np.sort(positions.astype(np.int64))
         if positions.dtype == np.bool_ and len(positions) != len(self):
             raise ValueError(f"a mask of {len(positions)} for {len(self)} clips")
@@ -131,8 +165,7 @@ class Selection:
             )
         if len(chosen) > 1 and (np.diff(chosen) == 0).any():
             raise ValueError(f"position {chosen[:-1][np.diff(chosen) == 0][0]} stands more than once")
-        rows = self.rows[chosen]
-        return Selection(self.index, lambda: rows, (*self.steps, step), self.seed if seed is None else seed)
+        return _of_rows(self.index, self.rows[chosen], (*self.steps, step), self.seed if seed is None else seed)
 
     def __and__(self, other: Selection) -> Selection:
         return self._combined(other, np.intersect1d, "and")
@@ -144,7 +177,8 @@ class Selection:
         return self._combined(other, np.setdiff1d, "without")
 
     def _combined(self, other: Selection, how: Callable[..., NDArray[np.int64]], word: str) -> Selection:
-        if self.index is not other.index and self.index.sha256 != other.index.sha256:
+        check_kind("the other", other, Selection, "a Selection")
+        if not self._same_index(other):
             raise SelectionError(f"{self.index.root} and {other.index.root} have different indices")
         step = f"({'; '.join(self.steps) or 'all'}) {word} ({'; '.join(other.steps) or 'all'})"
         return Selection(self.index, lambda: how(self.rows, other.rows).astype(np.int64), (step,))
@@ -161,38 +195,30 @@ class Selection:
         return Selection(self.index, rows, (*self.steps, step), self.seed)
 
     def _condition(self, name: str, wanted: Any) -> tuple[str, Callable[[], Mask]]:
-        if name not in FIELD or FIELD[name] not in LABELS:
-            raise ValueError(f"no label {name!r}; there are {', '.join(field.name for field in LABELS)}")
-        kind = FIELD[name].kind
-        if pa.types.is_string(kind):
-            words = {wanted} if wanted is None or isinstance(wanted, str) else set(wanted)
-            known = FIELD[name].words
-            if known and (strange := sorted(words - {*known, None}, key=str)):
-                raise ValueError(f"{name}={strange[0]!r} must be one of {', '.join(known)}")
+        field = label_field(name)
+        if pa.types.is_string(field.kind):
+            words = _words(field, wanted)
             told = ", ".join(sorted("not labeled" if word is None else str(word) for word in words))
             return f"{name}: {told}", lambda: _is_word(self.index.codes(name), words)
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            if isinstance(wanted, str):
-                raise ValueError(f"{name}={wanted!r} must be a number or a (least, most) range")
+        if pa.types.is_integer(field.kind) or pa.types.is_floating(field.kind):
             if wanted is None:
                 return f"{name}: not measured", lambda: np.isnan(self.index.numbers(name))
-            least, most = wanted if isinstance(wanted, tuple | list) else (wanted, wanted)
-            if least is not None and most is not None and least > most:
-                raise ValueError(f"{name}={wanted!r}: the range is upside down")
+            least, most = _range(name, wanted)
             told = f"{name}: {'' if least is None else least}..{'' if most is None else most}"
             low, high = -np.inf if least is None else least, np.inf if most is None else most
             return told, lambda: _within(self.index.numbers(name), low, high)
-        raise ValueError(f"{name!r} holds {kind}; select AUs with having_au()")
+        how = "having_au() selects by AU" if name == "aus" else "where() takes labels of words and of numbers"
+        raise ValueError(f"{name!r} holds {field.kind}; {how}")
 
     # --- reading
 
     def codes(self, name: str) -> Codes:
-        """A label of the selected clips as numbers; see `Index.codes`."""
+        """A label of the selected clips as codes (n,); see `Index.codes`."""
         codes = self.index.codes(name)
         return Codes(codes.codes[self.rows], codes.words)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A label of numbers of the selected clips; see `Index.numbers`."""
+        """A label of numbers of the selected clips, (n,) float64; see `Index.numbers`."""
         return self.index.numbers(name)[self.rows]
 
     def labels(self, names: Collection[str] | None = None, *, positions: Any = slice(None)) -> list[dict[str, Any]]:
@@ -272,10 +298,11 @@ class Selection:
             seed = content["seed"]
             if not (seed is None or isinstance(seed, int)):
                 raise SelectionError(f"{path}: seed={seed!r} must be a whole number")
-            selection = cls(index, lambda: rows, tuple(map(str, content["steps"])), seed)
+            steps = tuple(one_line(str(step), MAX_STEP) for step in content["steps"])
+            selection = _of_rows(index, rows, steps, seed)
             if selection.sha256 != content["sha256"]:
                 raise SelectionError(f"{path}: rows do not match their sha256; the file is damaged")
-        except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError, zlib.error) as error:
             if isinstance(error, SelectionError):
                 raise
             raise SelectionError(f"{path}: is no saved selection ({error})") from error
@@ -286,6 +313,47 @@ def _read(path: Path) -> Any:
     if path.stat().st_size > MAX_FILE:
         raise SelectionError(f"{path}: {path.stat().st_size} bytes, a selection has at most {MAX_FILE}")
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _of_rows(index: Index, rows: NDArray[np.int64], steps: tuple[str, ...], seed: int | None) -> Selection:
+    return Selection(index, lambda: rows, steps, seed)
+
+
+def label_field(name: str) -> Field:
+    """A label by its name.
+
+    Raises:
+        ValueError: there is none; the message names those that are like it.
+    """
+    check_kind("a label", name, str, "a name")
+    if name not in FIELD or FIELD[name] not in LABELS:
+        raise ValueError(f"no label {name!r}; {nearest(name, (field.name for field in LABELS))}")
+    return FIELD[name]
+
+
+def _words(field: Field, wanted: Any) -> set[str | None]:
+    several = [wanted] if wanted is None or isinstance(wanted, str) else wanted
+    check_kind(field.name, several, Iterable, "a word, several words, or None")
+    several = list(several)
+    for word in several:
+        check_kind(field.name, word, (str, NoneType), "a word, several words, or None")
+    if field.words and (strange := [word for word in several if word not in (*field.words, None)]):
+        raise ValueError(f"{field.name}={strange[0]!r} must be one of {', '.join(field.words)}")
+    return set(several)
+
+
+def _range(name: str, wanted: Any) -> tuple[float | None, float | None]:
+    told = "a number, or a range (least, most) of which None leaves an end open"
+    check_kind(name, wanted, (Real, tuple), told)
+    ends = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    if len(ends) != 2:
+        raise ValueError(f"{name}={wanted!r} must be {told}")
+    for end in ends:
+        check_kind(name, end, (Real, NoneType), told)
+    least, most = ends
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"{name}={wanted!r}: the range is upside down")
+    return least, most
 
 
 def _is_word(codes: Codes, words: set[str | None]) -> Mask:

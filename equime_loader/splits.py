@@ -1,6 +1,6 @@
 """Splits that keep subjects apart and strata together, and a check that they do.
 
-parts = holdout(index.clips)
+parts = holdout(clips)
 check_leakage(parts)
 print(split_report(parts))
 """

@@ -22,7 +22,7 @@ import pytest
 from clips import box, changed, clip, faststart, numbers, our_clip, painted, place, rewritten
 
 import equime_loader
-from equime_loader import View, Window, open_dataset, read_video, to_webdataset
+from equime_loader import Selection, View, Window, open_dataset, read_video, to_webdataset
 from equime_loader.index import Index, IndexFault
 from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.schema import index_schema
@@ -590,7 +590,7 @@ def test_one_long_word_in_every_row(folder: Path) -> None:
         with pytest.raises(IndexFault, match=r"column 'caption' cannot be read .more than 2147483647 bytes of text"):
             index.column("caption")
         with pytest.raises(IndexFault, match=r"path='x+' must be 1 to 1024 letters") as caught:
-            ClipReader(index.clips, VIEW)
+            ClipReader(Selection.all(index), VIEW)
     told(caught.value, str(path))
 
 

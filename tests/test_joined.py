@@ -60,8 +60,8 @@ def test_subjects_of_two_parts_are_two_and_a_shared_portrait_is_found(joined: eq
 
 
 def test_it_is_a_value(joined: equime.Selection, built: Path, tmp_path: Path) -> None:
-    again = pickle.loads(pickle.dumps(joined.index))
-    assert again.clips.labels() == joined.labels()
+    again = pickle.loads(pickle.dumps(joined))
+    assert again == joined and again.labels() == joined.labels()
     joined.where(emotion="surprise").save(tmp_path / "anger.json")
     loaded = equime.Selection.load(tmp_path / "anger.json", joined.index)
     assert loaded == joined.where(emotion="surprise")

@@ -24,6 +24,7 @@ from equime_builder.review.sample import Settings, order_for, sampled
 from equime_builder.review.store import FILE, Store
 from equime_loader.index import Index
 from equime_loader.schema import AUS
+from equime_loader.selection import Selection
 
 KEYS = {"0" * 32: "fear_m_p00001_000"}
 SENT = {
@@ -123,16 +124,18 @@ def test_notes_keep_their_lines_and_lose_what_terminals_obey() -> None:
 
 
 def test_strata_are_used_evenly(index: Index) -> None:
-    keys = sampled(index.clips, Settings(False, ("emotion",), 5, 3))
+    keys = sampled(Selection.all(index), Settings(False, ("emotion",), 5, 3))
     assert len(set(keys)) == 5 and keys == sorted(keys)
     assert sorted(Counter(key.split("_")[0] for key in keys).values()) == [2, 3]
-    assert keys == sampled(index.clips, Settings(False, ("emotion",), 5, 3))
-    assert any(keys != sampled(index.clips, Settings(False, ("emotion",), 5, seed)) for seed in range(4, 9))
+    assert keys == sampled(Selection.all(index), Settings(False, ("emotion",), 5, 3))
+    assert any(keys != sampled(Selection.all(index), Settings(False, ("emotion",), 5, seed)) for seed in range(4, 9))
 
 
 def test_a_sample_has_as_many_clips_as_there_are(index: Index) -> None:
-    assert sampled(index.clips, Settings(True)) == sorted(row["key"] for row in index.clips.labels(("key",)))
-    few = sampled(index.clips, Settings(True, ("subject",), 6))
+    assert sampled(Selection.all(index), Settings(True)) == sorted(
+        row["key"] for row in Selection.all(index).labels(("key",))
+    )
+    few = sampled(Selection.all(index), Settings(True, ("subject",), 6))
     assert len({key.split("_")[2] for key in few}) == 6
 
 

@@ -17,6 +17,7 @@ from equime_builder.review.judgments import MAX_NOTES
 from equime_builder.review.store import Store
 from equime_loader.index import Index
 from equime_loader.schema import EMOTIONS
+from equime_loader.selection import Selection
 
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the review page need playwright")
 
@@ -154,7 +155,7 @@ def test_what_was_not_sent_survives_the_window(built: Path, tmp_path: Path, brow
 
 def test_blind_leaks_nothing(built: Path, tmp_path: Path, visit: Any) -> None:
     index = Index.open(built)
-    rows = index.clips.labels(("key", "subject", "portrait", "caption", "prompt", "emotion", "au_text"))
+    rows = Selection.all(index).labels(("key", "subject", "portrait", "caption", "prompt", "emotion", "au_text"))
     secrets = words_of_labels([{**row, "mp4_sha256": "-" * 64} for row in rows])
     answers: list[tuple[str, str, bytes, str]] = []
     with serving(built, tmp_path / "review", "--blind", "--size", "4") as running:

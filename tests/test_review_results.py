@@ -22,6 +22,7 @@ from equime_builder.review.opening import open_or_begin
 from equime_builder.review.store import Kept, Store, default_folder
 from equime_builder.verify import verify
 from equime_loader.index import Index
+from equime_loader.selection import Selection
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_the_columns_reach_the_index(built: Path, copy_of: Callable[[Path], Path
         begun.add(judgment(number, who, key, verdict="accepted" if who == "ann" else "rejected"))
     write_annotation(root, "review", annotation_table(begun.kept(), begun.settings))
     assert verify(root) == []
-    clips = Index.open(root).clips
+    clips = Selection.all(Index.open(root))
     (tied,) = clips.where(review_verdict="tied").labels()
     assert (tied["key"], tied["review_count"], tied["review_mode"], tied["review_accepted"]) == (
         keys[0],

@@ -18,6 +18,7 @@ from equime_builder.review.server import PAGES, is_loopback, known_host, link
 from equime_builder.review.store import Store
 from equime_loader.index import Index
 from equime_loader.schema import EMOTIONS
+from equime_loader.selection import Selection
 
 KILLS = 3
 
@@ -137,7 +138,7 @@ def test_bodies_out_of_bounds(running: Running) -> None:
 
 def test_nothing_blind_tells_the_label(running: Running, place: tuple[Path, Path]) -> None:
     session = said_of(running, "bob")
-    rows = Index.open(place[0]).clips.labels(("key", "subject", "portrait", "caption", "prompt", "emotion"))
+    rows = Selection.all(Index.open(place[0])).labels(("key", "subject", "portrait", "caption", "prompt", "emotion"))
     rows = [{**row, "mp4_sha256": "-" * 64} for row in rows]
     fixed = {name: value for name, value in session.items() if name in ("labels", "aus", "verdicts", "bounds")}
     for name in session["order"]:

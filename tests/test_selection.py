@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from indices import write_index
 
 from equime_loader import Selection, View, open_dataset
-from equime_loader.index import Index, IndexFault
+from equime_loader.index import IndexFault
 from equime_loader.reading import ClipReader
 from equime_loader.schema import AUS, EMOTIONS, GENDERS, RACES, SPLITS
 from equime_loader.selection import SelectionError
@@ -45,10 +45,10 @@ ROW = st.fixed_dictionaries(
 )
 
 
-def index_of(root: Path, rows: list[dict[str, Any]]) -> Index:
+def clips_of(root: Path, rows: list[dict[str, Any]]) -> Selection:
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     columns["subject"] = [f"s{number // 2}" for number in range(len(rows))]
-    return Index.open(write_index(root, columns))
+    return open_dataset(write_index(root, columns))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @given(rows=st.lists(ROW, min_size=1, max_size=30), data=st.data())
 @settings(max_examples=60)
 def test_selecting_is_a_loop_over_the_rows(folder: Path, rows: list[dict[str, Any]], data: st.DataObject) -> None:
-    clips = index_of(folder, rows).clips
+    clips = clips_of(folder, rows)
     emotions = data.draw(st.sets(st.sampled_from(EMOTIONS[:3]), min_size=1))
     race = data.draw(st.sampled_from((*RACES[:2], None)))
     least = data.draw(st.floats(20, 60))
@@ -118,7 +118,7 @@ def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
         {"emotion": "fear", "split": "train", "apparent_gender": "Woman", "aus": [], "sway_px": 0.5},
         {"emotion": "anger", "split": "test", "apparent_gender": None, "aus": [], "sway_px": None},
     ]
-    clips = index_of(tmp_path, rows).clips
+    clips = clips_of(tmp_path, rows)
     assert clips.labels(["emotion", "apparent_gender"]) == [
         {"emotion": "fear", "apparent_gender": "Woman"},
         {"emotion": "anger", "apparent_gender": None},
@@ -151,8 +151,11 @@ def test_selections_are_values(built: Path) -> None:
     assert one != clips and len(clips) == 12
     with pytest.raises(ValueError, match="read-only"):
         one.rows[0] = 5
-    again = pickle.loads(pickle.dumps(clips.index)).clips
-    assert again.where(split="train").sha256 == clips.where(split="train").sha256
+    for chosen in (clips, one, one.narrowed([0], "drawn", seed=3), one | other):
+        again = pickle.loads(pickle.dumps(chosen))
+        assert again == chosen and hash(again) == hash(chosen) and repr(again) == repr(chosen)
+        assert (again.steps, again.seed) == (chosen.steps, chosen.seed)
+    assert pickle.loads(pickle.dumps(clips)).where(split="train") == clips.where(split="train")
 
 
 def test_saved_and_loaded(built: Path, tmp_path: Path) -> None:
@@ -169,9 +172,9 @@ def test_saved_and_loaded(built: Path, tmp_path: Path) -> None:
 
 def test_a_saved_selection_refuses_another_index(built: Path, tmp_path: Path) -> None:
     open_dataset(built).where(split="train").save(tmp_path / "train.json")
-    other = index_of(tmp_path, [{"emotion": "fear", "split": "train", "aus": []}])
+    other = clips_of(tmp_path, [{"emotion": "fear", "split": "train", "aus": []}])
     with pytest.raises(SelectionError, match=r"train\.json: was saved for an index of 12 clips .* has 1 clip"):
-        Selection.load(tmp_path / "train.json", other)
+        Selection.load(tmp_path / "train.json", other.index)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,7 @@ def test_a_saved_selection_refuses_another_index(built: Path, tmp_path: Path) ->
         (lambda content: content | {"sha256": "0" * 64}, "rows do not match their sha256; the file is damaged"),
         (lambda content: content | {"seed": "x"}, "seed='x' must be a whole number"),
         (lambda content: [], "is no saved selection"),
+        (lambda content: content | {"index_rows": "\x1b[31m\nfake"}, "an index of  ?\\[31m fake clips"),
     ],
 )
 def test_damaged_selections_are_refused(
@@ -191,18 +195,34 @@ def test_damaged_selections_are_refused(
     clips, path = open_dataset(built), tmp_path / "chosen.json"
     clips.where(split="train").save(path)
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(SelectionError, match=message):
+    with pytest.raises(SelectionError, match=message) as error:
+        Selection.load(path, clips.index)
+    assert str(error.value).isprintable()
+
+
+def test_a_saved_selection_is_no_door(built: Path, tmp_path: Path) -> None:
+    clips, path = open_dataset(built), tmp_path / "chosen.json"
+    clips.where(split="train").save(path)
+    content = json.loads(path.read_text()) | {"steps": ["\x1b[31mred\nfake line"]}
+    path.write_text(json.dumps(content))
+    assert Selection.load(path, clips.index).steps == ("[31mred fake line",)
+    path.write_text("[" * 100_000)
+    with pytest.raises(SelectionError, match="is no saved selection"):
         Selection.load(path, clips.index)
 
 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda clips: clips.where(emotions="fear"), "no label 'emotions'; there are key, split, "),
+        (lambda clips: clips.where(emotions="fear"), "no label 'emotions'; did you mean emotion"),
         (lambda clips: clips.where(emotion="joy"), "emotion='joy' must be one of happiness, sadness"),
-        (lambda clips: clips.where(psnr_db="high"), "psnr_db='high' must be a number or a \\(least, most\\) range"),
+        (lambda clips: clips.where(psnr_db=(30,)), "psnr_db=\\(30,\\) must be a number, or a range \\(least, most\\)"),
         (lambda clips: clips.where(psnr_db=(40, 30)), "psnr_db=\\(40, 30\\): the range is upside down"),
-        (lambda clips: clips.where(aus=12), "'aus' holds .*; select AUs with having_au\\(\\)"),
+        (lambda clips: clips.where(aus=12), "'aus' holds .*; having_au\\(\\) selects by AU"),
+        (
+            lambda clips: clips.where(captions="a"),
+            "'captions' holds .*; where\\(\\) takes labels of words and of numbers",
+        ),
         (lambda clips: clips.having_au(3), f"au=3 must be one of {AUS[0]}, {AUS[1]}"),
         (lambda clips: clips.having_au(4, at_least=6), "at_least=6, at_most=5.0 must satisfy 0 <= at_least"),
         (lambda clips: clips.having_au(4, side="up"), "side='up' must be both, left or right"),
@@ -216,8 +236,39 @@ def test_what_cannot_be_asked(built: Path, ask: Callable[[Selection], Selection]
         ask(open_dataset(built))
 
 
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda clips: clips.where(emotion=5), "emotion must be a word, several words, or None; it is 5"),
+        (lambda clips: clips.where(subject=["p0", 5]), "subject must be a word, several words, or None; it is 5"),
+        (lambda clips: clips.where(psnr_db="high"), "psnr_db must be a number, or a range .*; it is 'high'"),
+        (lambda clips: clips.where(psnr_db=("30", None)), "psnr_db must be a number, or a range .*; it is '30'"),
+        (
+            lambda clips: clips.where(apex_frame=[40, 60]),
+            "apex_frame must be a number, or a range .*; it is \\[40, 60\\]",
+        ),
+        (lambda clips: clips.having_au(4, at_least="2"), "at_least must be an intensity within 0..5; it is '2'"),
+        (lambda clips: clips.narrowed([0.5], ""), "positions must be whole numbers or a mask; they are float64"),
+        (lambda clips: clips & 5, "the other must be a Selection; it is 5"),
+        (
+            lambda clips: ClipReader(clips, View(), labels="emotion"),
+            "labels must be a list of names, .*; it is 'emotion'",
+        ),
+    ],
+)
+def test_what_is_of_another_kind(built: Path, ask: Callable[[Selection], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ask(open_dataset(built))
+
+
+def test_asking_for_nothing_leaves_all(built: Path) -> None:
+    clips = open_dataset(built).where(split="train")
+    assert clips.where() is clips and len(clips.narrowed([], "none")) == 0
+    assert clips.narrowed([1, 0], "two").rows.tolist() == clips.rows[:2].tolist()
+
+
 def test_words_outside_their_vocabulary_are_refused(tmp_path: Path) -> None:
-    clips = index_of(tmp_path, [{"emotion": "joy", "split": "train", "aus": []}]).clips
+    clips = clips_of(tmp_path, [{"emotion": "joy", "split": "train", "aus": []}])
     with pytest.raises(IndexFault, match=r"index\.parquet: emotion='joy' must be one of happiness"):
         len(clips.where(emotion="fear"))
 

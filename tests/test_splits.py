@@ -420,7 +420,7 @@ def test_report_tells_sizes_and_the_worst_stratum() -> None:
 def test_real_files_and_selections(tmp_path: Path) -> None:
     columns = crowd(60, 7, lost=0.1)
     index = Index.open(write_index(tmp_path, columns))
-    parts = holdout(index.clips)
+    parts = holdout(Selection.all(index))
     check_leakage(parts)
     again = holdout(clips_of(**columns))
     assert [part.rows.tolist() for part in parts.values()] == [part.rows.tolist() for part in again.values()]

@@ -327,7 +327,7 @@ def test_balances_that_cannot_be_are_refused_with_numbers() -> None:
 def test_balance_of_a_real_index(tmp_path: Path) -> None:
     columns = {name: list(people(*CROWD).index.columns[name]) for name in ("subject", "emotion", "apparent_race")}
     index = Index.open(write_index(tmp_path, columns))
-    subset = balanced(index.clips, ["emotion", "apparent_race"])
+    subset = balanced(Selection.all(index), ["emotion", "apparent_race"])
     assert subset.selection.counts("apparent_race") == {"asian": 60, "white": 60}
     subset.selection.save(tmp_path / "even.json")
     assert Selection.load(tmp_path / "even.json", index) == subset.selection
@@ -420,7 +420,7 @@ def test_a_seed_in_another_emotion_or_profile_is_another_program() -> None:
 
 def test_sets_of_a_build_share_aus_and_timing_exactly(built: Path) -> None:
     index = Index.open(built)
-    sets = counterfactuals(index.clips, "subject")
+    sets = counterfactuals(Selection.all(index), "subject")
     assert len(sets) > 1
     groups = set()
     for part in sets:

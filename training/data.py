@@ -109,8 +109,8 @@ def joined(folders: Mapping[str, Selection]) -> Selection:
 
 
 def narrowed(clips: Selection, where: Where) -> Selection:
-    """Clips whose labels are as asked; see `Selection.where`."""
-    return clips.where(**where) if where else clips
+    """Clips whose labels are as asked; see `Selection.where`. A list of two numbers is a range: YAML has no tuples."""
+    return clips.where(**{name: tuple(asked) if isinstance(asked, list) else asked for name, asked in where.items()})
 
 
 def divided(task: Task, data: DataConfig) -> dict[str, Task]:

@@ -11,6 +11,7 @@ from equime_builder.review.sample import Settings, sampled
 from equime_builder.review.store import FILE, Store
 from equime_builder.samples import CORPUS
 from equime_loader.index import Index
+from equime_loader.selection import Selection
 
 
 def open_or_begin(index: Index, folder: Path, asked: Mapping[str, Any]) -> Store:
@@ -35,7 +36,7 @@ def open_or_begin(index: Index, folder: Path, asked: Mapping[str, Any]) -> Store
     if imported := sorted(set(index.column("corpus").unique().to_pylist()) - {None, CORPUS}):
         raise FolderError(f"{index.root}: was imported from {imported[0]}; a review asks about a program, it has none")
     settings = Settings(**{"blind": False, **given})
-    clips = index.clips
+    clips = Selection.all(index)
     index.check(clips.rows)
     wanted = set(sampled(clips, settings))
     rows = clips.labels(("key", "mp4_sha256"))

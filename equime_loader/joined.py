@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -107,16 +107,43 @@ class JoinedIndex(Index):
         column = selection.index.column(name).take(from_numpy(selection.rows))
         if name == "shard":
             return _prefixed(column, f"{part}/")
-        if name in OWN_WORDS and not (name == "subject" and _is_imported(selection)):
-            return _prefixed(column, f"{part}-")
         if name == "corpus" and column.null_count:
-            plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-            return plain.fill_null(part).dictionary_encode()
+            return _plain(column).fill_null(part).dictionary_encode()
+        own = own_words(selection, name)
+        if own.all():
+            return _prefixed(column, f"{part}-")
+        if own.any():
+            which = from_numpy(own.astype(np.uint8)).cast(pa.bool_())
+            return pc.if_else(which, _plain(_prefixed(column, f"{part}-")), _plain(column))
         return column
 
 
-def _is_imported(selection: Selection) -> bool:
-    return bool(len(selection)) and not any(map(is_built, selection.counts("corpus")))
+def own_words(selection: Selection, name: str) -> NDArray[np.bool_]:
+    """(n,) whether a clip's word of a label means what it means in its own dataset alone.
+
+    Subjects of imported corpora are named after their corpus, and so are portraits after what they show: those words
+    mean the same wherever they stand.
+    """
+    if name != "subject":
+        return np.full(len(selection), name in OWN_WORDS)
+    corpus = selection.codes("corpus")
+    return np.array([*map(is_built, corpus.words), True])[corpus.codes]  # -1, null, is the last
+
+
+def unjoined(selection: Selection) -> Iterator[Selection]:
+    """The clips as selections of the folders they lie in, in their order: itself where they were not joined."""
+    if not isinstance(selection.index, JoinedIndex):
+        yield selection
+        return
+    parts = list(selection.index.parts.values())
+    starts = np.cumsum([0, *map(len, parts[:-1])])
+    chosen = np.split(selection.rows, np.searchsorted(selection.rows, starts[1:]))
+    for part, start, rows in zip(parts, starts, chosen, strict=True):
+        yield from unjoined(part.narrowed(rows - start, "of joined clips"))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _prefixed(column: pa.Array, prefix: str) -> pa.Array:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.joined import own_words, unjoined
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of
 from equime_loader.tables import percent, text_table
 
 STRATIFY: tuple[str, ...] = ("emotion", "apparent_gender", "apparent_race", "age_group")
+PEOPLE: tuple[str, ...] = ("subject", "portrait")
 _EXAMPLES = 3
 
 
@@ -43,11 +45,13 @@ class LeakageReport:
 
 
 def check_leakage(
-    splits: Mapping[str, Selection] | Sequence[Selection], *, by: Sequence[str] = ("subject", "portrait")
+    splits: Mapping[str, Selection] | Sequence[Selection], *, by: Sequence[str] = PEOPLE
 ) -> LeakageReport:
-    """Check that no two splits share a word of the given fields, also where they are of different datasets.
+    """Check that no two splits share a word of the given fields, also where they are of different folders.
 
-    Clips without a word cannot be compared; the report counts them.
+    Of different folders, only words are compared that mean the same in both, as `join` takes them: portraits, and the
+    subjects of imported corpora. A subject that was built here has the name of another one elsewhere. Clips without a
+    word cannot be compared; the report counts them.
 
     Args:
         by: fields to compare. `counterfactual_group` is another one to think of: those clips share a program.
@@ -58,7 +62,7 @@ def check_leakage(
     named = _named(splits)
     shared, distinct, unknown = {}, {}, {}
     for field in by:
-        columns, words = _common_codes(list(named.values()), field)
+        columns, words = common_codes(list(named.values()), field)
         present = [np.unique(codes[codes >= 0]) for codes in columns]
         distinct[field] = tuple(len(found) for found in present)
         unknown[field] = sum(int((codes < 0).sum()) for codes in columns)
@@ -91,7 +95,7 @@ def _told(
     """
     for field in sorted(found, key=lambda field: field != "subject"):
         where = found[field]
-        words = f"{len(where)} {field}{'s' if len(where) > 1 else ''} in more than one split"
+        words = f"{len(where)} {plural(field) if len(where) > 1 else field} in more than one split"
         if field == "subject" or "subject" not in found:
             examples = [_example(field, word, where[word], named) for word in list(where)[:_EXAMPLES]]
             words += f" ({', '.join(examples)}{', …' if len(where) > _EXAMPLES else ''})"
@@ -107,11 +111,19 @@ def _example(field: str, word: str, splits: tuple[str, ...], named: Mapping[str,
     return " and ".join(f"{_subject_with(field, word, named[split]) or word} in {split}" for split in splits)
 
 
-def _subject_with(field: str, word: str, part: Selection) -> str | None:
+def _subject_with(field: str, word: str, split: Selection) -> str | None:
     """A subject of the clips with a word; None where they name none."""
-    codes, subjects = part.codes(field), part.codes("subject")
-    having = subjects.codes[codes.codes == codes.words.index(word)]
-    return subjects.words[having.max()] if having.max() >= 0 else None
+    for part in unjoined(split):
+        codes, subjects = part.codes(field), part.codes("subject")
+        having = subjects.codes[codes.codes == codes.words.index(word)] if word in codes.words else subjects.codes[:0]
+        if having.max(initial=-1) >= 0:
+            return subjects.words[having.max()]
+    return None
+
+
+def plural(field: str) -> str:
+    """What several words of a field are called."""
+    return "corpora" if field == "corpus" else f"{field}s"
 
 
 def _named(splits: Mapping[str, Selection] | Sequence[Selection]) -> dict[str, Selection]:
@@ -121,17 +133,29 @@ def _named(splits: Mapping[str, Selection] | Sequence[Selection]) -> dict[str, S
     return named
 
 
-def _common_codes(selections: Sequence[Selection], field: str) -> tuple[list[NDArray[np.int32]], tuple[str, ...]]:
-    """Codes of each selection in one vocabulary, whatever their indices' vocabularies are."""
+def common_codes(selections: Sequence[Selection], field: str) -> tuple[list[NDArray[np.int32]], tuple[str, ...]]:
+    """Codes of each selection in one vocabulary, whatever their indices' are.
+
+    Where those are several, words that mean something in their own folder alone are told apart by it.
+    """
     columns = [selection.codes(field) for selection in selections]
-    if all(column.words == columns[0].words for column in columns):
+    if len({id(selection.index) for selection in selections}) == 1:
         return [column.codes for column in columns], columns[0].words
-    place: dict[str, int] = {}
-    renumbered = []
-    for column in columns:
-        table = [place.setdefault(word, len(place)) for word in column.words]
-        renumbered.append(np.array([*table, -1], np.int32)[column.codes])  # -1, the code of null, picks the last
-    return renumbered, tuple(place)
+    place: dict[tuple[str, str], int] = {}
+    return [
+        np.concatenate([_placed(part, field, place) for part in unjoined(selection)]) for selection in selections
+    ], tuple(word for _, word in place)
+
+
+def _placed(selection: Selection, field: str, place: dict[tuple[str, str], int]) -> NDArray[np.int32]:
+    """Codes of a folder's clips in a vocabulary that grows by their words: each with the hash of its folder, or ''."""
+    column, own = selection.codes(field), own_words(selection, field)
+    folder = selection.index.sha256 if own.any() else ""
+    everywhere, here = (
+        np.array([*(place.setdefault((where, word), len(place)) for word in column.words), -1], np.int32)[column.codes]
+        for where in ("", folder)  # -1, the code of null, picks the last
+    )
+    return np.where(own, here, everywhere)
 
 
 # --- the report
@@ -186,7 +210,7 @@ class SplitReport:
             )
             for size in self.sizes
         ]
-        lines = [text_table(("split", f"{self.by}s", "share", "asked", "clips", "share"), rows)]
+        lines = [text_table(("split", plural(self.by), "share", "asked", "clips", "share"), rows)]
         if self.worst:
             lines.append("share of a word that differs most between a split and all of them")
             columns = ("field", "word", "split", "in the split", "in all")
@@ -198,8 +222,8 @@ class SplitReport:
             )
             strata = " × ".join(deviation.field for deviation in self.worst)
             lines.append(
-                f"{self.scarce:,} of {self.strata:,} strata ({strata}) have fewer {self.by}s than there are splits "
-                f"({len(self.sizes)}), so that not every split has them"
+                f"{self.scarce:,} of {self.strata:,} strata ({strata}) have fewer {plural(self.by)} than there are "
+                f"splits ({len(self.sizes)}), so that not every split has them"
             )
         return "\n".join(lines)
 
@@ -219,10 +243,10 @@ def split_report(
     named = _named(splits)
     selections, names = list(named.values()), tuple(named)
     which = np.repeat(np.arange(len(names)), [len(selection) for selection in selections])
-    groups = np.concatenate(_common_codes(selections, by)[0])
+    groups = np.concatenate(common_codes(selections, by)[0])
     columns, worst = [], []
     for field in stratify:
-        codes, words = _common_codes(selections, field)
+        codes, words = common_codes(selections, field)
         columns.append(np.concatenate(codes))
         worst.append(_deviation(field, words, columns[-1], which, names))
     cells, strata = cells_of(columns, len(which))

@@ -7,6 +7,7 @@ print(split_report(parts))
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -17,8 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.index import Codes
+from equime_loader.people import related
 from equime_loader.selection import Selection
-from equime_loader.split_checks import STRATIFY, LeakageError, LeakageReport, SplitReport, check_leakage, split_report
+from equime_loader.split_checks import (
+    STRATIFY,
+    LeakageError,
+    LeakageReport,
+    SplitReport,
+    check_leakage,
+    plural,
+    split_report,
+)
 from equime_loader.stratify import apportion, dense, divide
 from equime_loader.tables import percent
 
@@ -55,11 +65,20 @@ class Folds(Sequence[Fold]):
 
     Attributes:
         held_out: what each fold tests on: a subject, a dataset, or `fold 1 of 5`.
+        relatives: by number of a fold, others whose clips it does not train on either.
     """
 
-    def __init__(self, selection: Selection, fold_of: NDArray[np.integer], held_out: tuple[str, ...], how: str) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        fold_of: NDArray[np.integer],
+        held_out: tuple[str, ...],
+        how: str,
+        *,
+        relatives: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    ) -> None:
         self.held_out = held_out
-        self._selection, self._how = selection, how
+        self._selection, self._how, self._relatives = selection, how, relatives
         self._order = np.argsort(fold_of, kind="stable")
         self._start = np.searchsorted(fold_of[self._order], np.arange(len(held_out) + 1))
 
@@ -74,13 +93,18 @@ class Folds(Sequence[Fold]):
         if isinstance(which, slice):
             return [self[number] for number in range(*which.indices(len(self)))]
         number = range(len(self))[which]
-        test = np.zeros(len(self._selection), np.bool_)
-        test[self._order[self._start[number] : self._start[number + 1]]] = True
-        name = self.held_out[number]
+        left_out = [number, *self._relatives.get(number, ())]
         return Fold(
-            self._selection.narrowed(~test, f"{self._how}: all but {name}"),
-            self._selection.narrowed(test, f"{self._how}: {name}"),
+            self._narrowed(left_out, f"all but {', '.join(self.held_out[one] for one in left_out)}", rest=True),
+            self._narrowed([number], self.held_out[number]),
         )
+
+    def _narrowed(self, folds: Sequence[int], told: str, *, rest: bool = False) -> Selection:
+        """The clips that are tested in some folds, or all the others."""
+        chosen = np.full(len(self._selection), rest)
+        for fold in folds:
+            chosen[self._order[self._start[fold] : self._start[fold + 1]]] = not rest
+        return self._selection.narrowed(chosen, f"{self._how}: {told}")
 
     def __repr__(self) -> str:
         return f"Folds({self._how}: {len(self):,} folds of {len(self._selection):,} clips)"
@@ -150,29 +174,50 @@ def leave_one_subject_out(selection: Selection, *, by: str = "subject") -> Folds
     Raises:
         ValueError: fewer than two subjects, or a clip without one.
     """
-    return _leave_one_out(selection, by)
+    groups, words = _held_out(selection, by)
+    return Folds(selection, groups, words, f"leave one {by} out")
 
 
-def leave_one_dataset_out(selection: Selection, *, by: str = "source") -> Folds:
-    """A fold for each dataset: train on the others, test on it.
+def leave_one_dataset_out(selection: Selection, *, by: str = "corpus") -> Folds:
+    """A fold for each dataset of joined clips: train on the others, test on it.
+
+    Datasets that may show its people, such as the other cameras of SMIC, are not trained on either; the last step of
+    the training clips names them.
+
+    Args:
+        by: what tells datasets apart: `corpus`, or of what is built here the `source` of the portraits.
 
     Raises:
-        ValueError: fewer than two datasets, or a clip without one.
+        ValueError: fewer than two datasets, a clip without one, or a dataset whose people all others may show.
     """
-    return _leave_one_out(selection, by)
+    groups, words = _held_out(selection, by)
+    parts = [selection.narrowed(groups == number, word) for number, word in enumerate(words)]
+    relatives: dict[int, list[int]] = {number: [] for number in range(len(words))}
+    for one, other in itertools.combinations(relatives, 2):
+        if related(parts[one], parts[other]):
+            relatives[one].append(other)
+            relatives[other].append(one)
+    for number, others in relatives.items():
+        if len(others) == len(words) - 1:
+            told = ", ".join(words[other] for other in others)
+            raise ValueError(f"every {by} may show the people of {words[number]}: {told}; none is left to train on")
+    return Folds(selection, groups, words, f"leave one {by} out", relatives=relatives)
 
 
-def _leave_one_out(selection: Selection, by: str) -> Folds:
+def _held_out(selection: Selection, by: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Group of each clip, and what the groups are called."""
     groups, count = _groups(selection, by)
     label = selection.codes(by)
     words = tuple(label.words[code] for code in np.unique(label.codes))
     if count < 2:
-        raise ValueError(f"{by}={words[0]!r} in all {len(selection)} clips; leaving one out needs at least two {by}s")
-    return Folds(selection, groups, words, f"leave one {by} out")
+        raise ValueError(
+            f"{by}={words[0]!r} in all {len(selection)} clips; leaving one out needs at least two {plural(by)}"
+        )
+    return groups, words
 
 
 def _noun(by: By) -> str:
-    return f"{by}s" if isinstance(by, str) else "groups"
+    return plural(by) if isinstance(by, str) else "groups"
 
 
 def _groups(selection: Selection, by: By) -> tuple[NDArray[np.int64], int]:

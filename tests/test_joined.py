@@ -89,6 +89,31 @@ def test_people_whom_several_corpora_show_stay_one(tmp_path: Path) -> None:
     assert [row["subject"] for row in joined.labels(["subject"])] == [*["smic-s01", "smic-s02"] * 2, "drawn-p00000"]
 
 
+def test_people_stay_one_in_joins_of_joins(tmp_path: Path) -> None:
+    camera, other = (
+        equime.open_dataset(write_index(tmp_path / name, {"subject": ["smic-s01"], "corpus": [name]}))
+        for name in ("smic_hs", "smic_vis")
+    )
+    drawn = equime.open_dataset(write_index(tmp_path / "drawn", {"subject": ["p00000"], "corpus": ["equime"]}))
+    joined = equime.join({"both": equime.join({"a": camera, "b": drawn}), "c": other})
+    assert [row["subject"] for row in joined.labels(["subject"])] == ["smic-s01", "both-b-p00000", "smic-s01"]
+
+
+def test_who_is_in_several_joins_is_known_by_the_folder(tmp_path: Path) -> None:
+    one, other = (
+        equime.open_dataset(write_index(tmp_path / name, {"subject": ["p00000", "p00001"], "emotion": words}))
+        for name, words in {"one": ["fear"] * 2, "other": ["anger"] * 2}.items()
+    )
+    equime.check_leakage([one, other])
+    equime.check_leakage([equime.join({"part": one}), equime.join({"part": other})])
+    both = equime.join({"a": one, "b": other})
+    for split in (one, equime.join({"x": one.narrowed(np.array([1]), "one")})):
+        with pytest.raises(LeakageError, match="p00001 in split 0 and split 1"):
+            equime.check_leakage([both, split])
+    first = both.narrowed(np.array([0, 2, 3]), "some")
+    assert equime.check_leakage([first, one.narrowed(np.array([1]), "one")]).distinct["subject"] == (3, 1)
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "..", "a-b", "x" * 41])
 def test_names_that_could_not_stand_in_keys_are_refused(built: Path, name: str) -> None:
     with pytest.raises(ValueError, match="must be 1 to 40 letters, digits and underscores"):

@@ -13,6 +13,7 @@ from indices import write_index
 
 from equime_loader import Selection, open_dataset
 from equime_loader.corpora.classes import CLASSES
+from equime_loader.people import origins
 from equime_loader.split_checks import LeakageError, check_leakage
 from training.protocols import cross, megc2019
 from training.protocols.apart import APART
@@ -284,50 +285,19 @@ def test_pools_that_are_not_whole(small: Task) -> None:
 # --- across datasets ---------------------------------------------------------------------------------------------
 
 
-def test_datasets_of_the_same_people_are_related(tmp_path: Path) -> None:
-    tasks = {
-        name: task_of(tmp_path / name, subjects=2, clips=1, corpora=(name,)) for name in ("samm", "smic_hs", "smic_vis")
-    }
-    assert cross.related(tasks["smic_hs"], tasks["smic_vis"]) == "the same participants before three cameras"
-    assert cross.related(tasks["smic_hs"], tasks["samm"]) == cross.related(tasks["samm"], tasks["smic_vis"]) == ""
-
-
-def built(root: Path, *, source: str, portraits: Sequence[str]) -> Task:
-    columns = {
-        "key": [f"anger_u_{portrait}_000" for portrait in portraits],
-        "corpus": ["equime"] * len(portraits),
-        "source": [source] * len(portraits),
-        "subject": portraits,
-        "portrait": portraits,
-        "emotion": ["anger"] * len(portraits),
-    }
-    return make_task(open_dataset(write_index(root, columns)), "three")
-
-
-def test_people_that_may_be_in_both(tmp_path: Path) -> None:
-    drawn = built(tmp_path / "a", source="procedural", portraits=["p1", "p2"])
-    others = built(tmp_path / "b", source="procedural", portraits=["p3"])
-    again = built(tmp_path / "c", source="procedural", portraits=["p2", "p4"])
-    photographs = built(tmp_path / "d", source="celeba-hq", portraits=["p5"])
-    miex = task_of(tmp_path / "e", subjects=2, clips=1, corpora=("miex",))
-    assert cross.related(drawn, others) == ""
-    assert cross.related(drawn, again) == "1 people are in both"
-    assert cross.related(photographs, miex) == "portraits of CelebA may be in both"
-    assert cross.related(drawn, miex) == ""
-    assert cross.related(miex, miex) == "portraits of CelebA may be in both; both hold clips of miex"
-
-
 def test_leaving_one_dataset_out_leaves_its_relatives_out(tmp_path: Path) -> None:
     task = task_of(tmp_path, subjects=5, clips=3, corpora=("samm", "smic_hs", "smic_vis"))
     rounds = {each.held_out: each for each in cross.leave_one_dataset_out(task)}
     assert list(rounds) == ["samm", "smic_hs", "smic_vis"]
     corpora = {
-        name: sorted(cross.origins(each.train) | cross.origins(each.validation)) for name, each in rounds.items()
+        name: sorted(origins(each.train.clips) | origins(each.validation.clips)) for name, each in rounds.items()
     }
     assert corpora == {"samm": ["smic_hs", "smic_vis"], "smic_hs": ["samm"], "smic_vis": ["samm"]}
-    assert cross.origins(rounds["samm"].test) == {"samm"} and len(rounds["samm"].test) == 15
+    assert origins(rounds["samm"].test.clips) == {"samm"} and len(rounds["samm"].test) == 15
     assert any("all but smic_hs, smic_vis" in step for step in rounds["smic_hs"].train.clips.steps)
-    with pytest.raises(ValueError, match="every corpus may show the people of smic_hs: smic_vis"):
+    with pytest.raises(
+        ValueError, match="every corpus may show the people of smic_hs: smic_vis; none is left to train on"
+    ):
         list(cross.leave_one_dataset_out(task.of(task.clips.where(corpus=["smic_hs", "smic_vis"]))))
-    with pytest.raises(ValueError, match="all clips are of samm; leaving one corpus out needs two"):
+    with pytest.raises(ValueError, match="corpus='samm' in all 15 clips; leaving one out needs at least two corpora"):
         list(cross.leave_one_dataset_out(task.of(task.clips.where(corpus="samm"))))

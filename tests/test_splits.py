@@ -327,12 +327,32 @@ def test_leave_one_subject_out_has_a_fold_for_each() -> None:
 
 
 def test_leave_one_dataset_out_tests_on_each_dataset() -> None:
-    columns = crowd(6, 2) | {"source": ["casme2"] * 4 + ["samm"] * 2 + ["smic"] * 6}
+    columns = crowd(6, 2) | {"corpus": ["casme2"] * 4 + ["samm"] * 2 + ["mmew"] * 6}
     rounds = leave_one_dataset_out(clips_of(**columns))
-    assert rounds.held_out == ("casme2", "samm", "smic")
-    assert [len(fold.test) for fold in rounds] == [4, 2, 6]
-    with pytest.raises(ValueError, match=r"^source='a' in all 12 clips; leaving one out needs at least two sources$"):
-        leave_one_dataset_out(clips_of(**crowd(6, 2), source=["a"] * 12))
+    assert rounds.held_out == ("casme2", "mmew", "samm")
+    assert [(len(fold.train), len(fold.test)) for fold in rounds] == [(8, 4), (6, 6), (10, 2)]
+    assert rounds[2].train.steps == ("leave one corpus out: all but samm",)
+    with pytest.raises(ValueError, match=r"^corpus='a' in all 12 clips; leaving one out needs at least two corpora$"):
+        leave_one_dataset_out(clips_of(**crowd(6, 2), corpus=["a"] * 12))
+
+
+def test_leave_one_dataset_out_trains_on_nobody_whom_it_tests() -> None:
+    columns = {
+        "subject": ["s1", "s2"] * 2 + ["c1", "c2", "c3"],
+        "portrait": [None] * 4 + ["p1", "p2", "p2"],
+        "corpus": ["smic_hs"] * 2 + ["smic_vis"] * 2 + ["casme2", "samm", "mmew"],
+    }
+    rounds = leave_one_dataset_out(clips_of(**columns))
+    for fold in rounds:
+        check_leakage([fold.train, fold.test])
+    trained = {name: sorted(fold.train.counts("corpus")) for name, fold in zip(rounds.held_out, rounds, strict=True)}
+    assert trained["casme2"] == ["mmew", "samm", "smic_hs", "smic_vis"]
+    assert trained["samm"] == ["casme2", "smic_hs", "smic_vis"]
+    assert trained["smic_vis"] == ["casme2", "mmew", "samm"]
+    assert rounds[2].train.steps == ("leave one corpus out: all but samm, mmew",)
+    one_person = clips_of(subject=["s", "s"], corpus=["casme2", "samm"])
+    with pytest.raises(ValueError, match=r"^every corpus may show the people of casme2: samm; none is left to train"):
+        leave_one_dataset_out(one_person)
 
 
 # --- the check
@@ -374,14 +394,19 @@ def test_shared_portraits_are_told_by_whose_they_are() -> None:
     assert caught.value.shared["portrait"].keys() == {"00f3", "00bb"}
 
 
-def test_words_are_compared_across_datasets() -> None:
-    one = clips_of(subject=["a", "b"], portrait=["p", "q"])
-    other = clips_of(subject=["b", "c", "d"], portrait=["x", "y", None])
-    with pytest.raises(LeakageError, match=r"^1 subject in more than one split \(b in split 0 and split 1\)"):
-        check_leakage([one, other])
-    report = check_leakage({"train": one, "test": other}, by=["portrait"])
+def test_words_are_compared_across_folders_where_they_mean_the_same() -> None:
+    imported = {"corpus": ["casme2", "casme2"], "subject": ["a", "b"], "portrait": ["p", "q"]}
+    one, again = clips_of(**imported), clips_of(**imported, emotion=["anger", "fear"])
+    with pytest.raises(
+        LeakageError, match=r"^2 subjects in more than one split \(a in split 0 and split 1, b in split"
+    ):
+        check_leakage([one, again])
+    # Another folder's `b` of before it was told which corpus a clip is of, or of what is built here, is somebody else.
+    other = clips_of(subject=["b", "c", "d"], portrait=["x", "y", None], corpus=[None, "equime", "equime"])
+    report = check_leakage({"train": one, "test": other})
     assert str(report).splitlines() == [
         "in one split only  train  test",
+        "subject                2     3",
         "portrait               2     2",
         "without portrait, so that nothing is known: 1 clips",
     ]

@@ -126,11 +126,11 @@ def relations_of(data: Mapping[str, str], kind: str, *, expressions: Sequence[st
         ValueError, IndexFault, StorageError: a folder cannot be read, or has no clip with a class.
     """
     from equime_loader import open_dataset
-    from training.protocols.cross import related
+    from equime_loader.people import related
     from training.protocols.tasks import make_task
 
     tasks = {name: make_task(open_dataset(folder), kind, expressions=expressions) for name, folder in data.items()}
-    found = {(one, other): related(tasks[one], tasks[other]) for one, other in permutations(tasks, 2)}
+    found = {(one, other): related(tasks[one].clips, tasks[other].clips) for one, other in permutations(tasks, 2)}
     return {pair: words for pair, words in found.items() if words}
 
 

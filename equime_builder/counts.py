@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from equime_builder.dataset_folder import check_complete
 from equime_builder.manifest import INDEX, FolderError
+from equime_builder.plan import UNKNOWN
 from equime_loader.schema import FIELD
-
-UNKNOWN = "unknown"
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -84,7 +83,7 @@ def au_shares(index: pa.Table, also: Iterable[int] = ()) -> tuple[tuple[int, ...
     return tuple(aus.tolist()), words, np.where(told > 0, counts / np.maximum(1, told), np.nan)
 
 
-def events(index: pa.Table) -> tuple[Floats, Floats]:
+def event_times(index: pa.Table) -> tuple[Floats, Floats]:
     """Duration and rise, onset to apex, in ms of the clips that have an event: both (E,)."""
     onset, apex, offset = (index[f"{name}_ms"].to_numpy().astype(np.float64) for name in ("onset", "apex", "offset"))
     lasting = offset > onset

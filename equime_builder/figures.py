@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from equime_builder.counts import UNKNOWN, activations, au_shares, coded, crosstab, events, read_index
+from equime_builder.counts import activations, au_shares, coded, crosstab, event_times, read_index
 from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.origins import headline
 from equime_builder.page import (
@@ -31,6 +31,7 @@ from equime_builder.page import (
     Page,
     check_suffix,
 )
+from equime_builder.plan import UNKNOWN
 from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
 from equime_loader.schema import SPLITS
@@ -165,7 +166,7 @@ def _intensity(axes: Axes, index: pa.Table) -> None:
 
 def _duration(axes: Axes, index: pa.Table) -> None:
     # Durations are whole frames: bins of whole frames, centered on them, have no gaps of their own making.
-    values, frame = events(index)[0], 1000 / float(index["fps"][0].as_py())
+    values, frame = event_times(index)[0], 1000 / float(index["fps"][0].as_py())
     if not len(values):
         return _absent(axes, "no clip has an event")
     longest = float(values.max(initial=LONGEST_ME_MS))
@@ -176,7 +177,7 @@ def _duration(axes: Axes, index: pa.Table) -> None:
 
 
 def _relative_apex(axes: Axes, index: pa.Table) -> None:
-    durations, rises = events(index)
+    durations, rises = event_times(index)
     if not len(durations):
         return _absent(axes, "no clip has an event")
     _histogram(axes, rises / durations, np.linspace(0, 1, 21), "(apex − onset) / (offset − onset)", median="{:.2f}")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from equime_builder.counts import UNKNOWN, coded, read_index
+from equime_builder.counts import coded, read_index
 from equime_builder.encode import decode_planes
 from equime_builder.facs import ACTION_UNITS, AUS, describe
 from equime_builder.origins import IMPORTED, headline
@@ -36,6 +36,7 @@ from equime_builder.page import (
     Page,
     check_suffix,
 )
+from equime_builder.plan import UNKNOWN
 from equime_builder.readers import read_samples
 from equime_loader.schema import LOCATION
 

@@ -223,7 +223,7 @@ def test_action_units_and_events_are_those_of_the_index() -> None:
         "| AU12 | lip corner puller | ████████ | 2 | 50% | 50% | 0% | 1.1 | 1.5 | 1.9 |",
     ]
     assert shares.split("\n")[0] == "| AU | happiness | fear | unknown |"
-    assert shares.split("\n")[2:] == ["| AU6 | 50 | · | · |", "| AU12 | 100 | · | · |"]
+    assert shares.split("\n")[2:] == ["| AU6 | 50 | – | · |", "| AU12 | 100 | – | · |"]
     lines = {line.split(" | ")[0][2:]: line for line in events(index_of(rows)).split("\n")[2:]}
     assert lines["duration, onset to offset"].endswith("| 200 | 210 | 300 | 390 | 400 |")
     assert "█··········█" in lines["duration, onset to offset"]

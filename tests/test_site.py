@@ -25,6 +25,7 @@ from equime_builder import manifest
 from equime_builder.acceptance import acceptance
 from equime_builder.build import Request, build
 from equime_builder.cli import app
+from equime_builder.counts import au_shares
 from equime_builder.documents.citation import paper
 from equime_builder.documents.publication import Publication, write_publication
 from equime_builder.finish import texts
@@ -196,7 +197,7 @@ def test_the_first_clips_are_clear_and_of_different_subjects(index: pa.Table) ->
 def test_what_is_counted(built: Path, index: pa.Table) -> None:
     emotion, *_ = figures.counted(index)
     assert sum(emotion.clips) == len(index) and max(emotion.subjects) <= len(set(index["subject"].to_pylist()))
-    aus, words, shares = figures.aus_by_emotion(index)
+    aus, words, shares = au_shares(index)
     rows = index.select(["emotion", "aus"]).to_pylist()
     for row, au in enumerate(aus):
         for column, word in enumerate(words):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import yaml
 
 from equime_builder.card import configs, size_category
-from equime_builder.documents.composition import counted
+from equime_builder.counts import counted
 from equime_builder.documents.words import LIST_LETTERS, plain, printable, template
 from equime_loader.schema import documentation
 

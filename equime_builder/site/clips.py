@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.counts import UNKNOWN
 from equime_builder.documents.words import printable
 from equime_builder.encode import decode_planes
 from equime_builder.facs import AUS
+from equime_builder.plan import UNKNOWN
 
 COLUMNS = (
     *("key", "subject", "split", "emotion", "derived_emotion", "aus", "au_text", "caption", "intervention"),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from equime_builder.counts import coded
+from equime_builder.counts import au_shares, coded
 from equime_builder.documents.citation import paper
 from equime_builder.documents.measures import measures
 from equime_builder.documents.words import words_of
@@ -80,7 +80,7 @@ def page(
         index: every clip of the dataset, with the columns of `figures`. judged: what was said of them.
         clips: data of those that are shown. sizes: bytes of `stills`, `videos` and, largest of them, of one `video`.
     """
-    aus, emotions, shares = figures.aus_by_emotion(index)
+    aus, emotions, shares = au_shares(index)
     about, performed = _lead(index, edition.source)
     return Template((PAGE / "index.html").read_text(encoding="utf-8")).substitute(
         name=NAME,

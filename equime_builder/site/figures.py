@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from equime_builder.acceptance import Fate, Judged, Row, acceptance_of, count_fates, judged
 from equime_builder.audit.report import kind
-from equime_builder.documents.composition import activations
+from equime_builder.counts import activations, coded, event_times
 from equime_builder.documents.measures import MEASURED
-from equime_builder.facs import ACTION_UNITS
-from equime_builder.figures import UNKNOWN, coded, crosstab
 from equime_builder.manifest import Commit
-from equime_builder.plan import Plan, rejected_left
+from equime_builder.plan import UNKNOWN, Plan, rejected_left
 
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 REVIEW = "review_verdict"
@@ -84,25 +82,11 @@ def counted(index: pa.Table) -> list[Counted]:
     return tables
 
 
-def aus_by_emotion(index: pa.Table) -> tuple[tuple[int, ...], tuple[str, ...], NDArray[np.float64]]:
-    """AUs that act, emotions, and (AUs, emotions) the share of an emotion's clips in which an AU acts, 0-1."""
-    words, emotion = coded(index, "emotion")
-    clip, au, *_ = activations(index)
-    once = np.unique(np.stack([clip, au]), axis=1)
-    aus, row = np.unique(once[1], return_inverse=True)
-    known = [place for place, au in enumerate(aus) if int(au) in ACTION_UNITS]
-    counts = crosstab(row, emotion[once[0]], (len(aus), len(words)))[known]
-    share = counts / np.maximum(1, np.bincount(emotion, minlength=len(words)))
-    return tuple(int(au) for au in aus[known]), words, share
-
-
 def histograms(index: pa.Table) -> list[Histogram]:
     """Durations of events and peak intensities of AUs."""
-    onset, offset = (index[f"{name}_ms"].to_numpy() for name in ("onset", "offset"))
-    peaks = index["aus"].combine_chunks().flatten().field("intensity").drop_null()
     return [
-        *_histogram("Duration", "ms", offset - onset, BIN_MS),
-        *_histogram("Peak intensity of an AU", "of 5", peaks.to_numpy(zero_copy_only=False), BIN_INTENSITY),
+        *_histogram("Duration", "ms", event_times(index)[0], BIN_MS),
+        *_histogram("Peak intensity of an AU", "of 5", activations(index)[3], BIN_INTENSITY),
     ]
 
 

@@ -5,6 +5,7 @@ Bars are SVG with sizes as attributes: the page's policy allows no style but its
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -75,16 +76,19 @@ def counts(table_of: Counted) -> str:
 
 
 def matrix(aus: Sequence[int], emotions: Sequence[str], shares: Sequence[Sequence[float]]) -> str:
-    """How often an AU acts in the clips of an emotion, shaded by its share."""
-    most = max((share for row in shares for share in row), default=1.0) or 1.0
+    """How often an AU acts in the clips of an emotion, shaded by its share; NaN where it is not told."""
+    most = max((share for row in shares for share in row if share > 0), default=1.0)
 
     def cell(share: float) -> str:
+        if math.isnan(share):
+            return '<td class="s0">–</td>'
         shade = 0 if share == 0 else 1 + min(SHADES - 1, int(SHADES * share / most))
         text = "·" if share == 0 else f"{100 * share:.0f}" if share >= 0.01 else "&lt; 1"
         return f'<td class="s{shade}">{text}</td>'
 
+    named = {au: unit.name for au, unit in ACTION_UNITS.items()}
     rows = (
-        f'<tr><th scope="row">AU{au} <span class="muted">{ACTION_UNITS[au].name}</span></th>'
+        f'<tr><th scope="row">AU{au} <span class="muted">{named.get(au, "")}</span></th>'
         + "".join(map(cell, row))
         + "</tr>"
         for au, row in zip(aus, shares, strict=True)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Finding files, and writing them so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_in(root: Path) -> Iterator[str]:
+    """Relative paths of all files and broken links below a folder, sorted; nothing hidden or in hidden folders."""
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        broken = path.is_symlink() and not path.exists()
+        if (path.is_file() or broken) and not any(part.startswith(".") for part in relative.parts):
+            yield relative.as_posix()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -29,7 +29,7 @@ from test_quality import footage, write_video
 from equime_builder.build import Request, build
 from equime_builder.cli import app
 from equime_builder.manifest import FolderError
-from equime_builder.quality.clips import dataset_groups, folder_groups
+from equime_builder.quality.clips import PortraitPicture, dataset_groups, folder_groups
 from equime_builder.quality.measure import CORRECTED, PUBLISHED
 from equime_builder.quality.run import Job, record_of, run
 from equime_builder.quality.scorers import find_weights
@@ -171,6 +171,8 @@ def test_photographs_are_references_where_they_are_named(
     assert facts["missing"] == []
     assert facts["metrics"]["psnr_portrait_db"]["null"] == 0
     assert facts["metrics"]["psnr_portrait_db"]["mean"] > 25
+    with pytest.raises(ValueError, match=r"none of the photographs that .* was made of can be read there"):
+        command(capsys, root, "--portraits", tmp_path)
 
 
 def test_any_folder_of_videos_and_frames(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,8 +200,57 @@ def test_pictures_of_a_clips_name_are_its_portrait(
     portraits = tmp_path / "portraits"
     portraits.mkdir()
     cv2.imwrite(str(portraits / "a.png"), footage(1)[0][..., ::-1])
+    (portraits / "b.txt").write_text("a caption, no portrait")
     facts = command(capsys, clips, "--portraits", portraits)
     assert facts["metrics"]["psnr_portrait_db"]["clips"] == 1
+    assert facts["noted"] == []
+
+
+def test_a_dot_in_a_folders_name_begins_no_suffix(tmp_path: Path) -> None:
+    frame_folder(tmp_path / "clips/s01.happy.01")
+    write_video(tmp_path / "clips/s01.happy.02.mp4", footage(2))
+    portraits = [tmp_path / f"portraits/s01.{name}.png" for name in ("happy", "happy.01", "happy.02")]
+    portraits[0].parent.mkdir()
+    for path in portraits:
+        path.touch()
+    groups = folder_groups(tmp_path / "clips", fps=25.0, portraits=portraits[0].parent)
+    found = [group.portrait.path for group in groups if isinstance(group.portrait, PortraitPicture)]
+    assert found == [portraits[2], portraits[1]]
+
+
+def test_a_broken_portrait_costs_its_clips_what_is_compared_with_it(
+    clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    portraits = tmp_path / "portraits"
+    portraits.mkdir()
+    encoded = cv2.imencode(".png", footage(1)[0][..., ::-1])[1].tobytes()
+    for name in "ab":
+        (portraits / f"{name}.png").write_bytes(encoded if name == "a" else encoded[:100])
+    app(["metrics", str(clips), "--portraits", str(portraits), "--workers", "1", "--json"], standalone_mode=False)
+    out, err = capfd.readouterr()
+    facts = json.loads(out)
+    assert facts["noted"] == [{"clip": "fear/b.mp4", "notes": ["portrait: b.png: is no picture that can be read"]}]
+    assert facts["failed"] == [] and facts["metrics"]["psnr_portrait_db"]["clips"] == 1
+    assert all(line.startswith("measuring: ") for line in err.splitlines()), "and not OpenCV's words"
+    job = Job(find_weights())
+    assert "fear/b.mp4" not in record_of(Path(facts["record"]), job).findings(), "it is tried again"
+
+
+def test_hidden_files_are_no_clips_and_no_frames(clips: Path, tmp_path: Path) -> None:
+    names = [group.clips[0].name for group in folder_groups(clips, fps=25.0)]
+    for name in ("frames/one/._img8.png", "fear/._a.mp4", ".cache/a.png"):
+        (clips / name).parent.mkdir(exist_ok=True)
+        (clips / name).write_bytes(b"of a Mac")
+    groups = folder_groups(clips, fps=25.0)
+    assert [group.clips[0].name for group in groups] == names
+    assert groups[2].clips[0].facts().duration_s == 3 / 25
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_every_container_tells_its_duration(tmp_path: Path, suffix: str) -> None:
+    write_video(tmp_path / f"a{suffix}", footage(12))
+    (group,) = folder_groups(tmp_path, fps=25.0)
+    assert group.clips[0].facts().duration_s == pytest.approx(12 / 24, abs=0.05)
 
 
 def test_published_tables_are_written(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:

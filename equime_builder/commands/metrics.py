@@ -151,7 +151,7 @@ def _job(
 def _dataset(folder: Path, portraits: Path | None, job: Job) -> tuple[list[Group], list[str]]:
     """The clips of a dataset with their portraits, and a line where those are not at hand."""
     from equime_builder import manifest
-    from equime_builder.quality.clips import dataset_groups
+    from equime_builder.quality.clips import dataset_groups, readable
     from equime_builder.requests import source_of
 
     header = manifest.folder_header(folder)
@@ -163,7 +163,12 @@ def _dataset(folder: Path, portraits: Path | None, job: Job) -> tuple[list[Group
     elif not job.published:
         where = f"name the folder of source {header['source']} with --portraits"
         lines = [f"psnr_portrait_db, ssim_portrait stay null: {where}"]
-    return dataset_groups(folder, None if job.published else source, together=TOGETHER), lines
+    groups = dataset_groups(folder, None if job.published else source, together=TOGETHER)
+    if source and portraits and not job.published and not any(readable(group.portrait) for group in groups):
+        raise ValueError(
+            f"--portraits {portraits}: none of the photographs that {folder} was made of can be read there"
+        )
+    return groups, lines
 
 
 def _write_tables(outcomes: Sequence[Outcome], form: str, folder: Path, target: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from equime_builder import manifest
 from equime_builder.dataset_folder import check_complete
+from equime_builder.files import files_in
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
 from equime_builder.portrait_table import subject_from_row
@@ -34,10 +36,10 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A clip's size in bytes and its duration in seconds, as its container declares it."""
+    """A clip's size in bytes, and its duration in seconds as its container declares it, None where it does not."""
 
     size_bytes: int
-    duration_s: float
+    duration_s: float | None
 
 
 class Clip(Protocol):
@@ -157,6 +159,14 @@ class PortraitOfSubject:
         return self.source.portrait(self.subject, self.size).image
 
 
+def readable(portrait: PortraitFrom | None) -> bool:
+    """Whether there is a portrait that can be had."""
+    try:
+        return portrait is not None and portrait.picture().size > 0
+    except (ValueError, OSError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Clips that share a portrait, None where there is none at hand."""
@@ -171,30 +181,43 @@ class Group:
 def folder_groups(root: Path, *, fps: float, portraits: Path | None = None) -> list[Group]:
     """The clips below a folder, each on its own: every video file, and every folder that holds pictures.
 
+    Hidden files and folders are none.
+
     Args:
-        fps: of folders of pictures, for their duration. portraits: folder with a picture of each clip's name.
+        fps: of folders of pictures, for their duration.
+        portraits: folder with a picture of the name of each clip's folder, or of its file without the suffix.
 
     Raises:
         FolderError: there is none.
     """
-    clips: list[Clip] = []
-    for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())]):
-        files = sorted((path for path in folder.iterdir() if path.is_file()), key=_by_numbers)
+    folders: dict[Path, list[Path]] = defaultdict(list)
+    for path in (root / name for name in files_in(root)):
+        if path.is_file():
+            folders[path.parent].append(path)
+    clips: dict[Clip, str] = {}  # with the name that its portrait has
+    for folder, files in sorted(folders.items()):
+        files.sort(key=_by_numbers)
         name = folder.relative_to(root).as_posix()
         if pictures := [path for path in files if path.suffix.lower() in PICTURES]:
             label = name if name != "." else root.resolve().name
-            clips.append(PictureFolder(label, file_state(pictures), tuple(pictures), fps))
+            clips[PictureFolder(label, file_state(pictures), tuple(pictures), fps)] = folder.resolve().name
         for path in files:
             if path.suffix.lower() in VIDEOS:
-                clips.append(VideoFile(path.relative_to(root).as_posix(), file_state([path]), path))
+                clips[VideoFile(path.relative_to(root).as_posix(), file_state([path]), path)] = path.stem
     if not clips:
         raise FolderError(f"{root}: holds no video and no folder of pictures")
-    known = {path.stem: path for path in sorted(portraits.iterdir())} if portraits else {}
+    known = {path.stem: path for path in _pictures_of(portraits)} if portraits else {}
     groups = []
-    for clip in clips:
-        picture = known.get(Path(clip.name).stem)
+    for clip, name in clips.items():
+        picture = known.get(name)
         groups.append(Group((clip,), PortraitPicture(file_state([picture]), picture) if picture else None))
     return groups
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    """The picture files in a folder itself, sorted; no hidden ones."""
+    visible = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in visible if path.suffix.lower() in PICTURES and path.is_file()]
 
 
 def dataset_groups(root: Path, source: PortraitSource | None, *, together: int) -> list[Group]:
@@ -268,6 +291,8 @@ def _by_numbers(path: Path) -> list[tuple[int, str]]:
 def _picture(path: Path) -> Frames:
     import cv2
 
+    # OpenCV's own words would stand above the line that says what cannot be read.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -280,9 +305,12 @@ def _picture(path: Path) -> Frames:
 def _video_facts(data: bytes) -> Facts:
     with av.open(io.BytesIO(data), "r") as container:
         stream = _video_stream(container)
-        rate = float(stream.average_rate or 0)
-        seconds = float((stream.duration or 0) * (stream.time_base or 0))
-        return Facts(len(data), stream.frames / rate if stream.frames and rate else seconds)
+        if stream.frames and stream.average_rate:
+            return Facts(len(data), float(stream.frames / stream.average_rate))
+        if stream.duration and stream.time_base:
+            return Facts(len(data), float(stream.duration * stream.time_base))
+        # Matroska and WebM tell the whole file's alone, in microseconds.
+        return Facts(len(data), container.duration / av.time_base if container.duration else None)
 
 
 def _video_chunks(data: bytes, pixels: int) -> Iterator[Frames]:

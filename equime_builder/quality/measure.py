@@ -23,6 +23,7 @@ CORRECTED = (
 # By the published tables' names.
 PUBLISHED = ("psnr_mean", "ssim_mean", "tv_mean", "brisque_mean", "clip_iqa_mean")
 LEAST_SIDE = 32
+NO_PORTRAIT = "portrait: "  # with which the note begins that there should be one
 
 Chunks = Iterable[NDArray[np.uint8]]
 

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from equime_builder.manifest import FolderError
-from equime_builder.portraits import PortraitError
 from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, Clip, Group
-from equime_builder.quality.measure import Quality, measure, measure_published
+from equime_builder.quality.measure import NO_PORTRAIT, Quality, measure, measure_published
 from equime_builder.quality.scorers import Scorers, Weights, open_scorers
 from equime_builder.quality.tables import Outcome
 from equime_builder.records import Record
 
 # Pixels that are measured at once: what stays in a processor's caches, and what fills a GPU.
 CHUNK_PIXELS = {"cpu": 2**20, "cuda": 2**22}
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,8 @@ def run(
 ) -> list[Outcome]:
     """Measure every clip that the record has not, and return the outcomes of all, in their order.
 
-    A clip that cannot be read costs itself: its outcome is the error, and it is tried again by the next run.
+    A clip that cannot be read costs itself: its outcome is the error. A portrait that cannot be read costs its clips
+    what is compared with it. Both are tried again by the next run.
 
     Args:
         record: file of what is measured; one that was measured otherwise is begun anew.
@@ -79,10 +79,10 @@ def _identity(clip: Clip, group: Group) -> str:
 
 
 def measure_group(group: Group, job: Job) -> list[Outcome]:
-    """Measure the clips of a group; the portrait is drawn or read once.
+    """Measure the clips of a group; the portrait is drawn or read once, and noted where it cannot be.
 
     Raises:
-        FolderError: the portrait of the group cannot be had. ModelMissing: weights are damaged.
+        ModelMissing: weights are damaged.
     """
     import cv2
     import torch
@@ -93,19 +93,22 @@ def measure_group(group: Group, job: Job) -> list[Outcome]:
     scorers = open_scorers(job.weights, job.device)
     if job.published:
         return [_outcome(clip, scorers, measure_published) for clip in group.clips]
+    portrait, note = None, ""
     try:
         portrait = group.portrait.picture() if group.portrait else None
-    except (PortraitError, ValueError, OSError) as error:
-        raise FolderError(f"portrait of {group.clips[0].name}: {error}") from error
-    return [_outcome(clip, scorers, partial(measure, portrait=portrait)) for clip in group.clips]
+    except (ValueError, OSError) as error:
+        note = f"{NO_PORTRAIT}{error}"
+    return [_outcome(clip, scorers, partial(measure, portrait=portrait), note) for clip in group.clips]
 
 
-def _outcome(clip: Clip, scorers: Scorers, how: Callable[..., Quality]) -> Outcome:
+def _outcome(clip: Clip, scorers: Scorers, how: Callable[..., Quality], note: str = "") -> Outcome:
     try:
         quality = how(clip.chunks(CHUNK_PIXELS[scorers.device]), scorers)
         facts = clip.facts()
     except READ_ERRORS as error:
         return Outcome(clip.name, None, error=" ".join(str(error).split()) or type(error).__name__)
+    if note:
+        quality = replace(quality, notes=(*quality.notes, note))
     return Outcome(clip.name, quality, facts.size_bytes, facts.duration_s)
 
 
@@ -130,8 +133,8 @@ def record_of(path: Path, job: Job) -> Record[Outcome]:
 
 
 def _outcome_of(row: dict[str, Any]) -> Outcome | None:
-    """None for an error, which is tried again."""
-    if not row["quality"]:
+    """None for a clip or a portrait that could not be read: it is tried again."""
+    if not row["quality"] or any(note.startswith(NO_PORTRAIT) for note in row["quality"]["notes"]):
         return None
     quality = Quality(**{**row["quality"], "notes": tuple(row["quality"]["notes"])})
     return Outcome(row["name"], quality, row["size_bytes"], row["duration_s"], row["error"])

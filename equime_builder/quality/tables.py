@@ -19,12 +19,12 @@ UNKNOWN = "N/A"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a clip: its quality, or the error that it cost; size and duration as its container has them."""
+    """What became of a clip: its quality, or the error that it cost; size and duration (None: unknown) of its file."""
 
     name: str
     quality: Quality | None
     size_bytes: int = 0
-    duration_s: float = 0.0
+    duration_s: float | None = None
     error: str | None = None
 
     @property
@@ -32,8 +32,8 @@ class Outcome:
         return self.size_bytes / MEBI
 
     @property
-    def bitrate_kbps(self) -> float:
-        return self.size_bytes * 8 / self.duration_s / 1000 if self.duration_s > 0 else 0.0
+    def bitrate_kbps(self) -> float | None:
+        return self.size_bytes * 8 / self.duration_s / 1000 if self.duration_s else None
 
 
 def annotation_table(outcomes: Iterable[Outcome]) -> pa.Table:

@@ -12,7 +12,7 @@ from pathlib import Path
 from equime_builder.curation.scoring import Job, score_files
 from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
 from equime_builder.curation.table import Known, read_known
-from equime_builder.files import file_sha256
+from equime_builder.files import file_sha256, files_in
 from equime_builder.landmarks import FRAME_SIDE_IODS, cut
 from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
 from equime_builder.portraits import Portrait, PortraitError, Subject, Survey
@@ -143,12 +143,3 @@ class PhotographSource(ABC):
 def pictures_in(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
     """Relative paths of the pictures below a folder, sorted."""
     return (path for path in files_in(root) if Path(path).suffix.lower() in suffixes)
-
-
-def files_in(root: Path) -> Iterator[str]:
-    """Relative paths of all files and broken links below a folder, sorted; nothing hidden or in hidden folders."""
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root)
-        broken = path.is_symlink() and not path.exists()
-        if (path.is_file() or broken) and not any(part.startswith(".") for part in relative.parts):
-            yield relative.as_posix()

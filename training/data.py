@@ -17,7 +17,7 @@ from equime_loader.order.keys import purpose_key
 from equime_loader.splits import STRATIFY
 from training.config import SPLITS, Config, DataConfig, LoaderConfig
 from training.progress import is_first_process
-from training.protocols.apart import APART, PEOPLE, PROGRAM, comparable, sharing
+from training.protocols.apart import APART, PEOPLE, PROGRAM, sharing
 from training.protocols.tasks import Task, make_task
 from training.runs import check_name
 
@@ -74,8 +74,6 @@ def open_test(
 ) -> tuple[Task, int]:
     """A folder's clips to test on, nobody in them trained on or validated on.
 
-    What is compared is said by `comparable`: equal names of subjects of two data sets may say nothing.
-
     Args:
         data: says the classes and expressions, and what becomes of people seen in training. where: labels that narrow
             the clips.
@@ -87,14 +85,9 @@ def open_test(
         LeakageError: a subject, portrait or program was seen in training. ValueError: no clip with a class.
     """
     check_name(name)
-    clips = open_dataset(folder)
-    same = [known for known, sha256 in parts.trained.items() if sha256 == clips.index.sha256]
-    if same and len(parts.trained) > 1:
-        clips = join({same[0]: clips})
-    task = make_task(narrowed(clips, where), data.classes, expressions=data.expressions)
+    task = make_task(narrowed(open_dataset(folder), where), data.classes, expressions=data.expressions)
     seen = {"train": parts.train.clips, "validation": parts.validation.clips}
-    by = [field for field in comparable(task.clips, same=bool(same)) if field in kept_apart(data)]
-    dropped = 0
+    by, dropped = kept_apart(data), 0
     if data.shared == "dropped":
         shared = sharing(task.clips, seen.values(), by)
         if dropped := int(shared.sum()):

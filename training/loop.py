@@ -56,7 +56,6 @@ from training.optimization import (
 )
 from training.predictions import prediction_table, write_predictions
 from training.progress import Teller, telling
-from training.protocols.apart import comparable
 from training.protocols.scores import scores
 from training.protocols.tasks import Task
 from training.runs import (
@@ -186,9 +185,7 @@ def _check_apart(config: Config, train: Task, validation: Task) -> None:
         raise ValueError(
             f"train has the classes {', '.join(train.classes)}, validation {', '.join(validation.classes)}"
         )
-    same = train.clips.index is validation.clips.index
-    by = [field for field in comparable(validation.clips, same=same) if field in kept_apart(config.data)]
-    check_leakage({"train": train.clips, "validation": validation.clips}, by=by)
+    check_leakage({"train": train.clips, "validation": validation.clips}, by=kept_apart(config.data))
 
 
 def _prepare(run: Run, config: Config, train: Task, validation: Task, accelerator: Accelerator) -> None:

@@ -101,12 +101,12 @@ def _written(form: Form, program: Program, emotion: str, attributes: Attributes)
     return sentence[0].upper() + sentence[1:]
 
 
-# --- who and when
+# --- who and when; ages in full years, as people tell them and as the label `age_group` counts
 
 
 def person(attributes: Attributes) -> str:
     """The subject as a noun with its article: ``a woman of about 34``."""
-    return f"a {_noun(attributes)}" + (f" of about {attributes.age:.0f}" if attributes.age is not None else "")
+    return f"a {_noun(attributes)}" + (f" of about {int(attributes.age)}" if attributes.age is not None else "")
 
 
 def listed(parts: list[str]) -> str:
@@ -126,14 +126,14 @@ def _by_years(attributes: Attributes) -> str:
     """``a 34-year-old woman``."""
     if attributes.age is None:
         return person(attributes)
-    return with_article(f"{attributes.age:.0f}-year-old {_noun(attributes)}")
+    return with_article(f"{int(attributes.age)}-year-old {_noun(attributes)}")
 
 
 def _by_decade(attributes: Attributes) -> str:
     """``a woman in her thirties``."""
-    if attributes.age is None or not 20 <= round(attributes.age) < 100:
+    if attributes.age is None or not 20 <= attributes.age < 100:
         return person(attributes)
-    return f"a {_noun(attributes)} in {_whose(attributes)} {_DECADES[round(attributes.age) // 10 - 2]}"
+    return f"a {_noun(attributes)} in {_whose(attributes)} {_DECADES[int(attributes.age) // 10 - 2]}"
 
 
 def with_article(words: str) -> str:

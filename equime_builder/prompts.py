@@ -58,7 +58,7 @@ def prompt(program: Program, emotion: str, attributes: Attributes, *, limit: int
 def _wording(program: Program, emotion: str, attributes: Attributes, without: frozenset[str]) -> str:
     noun = {"Woman": "woman", "Man": "man"}.get(attributes.gender or "", "person")
     aged = attributes.age is not None and "age" not in without
-    parts = [f"A static frontal portrait of a {noun}" + (f" of about {attributes.age:.0f}" if aged else "")]
+    parts = [f"A static frontal portrait of a {noun}" + (f" of about {int(attributes.age)}" if aged else "")]
     parts[0] += " with a neutral face."
     if program.activations:
         parts += _event(program, emotion, without)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from equime_builder.captions import FORMS, au_text, caption, captions, with_article
 from equime_builder.facs import ACTION_UNITS, EXCLUSIVE, EXPRESSIVE_AUS, SIDES, letter
 from equime_builder.portraits import Attributes
+from equime_builder.prompts import prompt
 from equime_builder.scm import Activation, Program, Timing
 from equime_loader import open_dataset
 from equime_loader.interop import to_hugging_face, to_webdataset
@@ -133,6 +134,15 @@ def test_persons_are_not_contradicted(program: Program, emotion: str, who: Attri
         assert {"Woman": {"her"}, "Man": {"his"}, None: {"their"}}[who.gender] >= set(
             re.findall(r"\b(her|his|their)\b", text)
         )
+
+
+@pytest.mark.parametrize("years", [19, 29, 69, 99, 129])
+def test_the_last_year_of_a_decade_is_not_over_before_the_birthday(years: int) -> None:
+    """As in the label `age_group`."""
+    program = Program((Activation(4, 2.0),), TIMING)
+    nearly, exactly = Attributes("Man", None, years + 0.9), Attributes("Man", None, years)
+    assert captions(program, "anger", nearly) == captions(program, "anger", exactly)
+    assert prompt(program, "anger", nearly) == prompt(program, "anger", exactly)
 
 
 def test_a_program_in_words() -> None:

@@ -148,7 +148,7 @@ def _told(row: Mapping[str, Any]) -> list[str]:
         declared = row[f"declared_{name}"]
         value = row[f"estimated_{name}"] if declared is None else declared
         if value is not None:
-            words.append(f"{value:.0f}" if isinstance(value, float) else value)
+            words.append(f"{int(value)}" if isinstance(value, float) else value)
     return [", ".join(words) or "no attributes", f"sharp {row['sharpness']:.2f}, smile {row['smile']:.2f}"]
 
 

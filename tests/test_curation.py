@@ -202,7 +202,7 @@ def test_who_cannot_be_counted_is_left_out_and_told_why() -> None:
     fits = crowd(("Woman", None, 1), ("Woman", "asian", 2), ("Man", "white", 2))
     choice = choose(fits, Shares(race={"asian": 1}), count=None)
     assert Counter(choice.left.values()) == {
-        "apparent race is not known, and its shares are asked for": 1,
+        "unknown apparent race: shares of it are asked for": 1,
         "not needed: no share of white is asked for": 2,
     }
     nobody = choose(crowd(("Woman", None, 3)), Shares(race={"asian": 1}), count=2)
@@ -415,6 +415,18 @@ def test_rates_tell_whom_the_thresholds_pass() -> None:
         GroupRate("age", "20-29", 2, 1, "open mouth"),
     ]
     assert passing_rates(survey.scores)[1].row()["rate"] == 0.5
+
+
+def test_rates_count_what_the_thresholds_say_and_nothing_else() -> None:
+    """Neither that an attribute is unknown nor that a picture lies there twice speaks against a portrait."""
+    candidates = tuple(Candidate(f"{number}.png", Attributes(race="asian")) for number in range(5))
+    bad = {"lip_gap": 0.2}
+    found = [scored(0), scored(1), replace(scored(2), sha256=digest(0)), scored(3, **bad),
+             replace(scored(4, **bad), sha256=digest(3))]  # fmt: skip
+    wanted = Wanted(Curation(marginals=Shares(gender={"Woman": 1})), 256)
+    survey = take_survey(Pool(candidates, (), "CC0"), found, wanted)
+    assert survey.scores is not None and not survey.subjects
+    assert passing_rates(survey.scores) == [GroupRate("race", "asian", 3, 2, "open mouth")]
 
 
 # --- in the dataset

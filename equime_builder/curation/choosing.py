@@ -17,7 +17,8 @@ from equime_builder.portraits import Attributes
 from equime_loader.fairness.balance import marginal_balance
 from equime_loader.schema import age_group
 
-NOT_NEEDED = "not needed: "
+# With which reasons begin that say nothing against the portrait itself.
+NOT_NEEDED, UNKNOWN = "not needed: ", "unknown apparent "
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def choose(fits: Sequence[Fit], shares: Shares, *, count: int | None, reserve: i
     for place, fit in enumerate(fits):
         words = {name: word(fit.attributes, name) for name in asked}
         if unknown := [name for name, value in words.items() if value is None]:
-            left[place] = f"apparent {unknown[0]} is not known, and its shares are asked for"
+            left[place] = f"{UNKNOWN}{unknown[0]}: shares of it are asked for"
         elif unwanted := [f"{value}" for name, value in words.items() if not asked[name].get(value or "")]:
             left[place] = f"{NOT_NEEDED}no share of {unwanted[0]} is asked for"
         else:

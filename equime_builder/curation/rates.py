@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from equime_builder.curation.choosing import NOT_NEEDED
+from equime_builder.curation.choosing import NOT_NEEDED, UNKNOWN
 from equime_builder.curation.survey import kind_of
 from equime_loader.schema import AGE_GROUPS, GENDERS, RACES, age_group
 
@@ -40,10 +40,13 @@ class GroupRate:
 
 
 def passing_rates(table: pa.Table) -> list[GroupRate]:
-    """Rates by declared group of a table of curation. Estimated groups have none: only who passes is estimated."""
-    rows = [row for row in table.to_pylist() if row["sha256"] is not None]
+    """Rates by declared group of a table of curation; copies of a picture count once.
+
+    Estimated groups have none: only who passes is estimated.
+    """
+    first = {row["sha256"]: row for row in reversed(table.to_pylist()) if row["sha256"] is not None}
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
+    for row in first.values():
         for name in _WORDS:
             if (value := row[f"declared_{name}"]) is not None:
                 groups[name, age_group(value) if name == "age" else value].append(row)
@@ -63,4 +66,4 @@ def _rate(name: str, word: str, rows: Sequence[Mapping[str, Any]]) -> GroupRate:
 
 def passes(row: Mapping[str, Any]) -> bool:
     """Whether a row's portrait passes the thresholds, taken or not."""
-    return bool(row["taken"]) or str(row["reason"]).startswith(NOT_NEEDED)
+    return bool(row["taken"]) or str(row["reason"]).startswith((NOT_NEEDED, UNKNOWN))

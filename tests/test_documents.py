@@ -26,7 +26,9 @@ import yaml
 from conftest import small_profile
 from hub_server import LocalHub
 from huggingface_hub import DatasetCard, DatasetCardData
-from hypothesis import given, settings
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from publishing import NAME, READER, client, people, release, replace_by_edition
@@ -42,7 +44,7 @@ from equime_builder.documents.citation import paper
 from equime_builder.documents.croissant import croissant_text
 from equime_builder.documents.datasheet import datasheet
 from equime_builder.documents.facts import Beside, facts_of
-from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
+from equime_builder.documents.publication import PLACEHOLDER, Publication, check_repository, read_publication
 from equime_builder.documents.words import plain, printable, words_of, wrapped
 from equime_builder.finish import INDEX, dataset_bytes, recorded_hashes, rewrite_texts, texts
 from equime_builder.hub.access import accept
@@ -615,6 +617,8 @@ def test_a_published_folder_says_where_it_is(built: Path, copy_of: Callable[[Pat
     before = {path: (root / path).read_bytes() for path in ("README.md", "croissant.json")}
     rewrite_texts(root)  # stays as it is
     assert {path: (root / path).read_bytes() for path in before} == before
+    assert runner.invoke(app, [*asked[:4], "lab/other"]).exit_code == 0
+    assert read_publication(root) == Publication("lab/other", "2026-01-02"), "the day of the first version stays"
     subject = manifest.read_plan(root).portraits["subject"][0].as_py()
     change = withdrawal(root, subjects=[subject])
     assert change is not None
@@ -642,6 +646,23 @@ def test_a_damaged_publication_is_one_line(built: Path, copy_of: Callable[[Path]
     assert manifest.PUBLICATION in {fault.path for fault in verify(root) if fault.repair == STRAY}
     assert CliRunner().invoke(app, ["verify", str(root), "--repair"]).exit_code == 0
     assert verify(root) == [] and read_publication(root) is None
+
+
+@given(st.from_regex(r"\A[a-z._-]{0,4}(/[a-z._-]{0,4}){0,2}\Z") | st.text("aZ0é_.-/\n", max_size=8))
+@example("lab/x.git")
+@example("lab/" + "x" * 97)
+@example("_lab/x_")
+def test_repositories_are_those_that_the_hub_takes(name: str) -> None:
+    try:
+        validate_repo_id(name)
+        taken = name.isascii() and "/" in name and not name.startswith("/")
+    except HFValidationError:
+        taken = False
+    if taken:
+        check_repository(name)
+    else:
+        with pytest.raises(ValueError, match="must read OWNER/NAME"):
+            check_repository(name)
 
 
 def test_where_a_folder_is_goes_with_writing(built: Path) -> None:

@@ -1,12 +1,15 @@
-"""`equime publish` and `equime access` as commands: processes that know the Hub by `HF_ENDPOINT`."""
+"""`equime publish` and `equime access` as commands, in processes that know the Hub by `HF_ENDPOINT` and in this one."""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +19,14 @@ from hub_server import LocalHub
 from hub_server.state import Asked, Blob, Repository
 from publishing import NAME, OWNER, contents, on_main, people
 
-from equime_builder.documents.publication import PLACEHOLDER, read_publication
+from equime_builder import manifest
+from equime_builder.cli import main
+from equime_builder.commands.shared import notes
+from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
 from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.verify import verify
 
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 # Everything that any library logs is written, and nothing of it may be the token.
 LOUD = "import logging; logging.basicConfig(level=logging.DEBUG); from equime_builder.cli import main; main()"
 
@@ -30,9 +37,11 @@ def hub(local_hub: LocalHub) -> LocalHub:
     return local_hub
 
 
-def equime(
-    hub: LocalHub, *arguments: str | Path, token: str | None = OWNER, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+Done = subprocess.CompletedProcess[str]
+
+
+def process(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> Done:
+    """The command in a process of its own."""
     own = {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_DISABLE_XET": "1",
@@ -43,13 +52,37 @@ def equime(
     own |= {"no_proxy": "127.0.0.1,localhost"} | ({"HF_TOKEN": token} if token else {})
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     command = [sys.executable, "-c", LOUD, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own}, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**kept, **own})
+    return checked(done)
+
+
+def equime(hub: LocalHub, *arguments: str | Path, token: str | None = OWNER) -> Done:
+    """The command in this process, which has imported what it needs."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    loud = logging.StreamHandler(err)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        patch.setattr("huggingface_hub.get_token", lambda: token)
+        patch.setattr(notes, "_width", 200)
+        patch.setattr(sys, "argv", ["equime", *map(str, arguments)])
+        patch.setattr(logging.root, "level", logging.DEBUG)
+        logging.root.addHandler(loud)
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            logging.root.removeHandler(loud)
+    return checked(Done(sys.argv, code, out.getvalue(), err.getvalue()))
+
+
+def checked(done: Done) -> Done:
     assert "SECRET" not in done.stdout + done.stderr
     assert "equime_builder/" not in done.stderr, "a traceback of ours"
     return done
 
 
-def error_of(done: subprocess.CompletedProcess[str]) -> str:
+def error_of(done: Done) -> str:
     """The one line of error, among all that libraries log."""
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     return line
@@ -62,7 +95,7 @@ def built(built: Path, copy_of: Callable[[Path], Path]) -> Path:
 
 
 def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: LocalHub) -> None:
-    asked = equime(hub, "publish", built, NAME, "--dry-run")
+    asked = process(hub, "publish", built, NAME, "--dry-run")
     assert asked.returncode == 0, asked.stderr[-2000:]
     assert NAME not in hub.answers.repositories and not hub.asked(method="POST")
     lines = asked.stdout.splitlines()
@@ -75,10 +108,11 @@ def test_a_curator_approves_a_list_which_is_then_published(built: Path, hub: Loc
     assert any(line.startswith("checked: every promise of the folder holds; no rejected clip") for line in lines)
     number = lines[1].split()[1].rstrip(":")
 
-    refused = equime(hub, "publish", built, NAME, "--approved", "0" * 16)
-    assert refused.returncode == 1 and f"the list is {number} now" in error_of(refused)
+    for dry in ([], ["--dry-run"]):
+        refused = equime(hub, "publish", built, NAME, "--approved", "0" * 16, *dry)
+        assert refused.returncode == 1 and f"the list is {number} now" in error_of(refused)
     assert NAME not in hub.answers.repositories
-    done = equime(hub, "publish", built, NAME, "--approved", number, "--json")
+    done = process(hub, "publish", built, NAME, "--approved", number, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     facts = json.loads(done.stdout)
     assert facts["version"] == "v1.0.0" and facts["private"] and facts["gated"] == "manual"
@@ -93,8 +127,18 @@ def test_the_card_names_the_repository_before_it_is_approved(built: Path, hub: L
     assert f'load_dataset("{NAME}"' in text and PLACEHOLDER not in text
     again = equime(hub, "publish", built, NAME, "--dry-run")
     assert again.stdout == asked.stdout and "from now on" not in again.stderr
+    rewrite_texts(built, Publication(NAME, "2025-01-01"))
     assert equime(hub, "publish", built, "curator/equime", "--dry-run").returncode == 0
     assert NAME not in (built / "README.md").read_text(encoding="utf-8")
+    assert read_publication(built) == Publication("curator/equime", "2025-01-01"), "the day of the first version stays"
+
+
+def test_what_is_refused_is_not_named_before(built: Path, hub: LocalHub) -> None:
+    header = json.loads((built / manifest.HEADER).read_text(encoding="utf-8"))
+    (built / manifest.HEADER).write_text(json.dumps({**header, "corpus": "CASME II"}), encoding="utf-8")
+    before = contents(built)
+    done = equime(hub, "publish", built, NAME, "--dry-run")
+    assert "was imported from CASME II" in error_of(done) and contents(built) == before
 
 
 def test_what_was_approved_is_not_something_more(built: Path, hub: LocalHub) -> None:
@@ -137,6 +181,8 @@ def test_a_dry_run_needs_no_login(built: Path, hub: LocalHub) -> None:
     # What is not known is not said, and what nobody compared nobody can approve.
     assert "will be visible to everybody: not known, the Hub was not asked" in done.stdout
     assert "there is no number to approve" in done.stdout and "--approved" not in done.stdout
+    facts = json.loads(equime(hub, "publish", built, NAME, "--dry-run", "--json", token="hf_wrongSECRET").stdout)
+    assert not facts["compared_with_the_hub"] and "the login is not accepted" in facts["why"]
 
 
 def test_a_dry_run_says_what_is_deleted_for_good(built: Path, hub: LocalHub) -> None:
@@ -161,9 +207,11 @@ def test_a_folder_is_replaced_only_when_all_else_is_decided(built: Path, hub: Lo
         (NAME, ["--approved", "0" * 16], OWNER, "the list is"),
         (NAME, [], None, "not logged in to the Hub"),
         (NAME, [], "hf_wrongSECRET", "the login is not accepted"),
-        ("equime", [], OWNER, "must read ORG/NAME"),
+        ("equime", [], OWNER, "must read OWNER/NAME"),
         ("lab/public", [], OWNER, "is public, and so is every step of a release"),
         (NAME, ["--version", "one"], OWNER, "must read like v1.0.0"),
+        ("lab/x", ["--version", "", "--dry-run"], OWNER, "must read like v1.0.0"),
+        ("lab/x--y", ["--dry-run"], OWNER, "must read OWNER/NAME"),
     ):
         done = equime(hub, "publish", root, name, "--remove-subject", gone, *more, token=token)
         assert done.returncode == 1 and said in error_of(done)
@@ -206,14 +254,16 @@ def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> No
 
 
 @pytest.mark.parametrize("named", [".", "link"])
-def test_the_place_of_the_folder_before_is_the_real_one(named: str, built: Path, hub: LocalHub, tmp_path: Path) -> None:
+def test_the_place_of_the_folder_before_is_the_real_one(
+    named: str, built: Path, hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However the folder is named: from inside, or by a link that lies elsewhere."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "link").symlink_to(built)
     gone = min(pq.read_table(built / INDEX)["subject"].to_pylist())
-    cwd = built if named == "." else elsewhere
-    done = equime(hub, "publish", named, NAME, "--remove-subject", gone, cwd=cwd)
+    monkeypatch.chdir(built if named == "." else elsewhere)
+    done = equime(hub, "publish", named, NAME, "--remove-subject", gone)
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"what it was before lies in {built}-before: delete it" in done.stderr
     assert Path(f"{built}-before").is_dir() and on_main(hub) == contents(built)
@@ -223,26 +273,27 @@ def test_the_place_of_the_folder_before_is_the_real_one(named: str, built: Path,
     ("arguments", "token", "said"),
     [
         (("publish", "nothing", NAME), OWNER, "nothing: no such folder"),
-        (("publish", "{root}", "equime"), OWNER, "repository 'equime' must read ORG/NAME"),
+        (("publish", "{root}", "equime"), OWNER, "'equime' must read OWNER/NAME"),
         (("publish", "{root}", NAME), None, "not logged in to the Hub: run `hf auth login`, or set HF_TOKEN"),
         (("publish", "{root}", NAME), "hf_wrongSECRET", "the login is not accepted (HTTP 401)"),
         (("publish", "{root}", "other/equime"), OWNER, "refused (HTTP 403; the Hub says: You don't have the rights"),
-        (("publish", "{root}", NAME, "--version", "2"), OWNER, "version='2' must read like v1.0.0"),
+        (("publish", "{root}", NAME, "--version", "2"), OWNER, "'2' must read like v1.0.0"),
         (
             ("publish", "{root}", NAME, "--version", "banana", "--dry-run"),
             None,
-            "version='banana' must read like v1.0.0",
+            "'banana' must read like v1.0.0",
         ),
         (("publish", "{root}", NAME, "--remove-subject", "x"), OWNER, "subject 'x' is not in this dataset"),
         (("access", "list", NAME), OWNER, "no such dataset, or one that this login may not see"),
-        (("access", "list", NAME, "--status", "open"), OWNER, "status='open' must be one of pending"),
+        (("access", "list", NAME, "--status", "open"), OWNER, "'open' must be one of pending"),
         (("access", "reject", NAME, "x", "--reason", ""), OWNER, "reason has 0 letters, it must have 1..200"),
     ],
 )
 def test_a_mistake_is_one_line(
     arguments: tuple[str, ...], token: str | None, said: str, built: Path, hub: LocalHub
 ) -> None:
-    done = equime(hub, *(argument.format(root=built) for argument in arguments), token=token)
+    run = equime if token == OWNER else process
+    done = run(hub, *(argument.format(root=built) for argument in arguments), token=token)
     assert done.returncode == 1
     assert said in error_of(done)
 
@@ -254,7 +305,7 @@ def test_access_from_the_command_line(built: Path, hub: LocalHub, tmp_path: Path
         requests[name] = Asked(
             name, "pending", {"Full name": name}, email=f"{name}@x.org", time="2026-01-02T03:04:05.000Z"
         )
-    listed = equime(hub, "access", "list", NAME)
+    listed = process(hub, "access", "list", NAME)
     assert "reader (Rita Reader), 2026-01-02: no answer to 'Institution'" in listed.stdout
     shown = equime(hub, "access", "show", NAME, "reader")
     assert "Full name: reader" in shown.stdout and "look at: not agreed to" in shown.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,7 +14,8 @@ Repository = Annotated[
     str | None, typer.Option(help="with --write: where the folder is to be found, OWNER/NAME", show_default=False)
 ]
 Published = Annotated[
-    str | None, typer.Option(help="with --repository: day of its first version, YYYY-MM-DD", show_default="today")
+    str | None,
+    typer.Option(help="with --repository: day of its first version, YYYY-MM-DD", show_default="as it was, or today"),
 ]
 
 
@@ -30,7 +30,7 @@ def card(
     import pyarrow.parquet as pq
 
     from equime_builder import manifest
-    from equime_builder.documents.publication import Publication
+    from equime_builder.documents.publication import publication_in
     from equime_builder.finish import rewrite_texts, texts
 
     if (repository and not write) or (published and not repository):
@@ -38,9 +38,7 @@ def card(
     if repository:
         manifest.read_header(folder)  # refuses a folder that was imported: it is not published
     if write:
-        today = datetime.now(UTC).date().isoformat()
-        publication = Publication(repository, published or today) if repository else None
-        rewrite_texts(folder, publication)
+        rewrite_texts(folder, publication_in(folder, repository, published) if repository else None)
         say(f"{folder}: card and what goes with it written")
         return
     found = texts(folder, pq.read_table(folder / manifest.INDEX))

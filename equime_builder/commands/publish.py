@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,21 +45,29 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
+    from equime_builder import manifest
     from equime_builder.dataset_folder import check_dataset
     from equime_builder.documents.changes import change_in_words
     from equime_builder.hub.client import Hub
     from equime_builder.hub.editing import before_of, edition_aside, resume_replacing, take_place
     from equime_builder.hub.release import plan_release
+    from equime_builder.hub.state import ordered
 
     resume_replacing(folder)  # where that was interrupted there is no folder
     check_dataset(folder)
+    manifest.read_header(folder)  # refuses a folder that was imported, before anything is written into it
+    if version is not None:
+        ordered(version)
     options: dict[str, Any] = {"version": version, "public": public, "erase": erase_history}
     edits = _edits(remove_subject or (), without_rejected=without_rejected, strip_names=strip_names)
     if dry_run:
         _name(folder, folder, repository)  # not its edition alone, which is made anew on the day of an approval
         with edition_aside(folder, edits) as edition:
             _check(folder, edition.path, as_json)
-            _show(edition.path, *_planned(edition.path, repository, **options), as_json)
+            release, why = _planned(edition.path, repository, **options)
+            _show(edition.path, release, why, as_json)
+            if not why:
+                _check_approval(release, approved)
         return
     hub = Hub(repository)
     with edition_aside(folder, edits) as edition:
@@ -100,13 +107,13 @@ def _check(folder: Path, edition: Path, as_json: bool) -> None:
 
 
 def _name(folder: Path, edition: Path, repository: str) -> None:
-    """Let card and Croissant say where the dataset is to be found."""
-    from equime_builder.documents.publication import Publication, read_publication
+    """Let card and Croissant say where the dataset is to be found; the day of its first version stays as it was."""
+    from equime_builder.documents.publication import publication_in, read_publication
     from equime_builder.finish import rewrite_texts
 
     known = read_publication(edition)
     if known is None or known.repository != repository:
-        rewrite_texts(edition, Publication(repository, datetime.now(UTC).date().isoformat()))
+        rewrite_texts(edition, publication_in(edition, repository))
         notes.print(f"{folder}: its card names {repository} from now on", markup=False, highlight=False)
 
 
@@ -195,6 +202,7 @@ def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
             "version": release.version,
             "list": None if why else release.number,
             "compared_with_the_hub": not why,
+            "why": why,
             "visible": what_is_visible(release),
             "deleted_for_good": what_is_erased(release),
             "about": about(root),

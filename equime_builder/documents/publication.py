@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from equime_builder import manifest
@@ -13,7 +13,8 @@ from equime_builder.files import write_atomic
 from equime_builder.manifest import FolderError
 
 PLACEHOLDER = "OWNER/NAME"
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+# What the Hub takes.
+REPOSITORY = re.compile(r"(?!.*(--|\.\.|\.git$))\w([\w.-]{0,94}\w)?/\w([\w.-]{0,94}\w)?", re.ASCII)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -25,8 +26,7 @@ class Publication:
     published: str
 
     def __post_init__(self) -> None:
-        if not REPOSITORY.fullmatch(self.repository):
-            raise ValueError(f"repository={self.repository!r} must read OWNER/NAME")
+        check_repository(self.repository)
         if DAY.fullmatch(self.published) is None:
             raise ValueError(f"published={self.published!r} must be a day like 2025-12-31")
         date.fromisoformat(self.published)
@@ -35,6 +35,19 @@ class Publication:
     def page(self) -> str:
         """The page that people look at."""
         return f"https://huggingface.co/datasets/{self.repository}"
+
+
+def check_repository(name: str) -> None:
+    """Check the name of a dataset on the Hub.
+
+    Raises:
+        ValueError: it is no `OWNER/NAME` that the Hub takes.
+    """
+    if REPOSITORY.fullmatch(name) is None:
+        raise ValueError(
+            f"repository={name!r} must read OWNER/NAME: each of letters, digits and _, between them - and ., but no -- "
+            "and .., and without .git at the end"
+        )
 
 
 def read_publication(root: Path) -> Publication | None:
@@ -50,6 +63,17 @@ def read_publication(root: Path) -> Publication | None:
         return Publication(**manifest.read_json(path))
     except (TypeError, ValueError):
         raise FolderError(f"{path}: is damaged; write it again with `equime card --write --repository`") from None
+
+
+def publication_in(root: Path, repository: str, published: str | None = None) -> Publication:
+    """A folder's publication in a repository; the day of its first version stays, or is today where nobody has said.
+
+    Raises:
+        ValueError: no such repository or day is possible.
+    """
+    known = read_publication(root) if is_sound(root) else None
+    day = known.published if known else datetime.now(UTC).date().isoformat()
+    return Publication(repository, published or day)
 
 
 def is_sound(root: Path) -> bool:

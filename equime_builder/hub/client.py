@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from equime_builder.documents.publication import check_repository
 from equime_builder.hub.files import Remote
 from equime_builder.version import VERSION
 from equime_loader.storage.errors import AccessError, Failure, MissingError, one_line
@@ -23,7 +24,6 @@ MAIN = "main"
 PATIENT = Retries(attempts=12, first_delay_s=1.0, longest_delay_s=300.0)
 # "A commit has happened since": two commits met. What lies there is read again before the next attempt.
 CONFLICT = 412
-NAME = re.compile(r"[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95}", re.ASCII)
 # What Xet's client makes of an answer; it says nothing of it but in words, as of a network without an answer.
 XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})")
 # Answers of Xet that the next attempt explains, for it asks the Hub first: `Hub.may_send`.
@@ -36,7 +36,7 @@ class Hub:
     """A dataset repository.
 
     Args:
-        name: ORG/NAME.
+        name: OWNER/NAME.
         token: else the one of ``HF_TOKEN`` or of ``hf auth login``.
         endpoint: of the Hub, else ``HF_ENDPOINT`` or the public one.
 
@@ -50,8 +50,7 @@ class Hub:
     ) -> None:
         from huggingface_hub import HfApi, constants, get_token
 
-        if NAME.fullmatch(name) is None:
-            raise ValueError(f"repository {name!r} must read ORG/NAME")
+        check_repository(name)
         secret = token or get_token()
         if not secret:
             raise AccessError("not logged in to the Hub: run `hf auth login`, or set HF_TOKEN")

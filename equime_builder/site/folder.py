@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.documents.facts import portrait_license
-from equime_builder.documents.publication import REPOSITORY, read_publication
+from equime_builder.documents.publication import check_repository, read_publication
 from equime_builder.files import write_atomic
 from equime_builder.finish import INDEX, LICENSE
 from equime_builder.manifest import FolderError, read_plan
@@ -149,8 +149,8 @@ def _check(root: Path, target: Path, *, listed: int, videos: int, repository: st
         raise ValueError(f"{listed=} must lie within 1..{MOST_LISTED}")
     if not 0 <= videos <= listed:
         raise ValueError(f"{videos=} must lie within 0..listed, {listed}")
-    if repository is not None and not REPOSITORY.fullmatch(repository):
-        raise ValueError(f"{repository=} must read owner/name")
+    if repository is not None:
+        check_repository(repository)
     if version is not None and not VERSION.fullmatch(version):
         raise ValueError(f"{version=} must read like v1.0.0")
     if target.resolve() == root.resolve() or root.resolve() in target.resolve().parents:

@@ -421,8 +421,11 @@ def test_rates_count_what_the_thresholds_say_and_nothing_else() -> None:
     """Neither that an attribute is unknown nor that a picture lies there twice speaks against a portrait."""
     candidates = tuple(Candidate(f"{number}.png", Attributes(race="asian")) for number in range(5))
     bad = {"lip_gap": 0.2}
-    found = [scored(0), scored(1), replace(scored(2), sha256=digest(0)), scored(3, **bad),
-             replace(scored(4, **bad), sha256=digest(3))]  # fmt: skip
+    pictures = "aabcc"  # two lie there twice; the mouth of c is open
+    found = [
+        Scored(f"{number}.png", picture * 64, replace(SOUND, lip_gap=0.2) if picture == "c" else SOUND)
+        for number, picture in enumerate(pictures)
+    ]
     wanted = Wanted(Curation(marginals=Shares(gender={"Woman": 1})), 256)
     survey = take_survey(Pool(candidates, (), "CC0"), found, wanted)
     assert survey.scores is not None and not survey.subjects

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,10 @@ class BlockReader:
         self._lock = threading.Lock()
 
     def fetch(self, positions: Sequence[int]) -> list[Answer]:
-        """The bytes of some positions, or what is wrong with each; their blocks are read where they are not held."""
+        """The bytes of some positions, or what is wrong with each; their blocks are read where they are not held.
+
+        What was wrong with a clip is told once; when it is asked for again, it is read again, alone.
+        """
         needed = list(dict.fromkeys(self._blocks.of[list(positions)].tolist()))
         with self._lock:
             missing = [block for block in needed if block not in self._held]
@@ -84,7 +88,11 @@ class BlockReader:
             held = {block: self._held[block] for block in needed}
         if missing:
             self._bring(missing, held)
-        return [held[int(self._blocks.of[position])].result()[position] for position in positions]
+        blocks = {position: held[int(self._blocks.of[position])] for position in positions}
+        answers: dict[int, Any] = {position: _told(block.result(), position) for position, block in blocks.items()}
+        if again := [position for position, answer in answers.items() if answer is None]:
+            answers |= zip(again, self._read(again), strict=True)
+        return [answers[position] for position in positions]
 
     def _bring(self, missing: Sequence[int], held: dict[int, Future[dict[int, Answer]]]) -> None:
         members = [self._blocks.members[block].tolist() for block in missing]
@@ -103,11 +111,12 @@ class BlockReader:
             held[block].set_result(brought)
 
     def _keep(self, block: int, brought: dict[int, Answer]) -> None:
+        good = [len(answer) for answer in brought.values() if isinstance(answer, bytes)]
         with self._lock:
-            if any(isinstance(answer, StorageError) for answer in brought.values()):
+            if not good:
                 del self._held[block]  # it is tried again when it is asked for again
                 return
-            self._bytes[block] = sum(len(answer) for answer in brought.values() if isinstance(answer, bytes))
+            self._bytes[block] = sum(good)
             total = sum(self._bytes.values())
             for oldest in list(self._held):
                 if total <= HELD_BYTES or oldest == block:
@@ -115,3 +124,11 @@ class BlockReader:
                 if oldest in self._bytes:
                     total -= self._bytes.pop(oldest)
                     del self._held[oldest]
+
+
+def _told(brought: dict[int, Answer], position: int) -> Answer | None:
+    """What a block brought for a clip; None where that was a fault which has been told."""
+    answer = brought.get(position)
+    if isinstance(answer, StorageError):
+        brought.pop(position, None)
+    return answer

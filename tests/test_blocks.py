@@ -94,6 +94,21 @@ def test_a_fault_is_given_and_tried_again() -> None:
     first, again = blocks.fetch([3, 4]), blocks.fetch([3, 4])
     assert isinstance(first[0], StorageError) and first[1] == b"good"
     assert again == [b"good", b"good"]
+    assert blocks.fetch(range(5)) == [b"good"] * 5
+    assert [tries[position] for position in range(5)] == [1, 1, 1, 3, 1]
+
+
+def test_a_block_of_which_nothing_came_is_tried_again_as_a_whole() -> None:
+    asked: list[Sequence[int]] = []
+
+    def read(positions: Sequence[int]) -> list[bytes | StorageError]:
+        asked.append(list(positions))
+        return [StorageError("no connection") if len(asked) == 1 else b"good" for _ in positions]
+
+    blocks, _ = reader(5, read)
+    assert isinstance(blocks.fetch([2])[0], StorageError)
+    assert blocks.fetch([3, 4]) == [b"good", b"good"] and blocks.fetch([0]) == [b"good"]
+    assert asked == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
 
 
 def test_an_exception_reaches_everyone_who_waits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from httpserver import RangeServer, Request, serving
 from running import children, comes_true, descriptors, session, shared_memory, threads
 from torch.utils.data import DataLoader
 
@@ -242,6 +246,87 @@ def test_a_missing_shard_costs_its_clips(damaged: Callable[..., Selection]) -> N
     loader = Loader(clips, VIEW, tolerance=0.5)
     assert len(pixels(loader)) == 12 - lost
     assert {fault.reason.partition(": ")[2] for fault in loader.failures} == {"no such file"}
+
+
+# --- from afar
+
+
+SHARDS, CLIPS_OF_A_SHARD, LABEL_BYTES = 12, 10, 3_000
+
+
+@pytest.fixture(scope="module")
+def afar(intact: Selection) -> dict[str, bytes]:
+    """Files as a server shows them: the clips of the dataset again and again, each behind labels of a usual size."""
+    videos = ClipReader(intact, VIEW).fetch(range(len(intact)))
+    rows, places, shards = [], [], {}
+    for number in range(SHARDS):
+        name, data = f"wds/train-{number:05d}.tar", b""
+        for row in (np.arange(CLIPS_OF_A_SHARD) + number) % len(intact):
+            data += bytes(LABEL_BYTES)
+            rows.append(int(row))
+            places.append((f"clip-{len(places):03d}", name, len(data)))
+            data += videos[row]  # type: ignore[operator]
+        shards[name] = data
+    index = pq.read_table(intact.index.path).take(rows)
+    for name, values in zip(("key", "shard", "mp4_offset"), zip(*places, strict=True), strict=True):
+        field = index.schema.field(name)
+        index = index.set_column(index.schema.get_field_index(name), field, [pa.array(values, field.type)])
+    file = io.BytesIO()
+    pq.write_table(index, file)
+    return {"index.parquet": file.getvalue(), **shards}
+
+
+def epoch_afar(files: dict[str, bytes], share: float = 1.0) -> tuple[Loader, list[str], list[Request], int]:
+    """A loader of a share of the clips at a URL, with its defaults, after an epoch.
+
+    Returns:
+        The loader, the keys that it gave, the requests that it made, and how many bytes the samples have.
+    """
+    with serving(RangeServer(files)) as server:
+        clips = equime_loader.open_dataset(server.url)
+        drawn = np.random.default_rng(1).random(len(clips)) < share
+        clips = clips.narrowed(drawn, "drawn")
+        server.forget()
+        loader = Loader(clips, View(Window.around(frames=1), 16), batch_size=8, ends="uneven")
+        keys = [key for batch in loader for key in batch["key"]]
+        return loader, keys, server.requests, int(clips.numbers("mp4_length").sum())
+
+
+def sent(requests: list[Request]) -> int:
+    return sum(request.sent for request in requests)
+
+
+def test_a_sparse_subset_afar_costs_its_own_bytes(afar: dict[str, bytes]) -> None:
+    loader, keys, requests, needed = epoch_afar(afar, 0.08)
+    assert 0.05 <= len(keys) / (SHARDS * CLIPS_OF_A_SHARD) <= 0.1 and not loader.failures
+    assert needed <= sent(requests) <= 1.1 * needed
+
+
+def test_neighbors_afar_come_in_one_request_though_few_are_held(
+    afar: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("equime_loader.blocks.HELD_BYTES", 4 * len(afar["wds/train-00000.tar"]))
+    loader, keys, requests, needed = epoch_afar(afar)
+    assert len(set(keys)) == len(keys) == SHARDS * CLIPS_OF_A_SHARD and keys != sorted(keys)
+    assert sorted(request.path for request in requests) == sorted(afar.keys() - {"index.parquet"})
+    assert needed <= sent(requests) <= 1.1 * needed and not loader.failures
+
+
+def test_one_changed_byte_afar_costs_one_clip(afar: dict[str, bytes]) -> None:
+    _, whole, requests, _ = epoch_afar(afar)
+    name, position = "wds/train-00003.tar", 3 * CLIPS_OF_A_SHARD + 4
+    offset, length = (
+        pq.read_table(io.BytesIO(afar["index.parquet"]))[f"mp4_{what}"][position].as_py()
+        for what in ("offset", "length")
+    )
+    changed = bytearray(afar[name])
+    changed[offset + length // 2] ^= 1
+    loader, keys, asked, _ = epoch_afar(afar | {name: bytes(changed)})
+    (fault,) = loader.failures
+    assert (fault.shard, fault.key) == (name, f"clip-{position:03d}") and "sha256 is " in fault.reason
+    assert sorted([*keys, fault.key]) == sorted(whole)
+    # The clip alone is asked for again, since its bytes may have been changed on the way.
+    assert sent(asked) == sent(requests) + 2 * length
 
 
 # --- nothing is left behind

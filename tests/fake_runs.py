@@ -12,8 +12,7 @@ import pyarrow as pa
 from training.config import Config, DataConfig, ModelConfig, write_config
 from training.predictions import write_predictions
 from training.reports import write_report
-from training.reports.evidence import Study
-from training.runs import Epoch, record_splits, write_history, write_json, write_result
+from training.runs import Epoch, Study, record_splits, write_history, write_json, write_result
 
 THREE = ("negative", "positive", "surprise")
 FIVE = ("happiness", "sadness", "surprise", "disgust", "anger")

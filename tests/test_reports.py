@@ -19,11 +19,12 @@ from sklearn.metrics import f1_score
 from training.reports import make_report, write_report
 from training.reports.calibration import calibration
 from training.reports.document import markdown
-from training.reports.evidence import Study, read_runs
+from training.reports.evidence import read_runs
 from training.reports.report import check_target
 from training.reports.results import results_of
 from training.reports.tables import Cell, Column, Row, Table, as_csv, as_html, cells
 from training.reports.tables import markdown as table_markdown
+from training.runs import Study
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.config import SPLITS, Config
-from training.reports.evidence import Study
-from training.runs import check_name
+from training.runs import Study, check_name
 from training.studies import RUNS, Trial, run_trial, trial_name
 
 if TYPE_CHECKING:

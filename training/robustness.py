@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.protocols.scores import partial_mark, scores, scores_of
-from training.reports.evidence import ROBUSTNESS
-from training.runs import write_json
+from training.runs import ROBUSTNESS, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,6 +8,8 @@ RUN/config.yaml         all that the run depends on
     checkpoints/last/   where a stopped run goes on; checkpoints/best/ the weights that are tested
     predictions/        one Parquet file per set that was tested on
     result.json         how the run ended, with the scores of each file of predictions
+    study.json          in a study: what it says of the run
+    robustness.json     where it was asked for: what attacks do to its scores
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ CONFIG, ENVIRONMENT, SPLITS, HISTORY, RESULT = (
     "history.csv",
     "result.json",
 )
+STUDY, ROBUSTNESS = "study.json", "robustness.json"
 NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,99}")
 MAX_FILE = 64 << 20
 
@@ -160,6 +163,40 @@ class Run:
     def checkpoint(self, which: str) -> Path:
         """Folder of the checkpoint `last` or `best`."""
         return self.folder / "checkpoints" / which
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a study says of one of its runs.
+
+    Attributes:
+        arm: what of the data was trained on, where runs differ in it; empty for all of it.
+        against: the arm that it is compared with; empty where it is with none.
+        cautions: by test set, why people of it may have been trained on, and what was done about it.
+    """
+
+    arm: str = ""
+    against: str = ""
+    cautions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Study:
+        """The study of a run folder; one that says nothing where there is none.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = folder / STUDY
+        if not path.is_file():
+            return cls()
+        values = read_json(path)
+        arm, against, cautions = values.get("arm", ""), values.get("against", ""), values.get("cautions", {})
+        if not (isinstance(arm, str) and isinstance(against, str) and isinstance(cautions, dict)):
+            raise ValueError(f"{path}: 'arm' and 'against' must be words, and 'cautions' words by test set")
+        return cls(arm, against, {str(name): str(words) for name, words in cautions.items()})
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / STUDY, {"arm": self.arm, "against": self.against, "cautions": self.cautions})
 
 
 def open_runs(paths: Iterable[str | Path]) -> tuple[Run, ...]:

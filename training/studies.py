@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.config import Config, config_of, plain, read_config
-from training.reports.evidence import Study
-from training.runs import NAME
+from training.runs import NAME, Study
 
 if TYPE_CHECKING:
     from training.protocols.tasks import Task
@@ -85,7 +84,7 @@ def trial_name(*words: str) -> str:
     return name
 
 
-def report_study(out: Path, *, title: str, runs: Sequence[Path] = ()) -> str:
+def report_study(out: Path, *, title: str) -> str:
     """Write the page of a study's runs into its folder, in one process; what it says at a glance."""
     from training.progress import is_first_process
     from training.reports.evidence import read_runs
@@ -93,6 +92,6 @@ def report_study(out: Path, *, title: str, runs: Sequence[Path] = ()) -> str:
 
     if not is_first_process():
         return ""
-    document = make_report(read_runs(runs or [out / RUNS]), title=title)
+    document = make_report(read_runs([out / RUNS]), title=title)
     write_document(document, out / PAGE)
     return f"{summary(document)}\n{out / PAGE / 'index.html'}"

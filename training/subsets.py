@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Config
-from training.reports.evidence import Study
+from training.runs import Study
 from training.studies import RUNS, Trial, run_trial, trial_name
 
 if TYPE_CHECKING:

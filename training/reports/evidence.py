@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,47 +17,12 @@ from numpy.typing import NDArray
 from equime_loader.corpora.classes import CLASSES
 from equime_loader.fairness import Predictions, read_predictions
 from training.predictions import ATTRIBUTES, PROBABILITY, classes_of, load_predictions
-from training.runs import Epoch, Run, open_runs, read_json, write_json
+from training.runs import ROBUSTNESS, Epoch, Run, Study, open_runs, read_json
 
 OWN = "test"  # predictions of subjects of the training data set that training did not see
 ELSEWHERE = "elsewhere"  # what a model of a bare file of predictions was trained on
 NOT_REPORTED = ("train", "validation")  # what weights were fitted or chosen on says nothing of new subjects
 ROUNDING = 1e-6  # of probabilities in single precision
-STUDY, ROBUSTNESS = "study.json", "robustness.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What a study says of one of its runs.
-
-    Attributes:
-        arm: what of the data was trained on, where runs differ in it; empty for all of it.
-        against: the arm that it is compared with; empty where it is with none.
-        cautions: by test set, why people of it may have been trained on, and what was done about it.
-    """
-
-    arm: str = ""
-    against: str = ""
-    cautions: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path) -> Study:
-        """The study of a run folder; one that says nothing where there is none.
-
-        Raises:
-            ValueError: the file is damaged.
-        """
-        path = folder / STUDY
-        if not path.is_file():
-            return cls()
-        values = read_json(path)
-        arm, against, cautions = values.get("arm", ""), values.get("against", ""), values.get("cautions", {})
-        if not (isinstance(arm, str) and isinstance(against, str) and isinstance(cautions, dict)):
-            raise ValueError(f"{path}: 'arm' and 'against' must be words, and 'cautions' words by test set")
-        return cls(arm, against, {str(name): str(words) for name, words in cautions.items()})
-
-    def write(self, folder: Path) -> None:
-        write_json(folder / STUDY, {"arm": self.arm, "against": self.against, "cautions": self.cautions})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import ast
 import csv
 import inspect
 import io
+import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -262,6 +263,14 @@ def test_the_register_holds_every_answer(tmp_path: Path, hub: LocalHub) -> None:
     assert rows[0]["Institution"] == COMPLETE["Institution"] and rows[0]["asked at"] == "2026-01-02T03:04:05Z"
     assert "no answer to 'Institution'" in rows[1]["look at"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_register_replaces_an_ordinary_file_only(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ValueError, match="is a folder or a device; name a file for the register"):
+            write_register(path, [])
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_the_register_is_not_published(built: Path) -> None:

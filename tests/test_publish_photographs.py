@@ -221,12 +221,17 @@ def test_a_person_leaves_without_a_trace(built: Path, copy_of: Copy) -> None:
 
 
 def test_notes_of_older_versions_name_nobody(built: Path, copy_of: Copy, local_hub: LocalHub) -> None:
-    """They list who left; everybody reads pull requests and tags of a public page."""
+    """They list who left; everybody reads pull requests and tags of a public page, and who is let in reads the plan."""
     people(local_hub)
     root, gone = copy_of(built), ["s0123456789", "s9876543210"]
     plan = manifest.read_plan(root)
     note = {"what": "withdrawn", "subjects": gone, "clips": 4}
     replanned(root, replace(plan, header={**plan.header, "changes": [note]}))
+    (found,) = objections(root)
+    assert str(found).startswith("1 notes of earlier editions name who has left; publish with --strip-names")
+    replace_by_edition(root, [numbering])
+    assert verify(root) == [] and objections(root) == [] and not holding(root, gone)
+    assert changes_of(manifest.read_header(root))[1:] == [{"what": "names of who left taken out of earlier notes"}]
     release(local_hub, root)
     repository = local_hub.repository(NAME)
     (pull,) = repository.pulls.values()

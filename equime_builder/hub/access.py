@@ -227,13 +227,13 @@ def write_register(path: Path, requests: Sequence[Request]) -> None:
     """Write the register so that only its owner can read it: it holds names and addresses.
 
     Raises:
-        ValueError: the path is a folder, or lies in a dataset folder, which is published.
+        ValueError: the path is no ordinary file, or lies in a dataset folder, which is published.
     """
     from equime_builder import manifest
 
     path = path.resolve()
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name a file for the register")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a folder or a device; name a file for the register")
     if any((folder / manifest.HEADER).exists() for folder in path.parents):
         raise ValueError(f"{path} lies in a dataset folder, which is published; write the register elsewhere")
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its owner's only

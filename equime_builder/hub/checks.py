@@ -114,6 +114,7 @@ def _photographs(root: Path) -> Iterator[Objection]:
         (len(telling), f"{len(telling)} file names of photographs may name people ({shown})"),
         (found.hashes, f"{found.hashes} hashes of photographs tell whoever has one who takes part"),
         (found.absent, f"{found.absent} photographs of people who are not in the dataset, with what was found in them"),
+        (found.left, f"{found.left} notes of earlier editions name who has left"),
     )
     for count, what in wrong:
         if count:

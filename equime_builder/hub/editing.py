@@ -26,6 +26,7 @@ from equime_builder.files import replacing
 from equime_builder.finish import INDEX, finish
 from equime_builder.hub.edited_shards import edit_shard
 from equime_builder.hub.people import (
+    DRAWN,
     PUBLIC,
     known_of,
     numbers,
@@ -183,7 +184,7 @@ def refusal(root: Path) -> Edit | None:
 
 
 def numbering(root: Path) -> Edit | None:
-    """The edit that takes out traces of photographs (see `people.Traces`); None where there are none.
+    """The edit that takes out traces of photographs and people (see `people.Traces`); None where there are none.
 
     Its note counts the reasons of those who were not taken.
     """
@@ -191,7 +192,11 @@ def numbering(root: Path) -> Edit | None:
     if not found:
         return None
     plan = manifest.read_plan(root)
-    said = [] if plan.header["source"] in PUBLIC else ["file names of portraits replaced by numbers, hashes left out"]
+    said = []
+    if plan.header["source"] not in (*PUBLIC, DRAWN):
+        said.append("file names of portraits replaced by numbers, hashes left out")
+    if found.left:
+        said.append("names of who left taken out of earlier notes")
     note: dict[str, Any] = {}
     if found.absent:
         said.append("photographs of people who are not in the dataset left out")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.curation.survey import kind_of
 from equime_builder.manifest import FolderError
-from equime_builder.plan import Plan
+from equime_builder.plan import CHANGES, Plan, changes_of
 
 IDENTITY = ("subject", "person", "sha256")
 # Sources whose photographs everybody may have, and the one that has none.
@@ -48,19 +48,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What a publication does not show of photographs.
+    """What a publication does not show of photographs, and of people who are not in the dataset.
 
     Attributes:
         names: their file names, those that are numbers left out; empty for a public source. hashes: how many SHA-256
             of photographs that are not public. absent: how many photographs of people who are not in the dataset.
+        left: how many notes of editions name who has left; those that `editing` writes count them.
     """
 
     names: tuple[str, ...] = ()
     hashes: int = 0
     absent: int = 0
+    left: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.hashes or self.absent)
+        return bool(self.names or self.hashes or self.absent or self.left)
 
 
 def _ids(row: Mapping[str, Any]) -> set[str]:
@@ -170,10 +172,11 @@ def reasons(plan: Plan) -> dict[str, int]:
 
 
 def traces(root: Path) -> Traces:
-    """What a folder holds of photographs that a publication does not show."""
+    """What a folder holds of photographs, and of people who are not in it, that a publication does not show."""
     header = manifest.read_header(root)
+    left = sum(note != counted for note, counted in zip(header.get(CHANGES, ()), changes_of(header), strict=True))
     if header["source"] == DRAWN:
-        return Traces()
+        return Traces(left=left)
     shown = set(pq.read_table(root / manifest.INDEX, columns=["subject"])["subject"].to_pylist())
     columns = ["subject", "reference", "sha256"]
     planned = pq.read_table(root / manifest.PORTRAITS, columns=[*columns, "landmarks"]).to_pylist()
@@ -185,8 +188,8 @@ def traces(root: Path) -> Traces:
     absent = {row["reference"] for row in planned if row["subject"] not in known}
     absent |= {row["reference"] for row in scored if row["subject"] not in shown or not row["taken"]}
     if header["source"] in PUBLIC:
-        return Traces(absent=len(absent))
+        return Traces(absent=len(absent), left=left)
     rows = [*planned, *scored]
     names = {row["reference"] for row in rows if row["reference"] and not NUMBERED.fullmatch(row["reference"])}
     hashes = {row["sha256"] for row in rows if row["sha256"]}
-    return Traces(tuple(sorted(names)), len(hashes), len(absent))
+    return Traces(tuple(sorted(names)), len(hashes), len(absent), left)

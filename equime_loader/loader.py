@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from types import NoneType
 from typing import Any, Literal
 
@@ -120,8 +121,9 @@ class Loader:
     A batch is a dictionary: ``video`` (B, C, T, h, w) uint8 (in memory B, T, h, w, C: `torch.channels_last_3d`),
     ``mask`` (B, T) bool, False where a window reaches beyond its clip; ``flow`` (B, 2, h, w) float32 where the view
     asks for it; ``key``, a list; ``repeated`` (B,) bool, True for samples that only fill the last batch; ``seed`` (B,)
-    int64, a number of each sample and epoch for reproducible augmentation; and the labels, words as int64 codes into
-    `words` (-1: not labeled). Shorter windows of a batch are padded at their end.
+    int64, a number of each sample and epoch for reproducible augmentation; and the labels: words as int64 codes into
+    `words` (-1: not labeled), numbers as float32 (NaN: not measured), `aus` (B, 18) float32 as `ClipReader` says (NaN:
+    not told, or not graded). Shorter windows of a batch are padded at their end.
 
     The order of samples is a function of seed, epoch and selection alone: not of `workers`, and rank r of R has every
     R-th sample of it. Under `torch.distributed` rank and ranks are taken from the process group.
@@ -138,8 +140,8 @@ class Loader:
         pin_memory: page-locked memory, for copies to a GPU that do not wait.
         ends: what happens to an end that does not fill a batch on every rank: `pad`, `drop` or `uneven`.
         transform: called with each batch, after the cache.
-        tolerance: share of an epoch's clips that may be unreadable; each is left out of its batch, logged and kept in
-            `failures`. More are an error.
+        tolerance: share of an epoch's clips that may be unreadable; each is left out of its batch, logged, and kept
+            once in `failures`. More are an error.
 
     Raises:
         TypeError: an argument of another kind. ValueError: one out of its bounds. IndexFault: the index speaks of what
@@ -172,7 +174,7 @@ class Loader:
         _check_kinds(clips, view, cache)
         check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
         for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
-            check_kind(name, value, int, "a whole number")
+            check_kind(name, value, Integral, "a whole number")
             if value < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
         if not 0 <= tolerance <= 1:
@@ -222,8 +224,13 @@ class Loader:
         return self._next.epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin the next ``for`` at the first sample of an epoch."""
-        self._next = self._now = Position(epoch)
+        """Begin the next ``for`` at the first sample of an epoch.
+
+        Raises:
+            TypeError: no whole number. ValueError: one below 0.
+        """
+        check_kind("epoch", epoch, Integral, "a whole number")
+        self._next = self._now = Position(int(epoch))
 
     def __iter__(self) -> Iterator[Batch]:
         position = self._next
@@ -277,9 +284,12 @@ class Loader:
         return thread_batches(make, share, workers=self._workers, prefetch=self._prefetch, buffers=self._buffers)
 
     def _tolerate(self, faults: Sequence[SampleFault], bad: int, share: Share) -> None:
-        self.failures += faults
+        known = {fault.key for fault in self.failures}
         for fault in faults:
             log.warning("left out: %s", fault)
+            if fault.key not in known:
+                known.add(fault.key)
+                self.failures.append(fault)
         # Of the whole epoch, also where only its end is read: a run that is resumed bears what it bore before.
         most = self.tolerance * share.total / self.ranks
         if faults and bad > most:

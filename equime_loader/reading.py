@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,10 +29,19 @@ Fetch = Callable[[Sequence[int]], Sequence[Answer]]
 EVENT_COLUMNS = ("onset_frame", "apex_frame", "offset_frame", "frames")
 
 
-class SampleFault(ValueError):
-    """A sample that cannot be read: `shard`, `key`, `reason`, in one line."""
+# As torch says it of a worker: with a traceback, of which the message is the last line.
+_OF_A_WORKER = re.compile(r"SampleFault: (.+?): sample ([0-9A-Za-z_-]+): (.+)\s*\Z")
 
-    def __init__(self, shard: str, key: str, reason: str) -> None:
+
+class SampleFault(ValueError):
+    """A sample that cannot be read: `shard`, `key`, `reason`, in one line.
+
+    In the workers of a `DataLoader` it stays what it is: torch makes errors anew out of one text.
+    """
+
+    def __init__(self, shard: str, key: str = "", reason: str = "") -> None:
+        if told := _OF_A_WORKER.search(shard):
+            shard, key, reason = told.groups()
         super().__init__(f"{shard}: sample {key}: {reason}")
         self.shard, self.key, self.reason = shard, key, reason
 

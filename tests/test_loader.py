@@ -115,7 +115,7 @@ def test_epochs_differ_and_can_be_set(clips: Selection, expected: list[Sample]) 
     assert sorted(sample[:2] for sample in first) == sorted(sample[:2] for sample in second)
     loader.set_epoch(0)
     assert epoch(loader) == first
-    loader.set_epoch(1)
+    loader.set_epoch(np.int64(1))
     assert epoch(loader) == second
     assert epoch(Loader(clips, SMALL, seed=8)) != first
     with pytest.raises(ValueError, match="epoch must be an integer >= 0, got -1"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -226,8 +227,18 @@ def test_the_dataset_names_a_damaged_clip(damaged: Callable[..., Selection]) -> 
     dataset = ClipDataset(clips, VIEW)
     with pytest.raises(SampleFault, match=rf"^wds/\S+\.tar: sample {key_of(clips, 4)}: "):
         dataset[4]
-    with pytest.raises(RuntimeError, match=rf"sample {key_of(clips, 4)}: "):
+    with pytest.raises(SampleFault) as fault:
         list(DataLoader(dataset, batch_size=3, num_workers=1))
+    assert fault.value.key == key_of(clips, 4) and re.fullmatch(r"wds/\S+\.tar", fault.value.shard)
+    assert str(fault.value) == f"{fault.value.shard}: sample {fault.value.key}: {fault.value.reason}"
+    assert "\n" not in str(fault.value) and str(pickle.loads(pickle.dumps(fault.value))) == str(fault.value)
+
+
+def test_a_clip_that_fails_each_epoch_is_kept_once(damaged: Callable[..., Selection]) -> None:
+    loader = Loader(damaged(2, 4), VIEW, tolerance=0.2)
+    for _ in range(3):
+        pixels(loader)
+    assert len(loader.failures) == 2
 
 
 def test_bytes_with_another_hash_are_refused_where_they_are_checked(damaged: Callable[..., Selection]) -> None:

@@ -372,14 +372,29 @@ def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
         read_known(path)
 
 
-def test_a_store_is_held_by_one_and_takes_no_strange_folder(tmp_path: Path) -> None:
+def test_a_store_is_held_by_one(tmp_path: Path) -> None:
     text = "another `equime curate` is writing it"
     with open_store(tmp_path / "out"), pytest.raises(ValueError, match=text), open_store(tmp_path / "out"):
         raise AssertionError("not reached")
-    (tmp_path / "thesis.tex").write_text("")
-    text = r"holds 'out', which `equime curate` did not write; name a new folder$"
-    with pytest.raises(ValueError, match=text), open_store(tmp_path):
+
+
+def test_a_store_goes_on_where_a_file_was_being_written(tmp_path: Path) -> None:
+    for name in (".curation.parquet.tmp", "parts/.000001.parquet.tmp", "parts/000000.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with open_store(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "curation.csv", "sheet.png", "parts/notes.parquet", "parts/000000.txt"])
+def test_a_store_takes_no_strange_folder(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    text = rf"holds '{name}', which `equime curate` did not write; name a new folder$"
+    with pytest.raises(ValueError, match=text), open_store(tmp_path / "out"):
         raise AssertionError("not reached")
+    assert path.read_text() == "precious"
 
 
 def test_the_sheet_shows_some_of_every_fate() -> None:
@@ -420,7 +435,6 @@ def test_rates_tell_whom_the_thresholds_pass() -> None:
 def test_rates_count_what_the_thresholds_say_and_nothing_else() -> None:
     """Neither that an attribute is unknown nor that a picture lies there twice speaks against a portrait."""
     candidates = tuple(Candidate(f"{number}.png", Attributes(race="asian")) for number in range(5))
-    bad = {"lip_gap": 0.2}
     pictures = "aabcc"  # two lie there twice; the mouth of c is open
     found = [
         Scored(f"{number}.png", picture * 64, replace(SOUND, lip_gap=0.2) if picture == "c" else SOUND)

@@ -10,6 +10,7 @@ parts/              scores and estimates of a run that is not finished
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,10 +39,12 @@ from equime_builder.curation.table import (
     write_csv,
     write_table,
 )
+from equime_builder.files import TEMPORARY_SUFFIX
 
 TABLE, SHEET, RATES = "curation.csv", "sheet.png", "rates.csv"
 AGREEMENT, DISAGREEMENTS = "agreement.csv", "disagreements.csv"
 _PARTS, _LOCK = "parts", ".lock"
+_PART = re.compile(r"\.?\d{6,}\.parquet(\.tmp)?")  # also of one that was being written
 _SHA256 = SCORES[:1]
 
 
@@ -121,8 +124,7 @@ def open_store(root: Path) -> Iterator[Store]:
     Raises:
         ValueError: another process writes it, or the folder holds other things.
     """
-    ours = {FILE, TABLE, SHEET, RATES, AGREEMENT, DISAGREEMENTS, _PARTS, _LOCK}
-    if root.exists() and (strangers := sorted(entry.name for entry in root.iterdir() if entry.name not in ours)):
+    if strangers := _strangers(root):
         raise ValueError(f"{root} holds {strangers[0]!r}, which `equime curate` did not write; name a new folder")
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -130,3 +132,14 @@ def open_store(root: Path) -> Iterator[Store]:
             yield Store(root)
     except Timeout:
         raise ValueError(f"{root}: another `equime curate` is writing it") from None
+
+
+def _strangers(root: Path) -> list[str]:
+    """What no curation wrote in a folder: the first run begins with parts, and writes its table before the rest."""
+    there = {path.name for path in root.iterdir()} if root.exists() else set()
+    ours = {_LOCK, _PARTS, FILE}
+    if FILE in there:
+        ours |= {TABLE, SHEET, RATES, AGREEMENT, DISAGREEMENTS}
+    ours |= {f".{name}{TEMPORARY_SUFFIX}" for name in ours}
+    parts = [path.name for path in (root / _PARTS).glob("*") if not _PART.fullmatch(path.name)]
+    return sorted([*(there - ours), *(f"{_PARTS}/{name}" for name in parts)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +30,23 @@ def all_subsets(counts: Sequence[int]) -> np.ndarray:
     )
 
 
-def meets(margins: np.ndarray, totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Whether margins (subsets, words) have the shares: exactly where they are even, else within less than one."""
-    if shares.min() == shares.max():
-        return (margins * len(shares) == totals[:, None]).all(axis=1)
-    return (np.abs(margins - totals[:, None] * shares) < 1 - 1e-6).all(axis=1)
+def meets(margins: np.ndarray, totals: np.ndarray, weights: np.ndarray, *, exactly: bool) -> np.ndarray:
+    """Whether margins (subsets, words) hold the weights exactly, or within less than one."""
+    off = np.abs(margins * weights.sum() - totals[:, None] * weights)
+    return (off == 0 if exactly else off < weights.sum()).all(axis=1)
+
+
+def step_of(weights: np.ndarray) -> int:
+    return int(weights.sum() // np.gcd.reduce(weights))
+
+
+def shares_of(weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [each / each.sum() for each in weights]
 
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Cells, their counts, and wanted shares: even ones, or any that whole weights can say."""
+    """Cells, their counts, and wanted shares as whole weights: even ones, or any."""
     shape = draw(st.sampled_from(SHAPES))
     every = np.array(list(itertools.product(*map(range, shape))))
     counts = np.array(draw(st.lists(st.integers(0, 3), min_size=len(every), max_size=len(every))))
@@ -47,8 +55,8 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]
     assume(all(len(np.unique(column)) == words for column, words in zip(cells.T, shape, strict=True)))
     weights = [draw(st.lists(st.integers(1, 5), min_size=words, max_size=words)) for words in shape]
     even = [draw(st.booleans()) for _ in shape]
-    shares = [np.ones(len(w)) if flat else np.array(w, float) for w, flat in zip(weights, even, strict=True)]
-    return cells, counts[counts > 0], [share / share.sum() for share in shares]
+    wanted = [np.ones(len(w), int) if flat else np.array(w) for w, flat in zip(weights, even, strict=True)]
+    return cells, counts[counts > 0], wanted
 
 
 def margins_of(cells: np.ndarray, kept: np.ndarray, words: int, which: int) -> np.ndarray:
@@ -61,13 +69,20 @@ def margins_of(cells: np.ndarray, kept: np.ndarray, words: int, which: int) -> n
 @given(problems())
 @settings(max_examples=150)
 def test_marginal_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]]) -> None:
-    cells, counts, shares = problem
-    found = marginal_balance(cells, counts, shares)
+    cells, counts, weights = problem
+    found = marginal_balance(cells, counts, shares_of(weights))
     candidates = np.concatenate([all_subsets(counts.tolist()), found.kept[None]])
     totals = candidates.sum(axis=1)
-    good = np.all(
-        [meets(margins_of(cells, candidates, len(s), which), totals, s) for which, s in enumerate(shares)], axis=0
-    )
+    margins = [margins_of(cells, candidates, len(each), which) for which, each in enumerate(weights)]
+    # Requested shares that are not equal are given up where nothing is left, the finest first.
+    exact = [True] * len(weights)
+    while True:
+        met = [meets(*each, exactly=whole) for *each, whole in zip(margins, repeat(totals), weights, exact)]
+        good = np.all(met, axis=0)
+        uneven = [which for which, each in enumerate(weights) if exact[which] and np.ptp(each)]
+        if totals[good].any() or not uneven:
+            break
+        exact[max(uneven, key=lambda which: step_of(weights[which]))] = False
     assert good[-1]
     assert ((found.kept >= 0) & (found.kept <= counts)).all()
     assert totals[-1] == totals[good].max() == found.bound
@@ -79,13 +94,13 @@ def test_marginal_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.
 def test_a_part_of_a_given_size_is_the_largest_up_to_it(
     problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]], most: int
 ) -> None:
-    cells, counts, shares = problem
-    found = marginal_balance(cells, counts, shares, most=most)
+    cells, counts, weights = problem
+    found = marginal_balance(cells, counts, shares_of(weights), most=most)
     candidates = np.concatenate([all_subsets(counts.tolist()), found.kept[None]])
     totals = candidates.sum(axis=1)
     near = [
-        (np.abs(margins_of(cells, candidates, len(s), which) - totals[:, None] * s) < 1 - 1e-6).all(axis=1)
-        for which, s in enumerate(shares)
+        meets(margins_of(cells, candidates, len(each), which), totals, each, exactly=False)
+        for which, each in enumerate(weights)
     ]
     good = np.all(near, axis=0) & (totals <= most)
     assert good[-1]
@@ -95,13 +110,14 @@ def test_a_part_of_a_given_size_is_the_largest_up_to_it(
 @given(problems())
 @some
 def test_joint_balance_is_the_largest_there_is(problem: tuple[np.ndarray, np.ndarray, list[np.ndarray]]) -> None:
-    cells, counts, shares = problem
-    wanted = np.prod([share[cells[:, which]] for which, share in enumerate(shares)], axis=0)
-    wanted = np.full(len(cells), 1 / len(cells)) if np.ptp(wanted) < 1e-12 else wanted / wanted.sum()
-    found = joint_balance(counts, wanted)
+    cells, counts, weights = problem
+    wanted = np.prod([each[cells[:, which]] for which, each in enumerate(weights)], axis=0)
+    found = joint_balance(counts, wanted / wanted.sum())
     candidates = np.concatenate([all_subsets(counts.tolist()), found.kept[None]])
     totals = candidates.sum(axis=1)
-    good = meets(candidates, totals, wanted)
+    good = meets(candidates, totals, wanted, exactly=True)
+    if not totals[good].any():
+        good = meets(candidates, totals, wanted, exactly=False)
     assert good[-1]
     assert ((found.kept >= 0) & (found.kept <= counts)).all()
     assert totals[-1] == totals[good].max() == found.bound
@@ -171,12 +187,12 @@ def test_margins_are_equal_and_the_cost_is_told() -> None:
     assert subset.after == {"apparent_gender": {"Woman": 60, "Man": 60}, "apparent_race": {"asian": 60, "white": 60}}
     assert str(subset).splitlines() == [
         "120 of 340 clips kept (35.3 %) for balanced margins of apparent_gender, apparent_race",
-        "used up, so that no more can stay: apparent_race=asian (60)",
-        "attribute        word   before   share  after   share",
-        "apparent_gender  Woman     160  47.1 %     60  50.0 %",
-        "apparent_gender  Man       180  52.9 %     60  50.0 %",
-        "apparent_race    asian      60  17.6 %     60  50.0 %",
-        "apparent_race    white     280  82.4 %     60  50.0 %",
+        "no more can stay for want of apparent_race=asian (60)",
+        "attribute        word   before   share   asked  after   share",
+        "apparent_gender  Woman     160  47.1 %  50.0 %     60  50.0 %",
+        "apparent_gender  Man       180  52.9 %  50.0 %     60  50.0 %",
+        "apparent_race    asian      60  17.6 %  50.0 %     60  50.0 %",
+        "apparent_race    white     280  82.4 %  50.0 %     60  50.0 %",
     ]
     assert subset.selection.steps == (
         "balanced over apparent_gender, apparent_race, by clip, seed 0: 120 of 340 clips",
@@ -213,10 +229,10 @@ def test_requested_shares_are_met_and_other_words_dropped() -> None:
     subset = balanced(
         selection, ["apparent_gender", "apparent_race"], target={"apparent_race": {"white": 3, "asian": 1, "black": 0}}
     )
-    # A fourth of 242 is 60.5: a share may be off by less than one clip.
-    assert subset.after["apparent_race"] == {"asian": 60, "black": 0, "white": 182}
-    assert subset.after["apparent_gender"] == {"Woman": 121, "Man": 121}
-    assert (subset.kept, subset.of) == (242, 352)
+    assert subset.after["apparent_race"] == {"asian": 60, "black": 0, "white": 180}
+    assert subset.asked["apparent_race"] == {"asian": 0.25, "black": 0, "white": 0.75}
+    assert subset.after["apparent_gender"] == {"Woman": 120, "Man": 120}
+    assert (subset.kept, subset.of) == (240, 352)
     assert subset.selection.steps[-1].startswith("balanced over apparent_gender, apparent_race, as asked, by clip")
     joint = balanced(
         selection,
@@ -224,12 +240,31 @@ def test_requested_shares_are_met_and_other_words_dropped() -> None:
         target={"apparent_gender": {"Woman": 0.5, "Man": 0.5}, "apparent_race": {"white": 0.75, "asian": 0.25}},
         joint=True,
     )
-    # A fourth of the men's half may be rounded down, to the 20 clips that there are.
-    assert joint.kept == 167
-    assert joint.after["apparent_race"] in (
-        {"asian": 41, "black": 0, "white": 126},
-        {"asian": 42, "black": 0, "white": 125},
-    )
+    assert joint.kept == 160  # a fourth of the men's half are the 20 clips that there are
+    assert joint.after["apparent_race"] == {"asian": 40, "black": 0, "white": 120}
+
+
+@pytest.mark.parametrize(
+    ("there", "weights", "kept"),
+    [
+        ((3, 20), (3, 1), (3, 1)),
+        ((24, 24), (2, 1), (24, 12)),
+        ((24, 24), (0.2, 0.1), (24, 12)),
+        ((150, 160), (0.51, 0.49), (102, 98)),
+        ((1, 20), (9, 1), (1, 1)),  # 9 to 1 cannot be: within less than one clip of it
+    ],
+)
+def test_requested_shares_are_exact_where_they_can_be(
+    there: tuple[int, int], weights: tuple[float, float], kept: tuple[int, int]
+) -> None:
+    words = ("anger", "fear")
+    selection = clips_of(emotion=[word for word, count in zip(words, there, strict=True) for _ in range(count)])
+    target = {"emotion": dict(zip(words, weights, strict=True))}
+    subset = balanced(selection, "emotion", target=target)
+    assert tuple(subset.after["emotion"][word] for word in words) == kept
+    assert [f"{subset.asked['emotion'][word]:.4f}" for word in words] == [
+        f"{weight / sum(weights):.4f}" for weight in weights
+    ]
 
 
 def test_unlabeled_clips_are_left_out_and_counted() -> None:
@@ -271,7 +306,7 @@ def test_what_is_even_already_is_kept_whole() -> None:
     selection = people(("Woman", "asian", 5, 2), ("Man", "asian", 5, 2))
     subset = balanced(selection, ("apparent_gender", "emotion"))
     assert subset.selection == selection
-    assert "used up" not in str(subset)
+    assert "for want of" not in str(subset)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ Shares = NDArray[np.float64]
 # do not depend on the machine.
 _MOST_NODES = 10_000
 _MOST_NODES_BOX = 50
-# A requested share is met within less than one clip; the solver holds constraints to 1e-6.
+# A share that is not met exactly is met within less than one clip; the solver holds constraints to 1e-6.
 _WITHIN_ONE = 1 - 1e-5
+_ROUNDING = 1e-13  # what a share may be off that is a quotient of two whole numbers
 _RAKING_ROUNDS = 50
 _MOST_FACTOR = 1e6
 
@@ -34,7 +36,7 @@ class Balance:
     Attributes:
         kept: (C,) int64, how many of each cell.
         bound: no subset is larger than this; `kept.sum()` where that is proven to be the largest.
-        binding: (C,) bool, cells of which every clip is used, and one more would allow a larger subset.
+        binding: (C,) bool, cells that the subset is short of: more of them would allow a larger one.
     """
 
     kept: Counts
@@ -43,17 +45,19 @@ class Balance:
 
 
 def joint_balance(counts: Counts, shares: Shares) -> Balance:
-    """The largest subset in which the cells hold given shares.
+    """The largest subset in which the cells hold given shares exactly.
 
-    Equal shares are met exactly, others within less than one clip.
+    Where no subset does, the largest in which they are met within less than one clip.
 
     Args:
         counts: (C,) clips of each cell.
         shares: (C,) positive, they add up to 1.
     """
-    if shares.min() == shares.max():
-        least = int(counts.min())
-        return Balance(np.full(len(counts), least), least * len(counts), counts == least)
+    if step := _step(shares, int(counts.sum())):
+        weights = _whole(shares * step)
+        times = int((counts // weights).min())
+        if times:
+            return Balance(times * weights, times * step, counts // weights == times)
     # Rounding may stretch a cell by less than one clip. Above the first total, some cell surely lacks one.
     total = int(((counts + 1) / shares).min())
     while True:
@@ -72,25 +76,51 @@ def joint_balance(counts: Counts, shares: Shares) -> Balance:
     return Balance(kept, total, counts / shares == (counts / shares).min())
 
 
+def _step(shares: Shares, most: int) -> int:
+    """The least total of which shares are whole numbers; 0 where it is above `most`."""
+    parts = [Fraction(share).limit_denominator(most) for share in shares.tolist()]
+    if max(abs(float(part) - share) for part, share in zip(parts, shares.tolist(), strict=True)) > _ROUNDING:
+        return 0
+    step = math.lcm(*(part.denominator for part in parts))
+    return step if step <= most else 0
+
+
 def marginal_balance(
     cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], *, most: int | None = None
 ) -> Balance:
     """The largest subset whose margins have given shares: an integer program, solved exactly by HiGHS.
 
-    Equal shares of an attribute's words are met exactly, others within less than one clip. Of the largest subsets it is
-    one whose cells lie near the raked counts (iterative proportional fitting), so that attributes become no more
-    associated than the margins force them to be. 500 cells take hundredths of a second, 25,000 half a minute.
+    Shares are met exactly. Where nothing can be kept so, those of one attribute after another, the finest first, are
+    met within less than one clip; equal ones never are. Of the largest subsets it is one whose cells lie near the raked
+    counts (iterative proportional fitting), so that attributes become no more associated than the margins force them
+    to be. 500 cells take hundredths of a second, 25,000 half a minute.
 
     Args:
         cells: (C, A) code of each attribute's word. counts: (C,) clips of each cell.
         shares: for each attribute, positive and adding up to 1 over its words.
-        most: at most that many in all, and as many as that if it can be: then equal shares, too, are met within less
-            than one clip, since the number may not divide.
+        most: at most that many in all, and as many as that if it can be: then all shares are met within less than one
+            clip, since the number may not divide.
     """
     even = [most is None and wanted.min() == wanted.max() for wanted in shares]
-    program = _program(cells, counts, shares, even)
+    steps = [
+        len(wanted) if equal else 0 if most is not None else _step(wanted, int(counts.sum()))
+        for wanted, equal in zip(shares, even, strict=True)
+    ]
+    while True:
+        balance = _largest(cells, counts, shares, steps, most)
+        exact = [which for which, step in enumerate(steps) if step and not even[which]]
+        if balance.kept.any() or not exact:
+            return balance
+        steps[max(exact, key=steps.__getitem__)] = 0
+
+
+def _largest(
+    cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], steps: Sequence[int], most: int | None
+) -> Balance:
+    """The largest subset where attributes with a step have their shares exactly, in multiples of it."""
+    program = _program(cells, counts, shares, steps)
     relaxed, binding = program.relaxed()
-    step = math.lcm(*(len(wanted) for wanted, equal in zip(shares, even, strict=True) if equal))
+    step = math.lcm(*filter(None, steps))
     # Above this, the relaxation or divisibility forbid it.
     bound = total = min(relaxed, relaxed if most is None else most) // step * step
     while True:
@@ -104,11 +134,12 @@ def marginal_balance(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Program:
-    """An integer program over the kept counts, their total and what stands for the equal margins' level.
+    """An integer program over the kept counts, their total and, of exact margins, how often the total holds the step.
 
     Attributes:
-        matrix: sparse, (constraints, variables): a column for each cell, one for the total, one for each level.
+        matrix: sparse, (constraints, variables): a column for each cell, one for the total, one for each of `steps`.
         lower, upper: of the constraints. most: (V,) of the variables, all at least 0. cells: how many there are.
+        steps: (E,) least total of each exact margin.
     """
 
     matrix: Any
@@ -116,6 +147,7 @@ class _Program:
     upper: Shares
     most: Shares
     cells: int
+    steps: Counts
 
     def relaxed(self) -> tuple[int, NDArray[np.bool_]]:
         """Largest total if clips could be divided, rounded down, and the cells whose clips it is short of."""
@@ -151,13 +183,11 @@ class _Program:
     def _between(self, least: Shares, most: Shares, total: int, nodes: int) -> tuple[Counts | None, bool]:
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        levels = self.most[self.cells + 1 :]
+        fixed = [total, *(total // self.steps)]
         solution = milp(
             np.zeros(len(self.most)),
             constraints=LinearConstraint(self.matrix, self.lower, self.upper),
-            bounds=Bounds(
-                np.concatenate([least, [total], np.zeros(len(levels))]), np.concatenate([most, [total], levels])
-            ),
+            bounds=Bounds(np.concatenate([least, fixed]), np.concatenate([most, fixed])),
             integrality=np.ones(len(self.most)),
             options={"node_limit": nodes},
         )
@@ -169,30 +199,29 @@ class _Program:
         return cost
 
 
-def _program(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], even: Sequence[bool]) -> _Program:
-    """The program; `even` says of which attributes the words are to be exactly as frequent as each other."""
+def _program(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], steps: Sequence[int]) -> _Program:
+    """The program; `steps` says of which attributes the shares are to be met exactly, 0 of which they are not."""
     from scipy import sparse
 
-    count = len(counts)
-    levels = np.cumsum(even) - 1
-    blocks = [[sparse.csr_array(np.ones((1, count))), -np.ones((1, 1)), np.zeros((1, sum(even)))]]
+    count, exact = len(counts), np.array([step for step in steps if step], np.int64)
+    place = iter(np.eye(len(exact)))
+    blocks = [[sparse.csr_array(np.ones((1, count))), -np.ones((1, 1)), np.zeros((1, len(exact)))]]
     slack = [np.zeros(1)]
-    for attribute, wanted in enumerate(shares):
+    for attribute, (wanted, step) in enumerate(zip(shares, steps, strict=True)):
         words = len(wanted)
         members = sparse.csr_array((np.ones(count), (cells[:, attribute], np.arange(count))), shape=(words, count))
-        level = np.zeros((words, sum(even)))
-        if even[attribute]:
-            level[:, levels[attribute]] = -1
-            blocks.append([members, np.zeros((words, 1)), level])
-            blocks.append([sparse.csr_array((1, count)), np.ones((1, 1)), words * level[:1]])
+        if step:
+            times = next(place)[None]
+            blocks.append([members, np.zeros((words, 1)), -_whole(wanted * step)[:, None] * times])
+            blocks.append([sparse.csr_array((1, count)), np.ones((1, 1)), -step * times])
             slack += [np.zeros(words + 1)]
         else:
-            blocks.append([members, -wanted[:, None], level])
+            blocks.append([members, -wanted[:, None], np.zeros((words, len(exact)))])
             slack += [np.full(words, _WITHIN_ONE)]
     matrix = sparse.vstack([_beside(*row) for row in blocks], format="csr")
     bound = np.concatenate(slack)
-    most = np.concatenate([counts, np.full(1 + sum(even), counts.sum())]).astype(np.float64)
-    return _Program(matrix, -bound, bound, most, count)
+    most = np.concatenate([counts, np.full(1 + len(exact), counts.sum())]).astype(np.float64)
+    return _Program(matrix, -bound, bound, most, count, exact)
 
 
 def _raked(cells: NDArray[np.integer], counts: Counts, shares: Sequence[Shares], total: int) -> Counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -26,8 +26,11 @@ from equime_builder.commands.shared import notes
 from equime_builder.commands.site import site
 from equime_builder.commands.verify import verify
 from equime_builder.stopped import STOPPED
-from equime_loader.error_lines import error_line
+from equime_loader.error_lines import as_typed, error_line
 from equime_loader.extras import MissingExtra
+
+# What typer raises for a call that it cannot read; the class has no public name.
+WrongCall: type[Any] = typer.BadParameter.__mro__[1]
 
 
 class Commands(TyperGroup):
@@ -42,7 +45,6 @@ class Commands(TyperGroup):
 
 app = typer.Typer(
     cls=Commands,
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="EquiME: build, check and look at synthetic micro-expression datasets.",
@@ -52,7 +54,7 @@ for command in (curate, build, plan, verify, preview, export, metrics, audit, ac
 app.command()(site)
 app.command("import")(import_)
 app.command()(card)
-bench = typer.Typer(no_args_is_help=True, help="Measure this machine.")
+bench = typer.Typer(help="Measure this machine.")
 bench.command("loader")(bench_loader)
 app.add_typer(bench, name="bench")
 app.add_typer(access.app, name="access")
@@ -60,15 +62,22 @@ app.add_typer(access.app, name="access")
 
 def main() -> None:
     """Run the command; a user's mistake is one line on standard error and exit code 1, never a traceback."""
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        app()
-    except SystemExit as ended:  # typer makes Ctrl-C this
-        if ended.code == 130:
-            notes.print(STOPPED, highlight=False)
-        raise
+        code = app(arguments, prog_name="equime", standalone_mode=False)
+    except WrongCall as error:
+        text = error.format_message().rstrip(".")
+        _fail(f"{text}; see `{error.ctx.command_path} --help`" if error.ctx and not text.endswith("?") else text)
     except (ValueError, OSError, MissingExtra) as error:
-        notes.print(f"error: {error_line(error)}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(as_typed(error_line(error), arguments))
+    if code == 130:  # typer makes Ctrl-C this
+        notes.print(STOPPED, highlight=False)
+    sys.exit(code)
+
+
+def _fail(line: str) -> NoReturn:
+    notes.print(f"error: {line}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

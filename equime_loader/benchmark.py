@@ -83,8 +83,9 @@ def measure(clips: Selection, view: View, *, batch_size: int, workers: int, roun
     Raises:
         ValueError: a number below 1, a clip that cannot be read, or more of them than `Loader` tolerates.
     """
-    if min(batch_size, workers, rounds) < 1:
-        raise ValueError(f"{batch_size=}, {workers=}, {rounds=} must be at least 1")
+    for name, value in (("batch_size", batch_size), ("workers", workers), ("rounds", rounds)):
+        if value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
     with _one_thread_each(), tempfile.TemporaryDirectory() as folder:
         options: dict[str, Any] = {"view": view, "batch_size": batch_size, "workers": workers}
         cached = Loader(clips, **options, cache=WindowCacheSettings(folder, CACHE_BYTES))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 # What the system refuses, and what to do about it.
@@ -32,6 +33,26 @@ def error_line(error: BaseException) -> str:
         text = str(error)
     shown = text.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes that are no Unicode
     return " ".join(shown.split()) or type(error).__name__
+
+
+def as_typed(line: str, arguments: Sequence[str]) -> str:
+    """An error's line that begins with a parameter, such as `frames=40 must …`, as it was typed: `--frames 40 must …`.
+
+    The option is the one of the parameter's name, else the only one that was given the value.
+    """
+    begin = re.match(r"([\w.]+)=('[^']*'|[^\s:,]*)", line)
+    if begin is None:
+        return line
+    name, value = begin[1], begin[2].strip("'")
+    given = {option: text for option, text in map(_given, arguments, [*arguments[1:], ""]) if option.startswith("--")}
+    options = [option for option in given if option[2:].replace("-", "_") == name]
+    options = options or [option for option, text in given.items() if text == value]
+    return f"{options[0]} {line[begin.start(2) :]}" if len(options) == 1 else line
+
+
+def _given(argument: str, following: str) -> tuple[str, str]:
+    option, equals, value = argument.partition("=")
+    return option, value if equals else following
 
 
 def _refusal(error: OSError) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from equime_builder.files import replacing, write_atomic
-from equime_loader.error_lines import REFUSALS, error_line
+from equime_loader.error_lines import REFUSALS, as_typed, error_line
 from equime_loader.extras import MissingExtra, needing
 
 # Runs code where a package cannot be imported.
@@ -29,6 +29,23 @@ sys.meta_path.insert(0, Without())
 def without(package: str, code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT + code, package, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments", "shown"),
+    [
+        ("frames=40 must be at least 76", ["--size", "40", "--frames", "40"], "--frames 40 must be at least 76"),
+        ("max_age='x y' is no age", ["--max-age=x y"], "--max-age 'x y' is no age"),
+        ("data.seed=-1 must be 0", ["--data.seed", "-1"], "--data.seed -1 must be 0"),
+        ("listed=0 must lie within 1..9", ["--clips", "0"], "--clips 0 must lie within 1..9"),
+        ("target=a.gif: suffix", ["--out", "a.gif"], "--out a.gif: suffix"),
+        ("target=a.gif: suffix", ["--out", "a.gif", "--sheet", "a.gif"], "target=a.gif: suffix"),
+        ("frames=40 must be at least 76", ["--profile", "my.toml"], "frames=40 must be at least 76"),
+        ("a.csv: no such file", ["--out", "a.csv"], "a.csv: no such file"),
+    ],
+)
+def test_a_parameter_is_told_as_it_was_typed(line: str, arguments: list[str], shown: str) -> None:
+    assert as_typed(line, arguments) == shown
 
 
 @pytest.mark.parametrize("number", REFUSALS)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from equime_builder.hub.access import Request
     from equime_builder.hub.client import Hub
 
-app = typer.Typer(no_args_is_help=True, help="Who asks for a published dataset, and who is let in.")
+app = typer.Typer(help="Who asks for a published dataset, and who is let in.")
 
 Repository = Annotated[str, typer.Argument(help="dataset on the Hub: ORG/NAME", show_default=False)]
 User = Annotated[str, typer.Argument(help="user name on the Hub", show_default=False)]

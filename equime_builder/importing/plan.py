@@ -87,7 +87,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if not 0 <= self.context_ms <= 10_000:
-            raise ValueError(f"context_ms={self.context_ms} must lie within 0..10000")
+            raise ValueError(f"context_ms={self.context_ms:g} must lie within 0..10000")
         if self.shard_frames < 1:
             raise ValueError(f"shard_frames={self.shard_frames} must be at least 1")
         if unknown := [name for name in self.formats if name not in FORMATS]:

@@ -222,7 +222,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "audit_head_drift",
         pa.float32(),
-        "audit: rigid head motion in inter-ocular distances (IOD), 95th percentile of the frames looked at",
+        "audit: how far the head slides, tilts or comes nearer, 95th percentile, in inter-ocular distances (IOD)",
         nullable=True,
     ),
     Field("audit_blink_frame", pa.int32(), "audit: frame of a blink, null without one", nullable=True),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.audit.claim import Claim
-from equime_builder.audit.regions import iod
-from equime_builder.encode import encode
+from equime_builder.encode import decode_planes, encode
 from equime_builder.facs import ACTION_UNITS, EXCLUSIVE, EXPRESSIVE_AUS, Side
 from equime_builder.generators.warp import WarpRig, build_rig, render_clip
+from equime_builder.generators.warp.planes import frame_planes
+from equime_builder.landmarks import inter_ocular
 from equime_builder.portraits import Portrait
 from equime_builder.profiles import Profile
 from equime_builder.samples import keyframes
@@ -158,16 +160,41 @@ def _one_more(program: Program, seed: int) -> Program:
     return do(program, au, max(a.intensity for a in program.activations))
 
 
-def drift(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
+def slide(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
     """The head slides by 6 to 12 % of the inter-ocular distance during the clip."""
+    rng = generator(seed, "slide")
+    angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.12) * inter_ocular(who.portrait.landmarks)
+    return _swayed(who, profile, emotion, seed, far * np.array([np.cos(angle), np.sin(angle), 0]))
+
+
+def roll(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
+    """The head tilts by 6 to 10 degrees about the eyes during the clip."""
+    rng = generator(seed, "roll")
+    return _swayed(who, profile, emotion, seed, np.array([0, 0, np.radians(rng.choice((-1, 1)) * rng.uniform(6, 10))]))
+
+
+def _swayed(who: Actor, profile: Profile, emotion: str, seed: int, way: NDArray[np.float64]) -> Take:
+    """A clip in which the head goes a way (3,), as in `Nuisance.sway`, from its first frame to its last."""
     program = sample_program(profile, emotion, seed)
     nuisance = sample_nuisance(profile, program.timing, seed)
-    rng = generator(seed, "drift")
-    angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.12) * iod(who.portrait.landmarks)
-    way = np.linspace(0, 1, program.timing.frames)[:, None] * far * np.array([np.cos(angle), np.sin(angle), 0])
-    moved = replace(nuisance, sway=(nuisance.sway + way).astype(np.float32))
+    sway = nuisance.sway + np.linspace(0, 1, program.timing.frames)[:, None] * way
+    moved = replace(nuisance, sway=sway.astype(np.float32))
     video = film(who.rig, *sided_curves(program, moved), moved, profile, program.timing)
     return Take(video, claim_of(program), who.portrait, program)
+
+
+def zoom(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
+    """The head comes nearer, by 10 to 20 % of its size, during the clip."""
+    take = good(who, profile, emotion, seed)
+    frames, timing = decode_planes(take.video), take.program.timing
+    growth = np.linspace(0, float(generator(seed, "zoom").uniform(0.1, 0.2)), len(frames))
+    for frame, more in zip(frames, growth, strict=True):
+        for plane in frame_planes(frame, (profile.size, profile.size)):
+            middle = (plane.shape[1] - 1) / 2
+            matrix = cv2.getRotationMatrix2D((middle, middle), 0, 1 + more)
+            plane[:] = cv2.warpAffine(plane, matrix, plane.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    marks = keyframes(timing.onset, timing.apex)
+    return replace(take, video=encode(frames, fps=profile.fps, keyframes=marks, video=profile.video).data)
 
 
 def no_return(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
@@ -256,7 +283,9 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "wrong side": (wrong_side, "AU"),
     "one claimed AU missing": (one_au_missing, "does not show"),
     "one AU too many": (one_au_too_many, "not claimed"),
-    "head drift": (drift, "head moves"),
+    "head slides": (slide, "head moves"),
+    "head tilts": (roll, "head moves"),
+    "head comes nearer": (zoom, "head moves"),
     "no return": (no_return, "no return"),
     "too long": (too_long, "too long"),
     "other face": (other_face, "another face"),

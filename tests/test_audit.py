@@ -10,10 +10,11 @@ import pytest
 
 from equime_builder.audit import Claim, Thresholds
 from equime_builder.audit.claim import parse_aus
-from equime_builder.audit.features import NAMES
+from equime_builder.audit.features import GROUPS, NAMES
 from equime_builder.audit.footage import Unreadable, read_footage
 from equime_builder.audit.identity import aligned, open_embedder, shape_distance, similarity
 from equime_builder.audit.motion import changes, halved, response
+from equime_builder.audit.pose import head_drift
 from equime_builder.audit.regions import face, lids, shown
 from equime_builder.audit.report import Judged, annotation, kind, shares, table, write_table
 from equime_builder.audit.responses import fit_signatures, read_signatures, shipped_signatures, write_signatures
@@ -21,6 +22,7 @@ from equime_builder.audit.timing import Curve, fit_event
 from equime_builder.audit.verdict import ACCEPTED, Measured, decide, rejected
 from equime_builder.encode import encode
 from equime_builder.facs import ACTION_UNITS, EXPRESSIVE_AUS
+from equime_builder.landmarks import inter_ocular
 from equime_builder.portraits import Portrait
 from equime_builder.profiles import Video, load_profile, profile_from_dict
 from equime_builder.scm import Activation, Timing, envelope
@@ -215,6 +217,26 @@ def test_shape_does_not_change_with_pose_but_with_the_person(portraits: list[Por
     assert shape_distance(one, other) > 0.02
 
 
+@pytest.mark.parametrize(
+    ("turn", "growth", "slide"), [(5, 1.0, 0), (-5, 1.0, 0), (0, 1.1, 0), (0, 0.9, 0), (0, 1.0, 0.06), (3, 1.05, 0.03)]
+)
+def test_a_head_that_turns_grows_or_slides_moves(
+    portraits: list[Portrait], turn: float, growth: float, slide: float
+) -> None:
+    rest = portraits[0].landmarks
+    matrix = cv2.getRotationMatrix2D(tuple(map(float, rest[168])), turn, growth)
+    moved = rest @ matrix[:, :2].T + matrix[:, 2] + slide * inter_ocular(rest)
+    assert head_drift([rest + (moved - rest) * share for share in np.linspace(0, 1, 14)], rest) > 0.05
+
+
+def test_a_face_that_moves_in_a_still_head_does_not_count(portraits: list[Portrait]) -> None:
+    rest = portraits[0].landmarks
+    acting = rest.copy()
+    mouth = [each for name in ("corner", "lower_lip", "chin") for half in GROUPS[name] for each in half]
+    acting[mouth] += np.float32(0.3 * inter_ocular(rest))
+    assert head_drift([acting] * 14, rest) < 0.001
+
+
 def test_an_embedder_is_a_network_that_opencv_reads(tmp_path: object, portraits: list[Portrait]) -> None:
     onnx = pytest.importorskip("onnx")
     helper = onnx.helper
@@ -328,6 +350,12 @@ def test_every_fault_has_its_reason(name: str) -> None:
     audit = decide(CLAIM, replace(GOOD, **values), Thresholds())  # type: ignore[arg-type]
     assert not audit.accepted
     assert any(re.search(reason, told) for told in audit.reasons), audit.reasons
+
+
+def test_nothing_is_said_of_aus_that_are_read_off_a_moving_head() -> None:
+    moving = replace(GOOD, head_drift=0.09, off_target=12.5, off_au="L5", apex=20.0, residual=3.0)
+    for claim in (CLAIM, replace(CLAIM, aus=())):
+        assert decide(claim, moving, Thresholds()).reasons == ("the head moves by 0.090 IOD, at most 0.05",)
 
 
 def test_each_claimed_au_must_show_but_for_those_that_look_alike() -> None:

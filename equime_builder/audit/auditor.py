@@ -18,12 +18,13 @@ from equime_builder.audit.features import HALVES, RIGID, Face, lid_gap
 from equime_builder.audit.footage import Footage, Unreadable, read_footage
 from equime_builder.audit.identity import Embedder, aligned, shape_distance, similarity
 from equime_builder.audit.looking import Look, grid
+from equime_builder.audit.pose import head_drift
 from equime_builder.audit.responses import Signatures, shipped_signatures
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.timing import Course, Curve, fit_event
 from equime_builder.audit.verdict import ALIKE, Audit, Measured, decide, rejected
 from equime_builder.facs import ACTION_UNITS, EXPRESSIVE_AUS, SIDE_PREFIX
-from equime_builder.landmarks import Detection, Landmarker, open_landmarker
+from equime_builder.landmarks import Detection, Landmarker, inter_ocular, open_landmarker
 from equime_builder.scm import Activation
 
 LEAST_FACES = 4  # frames with a face, below which nothing more is measured
@@ -84,7 +85,7 @@ class Auditor:
                 measured,
                 **_course(event, footage.fps),
                 **_responses(look, event, claim.aus, self.signatures),
-                head_drift=_drift(found, event.rest.points),
+                head_drift=head_drift([seen.landmarks for seen in found.values()], event.rest.points),
                 **self._identity(look, event, portrait),
             )
         return decide(claim, measured, self.thresholds)
@@ -218,19 +219,13 @@ def _responses(look: Look, event: Event, aus: Sequence[Activation], signatures: 
 def _flow_shares(
     flow: NDArray[np.float32], points: regions.Points, aus: Sequence[Activation]
 ) -> dict[str, float | None]:
-    """Mean length of the flow where the claimed AUs show and in the rest of the face, the head's motion taken out."""
+    """Mean length of the flow where the claimed AUs show and in the rest of the face, the head's shift taken out."""
     size = (flow.shape[0], flow.shape[1])
     x, y = (np.clip(np.round(points[list(RIGID), k]).astype(int), 0, size[1 - k] - 1) for k in (0, 1))
-    length = np.linalg.norm(flow - np.median(flow[y, x], axis=0), axis=2) / regions.iod(points)
+    length = np.linalg.norm(flow - np.median(flow[y, x], axis=0), axis=2) / inter_ocular(points)
     face = regions.face(points, size)
     inside = face & regions.shown(points, [a.au for a in aus], size) if aus else np.zeros_like(face)
     return {
         name: float(length[where].mean()) if where.any() else None
         for name, where in (("flow_inside", inside), ("flow_outside", face & ~inside))
     }
-
-
-def _drift(found: Mapping[int, Detection], rest: regions.Points) -> float:
-    """95th percentile over frames of the head's motion from the neutral face, IOD."""
-    shifts = [np.median(seen.landmarks[list(RIGID)] - rest[list(RIGID)], axis=0) for seen in found.values()]
-    return float(np.percentile(np.linalg.norm(shifts, axis=1), 95) / regions.iod(rest))

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.audit.regions import Points, iod
+from equime_builder.audit.regions import Points
 from equime_builder.facs import Side
-from equime_builder.landmarks import LIDS, Detection
+from equime_builder.landmarks import LIDS, Detection, inter_ocular
 
 HALVES: tuple[Side, Side] = ("right", "left")
 # Bone under little skin: what these do together is the head's motion (eye corners, bridge of the nose).
@@ -98,7 +98,7 @@ def mean_face(detections: Sequence[Detection], luma: NDArray[np.uint8]) -> Face:
 
 def lid_gap(points: Points) -> float:
     """How far the lids of the wider eye are apart, IOD."""
-    return max(float(np.linalg.norm(points[upper] - points[lower])) for upper, lower in LIDS) / iod(points)
+    return max(float(np.linalg.norm(points[upper] - points[lower])) for upper, lower in LIDS) / inter_ocular(points)
 
 
 def flow_between(stations: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -130,7 +130,7 @@ def _at(picture: NDArray[np.float32], points: Points) -> NDArray[np.float32]:
 
 def features(rest: Face, apex: Face, flow: NDArray[np.float32]) -> NDArray[np.float64]:
     """Right and left half (2, len(NAMES)): IOD outward and up, relative change of luma, change of blendshape scores."""
-    unit = iod(rest.points)
+    unit = inter_ocular(rest.points)
     smooth = _at(np.asarray(cv2.GaussianBlur(flow, (0, 0), FLOW_BLUR)), rest.points)
     shifts = [shift - np.median(shift[list(RIGID)], axis=0) for shift in (apex.points - rest.points, smooth)]
     change = {name: apex.scores[name] - rest.scores[name] for name in rest.scores}
@@ -148,7 +148,7 @@ def features(rest: Face, apex: Face, flow: NDArray[np.float32]) -> NDArray[np.fl
 
 def _shade(rest: Face, apex: Face, flow: NDArray[np.float32]) -> NDArray[np.float32]:
     """Relative change of luma (2, spots) of the skin that lies at the spots of the neutral face."""
-    sigma = max(SHADE_BLUR * iod(rest.points), 0.6)
+    sigma = max(SHADE_BLUR * inter_ocular(rest.points), 0.6)
     before, after = (
         np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
         for picture in (rest.luma.astype(np.float32), _pulled(apex.luma.astype(np.float32), flow))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_builder.audit.regions import Points
+from equime_builder.landmarks import inter_ocular
 
 
 class Embedder(Protocol):
@@ -65,9 +66,8 @@ def shape_distance(one: Points, other: Points) -> float:
     Ordinary Procrustes analysis over the 468 points of the skin (irises move with the gaze); root mean square.
     """
     a, b = (points[:468].astype(np.float64) for points in (one, other))
-    unit = float(np.linalg.norm(a[[33, 133]].mean(axis=0) - a[[362, 263]].mean(axis=0)))
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     u, values, v = np.linalg.svd(b.T @ a)
     turn = u @ np.diag([1.0, np.sign(np.linalg.det(u @ v))]) @ v
     scale = float(values @ [1.0, np.sign(np.linalg.det(u @ v))]) / max(float((b**2).sum()), 1e-12)
-    return float(np.sqrt(((a - scale * b @ turn) ** 2).sum(axis=1).mean())) / max(unit, 1e-9)
+    return float(np.sqrt(((a - scale * b @ turn) ** 2).sum(axis=1).mean())) / max(inter_ocular(one), 1e-9)

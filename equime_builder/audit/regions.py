@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.landmarks import EYE_RINGS, FACE_OVAL, IRISES
+from equime_builder.landmarks import EYE_RINGS, FACE_OVAL, inter_ocular
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -42,17 +42,12 @@ LID_AUS = frozenset(au for au, names in SHOWS.items() if "eyes" in names)
 MARGIN, LID_MARGIN = 0.12, 0.08  # IOD around the landmarks
 
 
-def iod(points: Points) -> float:
-    """Inter-ocular distance of landmarks (478, 2): between the iris centers."""
-    return float(np.linalg.norm(points[IRISES[0]] - points[IRISES[1]]))
-
-
 def _hulls(points: Points, rings: Iterable[Iterable[int]], size: tuple[int, int], margin: float) -> NDArray[np.uint8]:
     mask = np.zeros(size, np.uint8)
     for ring in rings:
         hull = cv2.convexHull(np.round(points[list(ring)]).astype(np.int32))
         cv2.fillConvexPoly(mask, hull, 1)
-    width = 2 * round(margin * iod(points)) + 1
+    width = 2 * round(margin * inter_ocular(points)) + 1
     return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))), np.uint8)
 
 

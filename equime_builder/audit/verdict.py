@@ -32,7 +32,7 @@ class Measured:
             strongest of any other AU, or of a claimed one on the other side, less what may be read of an AU that does
             not act.
         off_au: which that is, as `R12`. residual: share of the peak that remains at the end.
-        head_drift: rigid motion of the head from the neutral face in IOD, 95th percentile over the frames looked at.
+        head_drift: how far the head slides, tilts or comes nearer from the neutral face (`pose.head_drift`), IOD.
         blink: frame at which the lids are closed, None without a blink.
         flow_inside, flow_outside: mean optical flow from neutral to apex where the claimed AUs show, and in the rest of
             the face, IOD. identity: distance of the neutral face's shape from the portrait's, IOD.
@@ -109,8 +109,12 @@ def rejected(reason: str) -> Audit:
 
 
 def decide(claim: Claim, measured: Measured, thresholds: Thresholds) -> Audit:
-    """The verdict, with every reason there is."""
-    checks = (_container, _identity, _response, _timing, _course, _head, _blink)
+    """The verdict, with every reason there is; of AUs and their times nothing is said where the head moves.
+
+    They are read against a still head: one that tilts raises lids and lip corners that nobody raised.
+    """
+    moves = bool(_head(claim, measured, thresholds))
+    checks = (_container, _identity, _head, *(() if moves else (_response, _timing, _course)), _blink)
     reasons = tuple(reason for check in checks for reason in check(claim, measured, thresholds))
     return Audit(REJECTED if reasons else ACCEPTED, reasons, measured)
 

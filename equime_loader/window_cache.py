@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import logging
 import os
 import platform
@@ -119,7 +120,7 @@ class WindowCache:
             ValueError: a view whose windows differ in size from clip to clip.
         """
         form = Form.of(view)
-        made_by = f"{FORMAT}:{selection.sha256}:{view}:{_decoder()}"
+        made_by = f"{FORMAT}:{selection.sha256}:{view}:{_decoder(view.backend)}"
         folder = Path(settings.folder).expanduser().absolute()
         # Machines that share a folder over a network have no page cache in common.
         name = hashlib.sha256(f"{made_by}:{platform.node()}".encode()).hexdigest()[:32]
@@ -148,7 +149,7 @@ class WindowCache:
         return _opened_again, self._arguments
 
     def read(self, position: int, out: NDArray[np.uint8] | None) -> Clip | None:
-        """A cached window, copied into `out` where one is given; None where there is none."""
+        """A cached window, its frames copied into `out` (T, h, w, C) uint8 where one is given; None: there is none."""
         first, last, tag = bytearray(TAG_BYTES), bytearray(TAG_BYTES), self._tag(position)
         # The tag alone first, where it may lack: reading a slot that was never written costs as much as one that was.
         if position not in self._kept and not (self._read(position, [first]) and first == tag):
@@ -293,12 +294,14 @@ def _remove_unused(path: Path) -> bool:
 
 
 @cache
-def _decoder() -> str:
-    """What pixels depend on besides the view: the code of `video` and the libraries below it."""
-    code = hashlib.sha256()
-    for file in sorted((Path(__file__).parent / "video").glob("*.py")):
+def _decoder(backend: str | None) -> str:
+    """What a window depends on besides the view: the code that chooses and decodes frames, the libraries below it."""
+    code, room = hashlib.sha256(), Path(__file__).parent
+    for file in (room / "windows.py", *sorted((room / "video").glob("*.py"))):
         code.update(file.read_bytes())
-    return f"{code.hexdigest()}:{av.__version__}:{cv2.__version__}"
+    # PyAV also reads what the others would read otherwise.
+    own = "" if backend in (None, "pyav") else importlib.import_module(backend).__version__
+    return f"{code.hexdigest()}:{av.__version__}:{cv2.__version__}:{own}"
 
 
 def _boot() -> str:

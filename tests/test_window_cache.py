@@ -11,9 +11,11 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -165,8 +167,27 @@ def test_another_selection_is_another_cache(clips: Selection, folder: Path, monk
     assert kept(other) == []
     assert same(read_all(other), [clip for clip, row in zip(first, clips.labels(["emotion"]), strict=True)
                                   if row["emotion"] == "surprise"])  # fmt: skip
-    monkeypatch.setattr(window_cache, "_decoder", lambda: "another version")
+    monkeypatch.setattr(window_cache, "_decoder", lambda _: "another version")
     assert kept(cached(clips, folder)) == []
+
+
+@pytest.mark.parametrize("name", ["windows.py", "video/scale.py"])
+def test_other_code_is_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    code = Path(window_cache.__file__).parent
+    shutil.copytree(code / "video", tmp_path / "video")
+    shutil.copy(code / "windows.py", tmp_path)
+    monkeypatch.setattr(window_cache, "__file__", str(tmp_path / "window_cache.py"))
+    key = window_cache._decoder.__wrapped__
+    before = key(None)
+    assert key("pyav") == before
+    with open(tmp_path / name, "a") as file:
+        file.write("# another rule\n")
+    assert key(None) != before
+    keys = set()
+    for version in ("1", "2"):
+        monkeypatch.setitem(sys.modules, "decord", SimpleNamespace(__version__=version))
+        keys.add(key("decord"))
+    assert len(keys) == 2
 
 
 def test_a_new_start_of_the_machine_empties_the_cache(

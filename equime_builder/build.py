@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from equime_builder import manifest
-from equime_builder.executors import Executor, Work
 from equime_builder.executors.local import LocalExecutor
+from equime_builder.executors.work import Executor, Work
 from equime_builder.finish import finish, is_finished
 from equime_builder.landmarks import find_landmarker
 from equime_builder.manifest import FolderError

@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from equime_builder import manifest
-from equime_builder.executors import Work
-from equime_builder.generators import ClipRequest, Generator, make_generator, needs_gpu
+from equime_builder.executors.work import Work
+from equime_builder.generators import make_generator, needs_gpu
+from equime_builder.generators.protocol import ClipRequest, Generator
 from equime_builder.plan import Plan, Shard
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile

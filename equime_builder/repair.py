@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.build import build_shards, plan_for, request_of
-from equime_builder.executors import Work
 from equime_builder.executors.local import LocalExecutor
+from equime_builder.executors.work import Work
 from equime_builder.files import TEMPORARY_SUFFIX
 from equime_builder.finish import finish
 from equime_builder.manifest import FolderError

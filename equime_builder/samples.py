@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from equime_builder.captions import au_text, captions
 from equime_builder.encode import CODEC, EncodedClip, decode_planes, encode
-from equime_builder.generators import ClipRequest, Generator, PreparedPortrait
+from equime_builder.generators.protocol import ClipRequest, Generator, PreparedPortrait
 from equime_builder.plan import PlannedClip
 from equime_builder.portraits import PROBABILITIES, Attributes, Subject
 from equime_builder.profiles import Profile

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from equime_builder import manifest
-from equime_builder.generators import Generator, PreparedPortrait, make_generator
+from equime_builder.generators import make_generator
+from equime_builder.generators.protocol import Generator, PreparedPortrait
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.models import find_model
 from equime_builder.plan import PlannedClip, Shard

@@ -33,11 +33,11 @@ from door import Rounds
 from PIL import Image
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 
-from equime_builder.generators import ClipRequest
 from equime_builder.generators.ltx.drawing import LtxGenerator
 from equime_builder.generators.ltx.options import LtxOptions
 from equime_builder.generators.ltx.pipelines import AnchoredPipeline, set_up
 from equime_builder.generators.ltx.texts import Texts
+from equime_builder.generators.protocol import ClipRequest
 from equime_builder.profiles import load_profile
 from equime_builder.prompts import NEGATIVE_PROMPT, prompt
 from equime_builder.scm import sample_nuisance, sample_program

@@ -20,9 +20,9 @@ import door
 from door import Count
 
 from equime_builder.build import Request, build
-from equime_builder.executors import Executor
 from equime_builder.executors.local import LocalExecutor
 from equime_builder.executors.ray import RayExecutor
+from equime_builder.executors.work import Executor
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
 

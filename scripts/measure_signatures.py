@@ -20,10 +20,11 @@ from equime_builder.audit.looking import Look
 from equime_builder.audit.responses import fit_signatures, write_signatures
 from equime_builder.encode import encode
 from equime_builder.facs import EXPRESSIVE_AUS
-from equime_builder.generators.warp import WarpRig, build_rig, render_clip
+from equime_builder.generators.warp import WarpRig, build_rig
+from equime_builder.generators.warped import PreparedWarp
 from equime_builder.landmarks import Landmarker, open_landmarker
 from equime_builder.profiles import Profile, load_profile
-from equime_builder.scm import Activation, Program, Timing, sample_nuisance, sided_curves
+from equime_builder.scm import Activation, Program, Timing, sample_nuisance
 from equime_builder.seeds import derive_seed
 from equime_builder.sources.drawn import ProceduralSource
 
@@ -37,15 +38,7 @@ NEUTRAL, RISING, APEX = (1, 3, 4), (8,), (12, 13, 14)
 def filmed(rig: WarpRig, program: Program, profile: Profile, seed: int) -> bytes:
     """A short encoded clip of a program, with the profile's sway and noise."""
     nuisance = sample_nuisance(profile, program.timing, seed)
-    left, right = sided_curves(program, nuisance)
-    frames = render_clip(
-        rig,
-        left=left,
-        right=right,
-        sway=nuisance.sway,
-        noise_seed=nuisance.noise_seed,
-        noise_sigma=nuisance.noise_sigma,
-    )
+    frames = PreparedWarp(rig).render(program, nuisance)
     return encode(frames, fps=profile.fps, keyframes=(program.timing.onset,), video=profile.video).data
 
 

@@ -21,11 +21,12 @@ from running import comes_true
 
 from equime_builder import manifest
 from equime_builder.build import Progress, Request, build, prepare, stages
-from equime_builder.executors import Work, make_executor
+from equime_builder.executors import make_executor
 from equime_builder.executors.local import LocalExecutor
 from equime_builder.executors.node import beacon, complaint
 from equime_builder.executors.ray import RayExecutor, _check_nodes, _connected, _hands
-from equime_builder.generators import Generator
+from equime_builder.executors.work import Work
+from equime_builder.generators.protocol import Generator
 from equime_builder.manifest import FolderError
 from equime_builder.sources.drawn import ProceduralSource
 

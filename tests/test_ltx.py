@@ -24,7 +24,7 @@ from tiny_ltx import save_tiny_pipeline
 from equime_builder import samples
 from equime_builder.build import Request, build
 from equime_builder.facs import ACTION_UNITS, EMOTION_TABLES, SIDES, au_sets
-from equime_builder.generators import ClipRequest, check_options, make_generator
+from equime_builder.generators import check_options, make_generator
 from equime_builder.generators.ltx.drawing import LtxGenerator, anchors, from_disk
 from equime_builder.generators.ltx.float8 import Float8Linear
 from equime_builder.generators.ltx.options import PRESETS, LtxOptions, frames_made, options_from
@@ -32,6 +32,7 @@ from equime_builder.generators.ltx.pictures import compressed, planes_from_video
 from equime_builder.generators.ltx.pipelines import AnchoredPipeline
 from equime_builder.generators.ltx.texts import AT_ONCE, Texts, text_encoder
 from equime_builder.generators.ltx.weights import VARIABLE, content_hash, find_pipeline, pin
+from equime_builder.generators.protocol import ClipRequest
 from equime_builder.generators.warp.planes import luma_and_chroma
 from equime_builder.models import ModelMissing
 from equime_builder.portraits import Attributes, Subject

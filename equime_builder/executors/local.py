@@ -12,8 +12,9 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from equime_builder import manifest
-from equime_builder.executors import Run, Work
-from equime_builder.generators import Generator, make_generator
+from equime_builder.executors.work import Run, Work
+from equime_builder.generators import make_generator
+from equime_builder.generators.protocol import Generator
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Shard
 from equime_builder.processes import WorkerDied, finished, worker_pool

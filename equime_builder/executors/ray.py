@@ -23,9 +23,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from equime_builder import manifest
-from equime_builder.executors import Run, Work
 from equime_builder.executors.node import Beacon, beacon, complaint, while_lit
-from equime_builder.generators import Generator
+from equime_builder.executors.work import Run, Work
+from equime_builder.generators.protocol import Generator
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Shard
 

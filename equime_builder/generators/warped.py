@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_builder.generators import ClipRequest
+from equime_builder.generators.protocol import ClipRequest
 from equime_builder.generators.warp import WarpRig, build_rig, moved_mask, render_clip
 from equime_builder.portraits import Portrait
 from equime_builder.scm import Nuisance, Program, sided_curves

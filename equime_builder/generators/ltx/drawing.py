@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equime_builder.generators import ClipRequest
 from equime_builder.generators.ltx.options import LtxOptions, check_size, frames_made
 from equime_builder.generators.ltx.pictures import compressed, planes_from_video, rgb_from_planes
 from equime_builder.generators.ltx.pipelines import load
 from equime_builder.generators.ltx.texts import Texts, text_encoder
 from equime_builder.generators.ltx.weights import find_pipeline
+from equime_builder.generators.protocol import ClipRequest
 from equime_builder.generators.warp import build_rig, render_clip
 from equime_builder.generators.warped import PreparedWarp
 from equime_builder.portraits import Portrait

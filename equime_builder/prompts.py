@@ -57,8 +57,8 @@ def prompt(program: Program, emotion: str, attributes: Attributes, *, limit: int
 
 def _wording(program: Program, emotion: str, attributes: Attributes, without: frozenset[str]) -> str:
     noun = {"Woman": "woman", "Man": "man"}.get(attributes.gender or "", "person")
-    aged = attributes.age is not None and "age" not in without
-    parts = [f"A static frontal portrait of a {noun}" + (f" of about {int(attributes.age)}" if aged else "")]
+    age = None if "age" in without else attributes.age
+    parts = [f"A static frontal portrait of a {noun}" + (f" of about {int(age)}" if age is not None else "")]
     parts[0] += " with a neutral face."
     if program.activations:
         parts += _event(program, emotion, without)

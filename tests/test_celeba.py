@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -20,6 +21,7 @@ from tiny_deepface import write_networks
 from equime_builder import manifest
 from equime_builder.attributes.deepface import DeepFaceEstimator, open_deepface
 from equime_builder.build import Request, build
+from equime_builder.cli import app
 from equime_builder.curation import scoring
 from equime_builder.curation.running import curate
 from equime_builder.curation.scores import landmarks_size
@@ -238,8 +240,8 @@ def test_a_build_takes_the_table_of_curate(tmp_path: Path, pictures, face_model:
         source_at(root, face_model, curation=CurationTable(table.sha256)).survey(PROFILE, 0)
     with pytest.raises(ValueError, match=r"is not the table that the plan was made with"):
         source_at(root, face_model, curation=CurationTable("0" * 64, table.path)).survey(PROFILE, 0)
-    with pytest.raises(ValueError, match=r"^--curation .*none\.parquet: no such file"):
-        CurationTable.at(tmp_path / "none.parquet")
+    with pytest.raises(ValueError, match=r"^--curation .*none: no such file; give the curation\.parquet that `equime"):
+        CurationTable.at(tmp_path / "none")
 
 
 # --- estimates
@@ -369,10 +371,26 @@ def test_the_command_writes_tables_and_a_sheet(tmp_path: Path, pictures, face_mo
         (["--estimate", "my.csv"], "--estimate 'my.csv' is neither deepface nor a .csv file"),
         (["--select", "Smilling=-1"], "has no attribute 'Smilling'"),
         (["--profile", "micr"], "profile 'micr' is neither shipped"),
+        (["--size", "64"], "size=64 must be at least 128 for photographs"),
+        (["--subjects", "0"], "subjects=0 must be within 1..1000000"),
+        (["--detector", "yunet"], "--detector goes with --estimate deepface"),
     ):
-        done = subprocess.run([*command, *where, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1 and message in done.stderr, done.stderr
+        with pytest.raises(ValueError, match=re.escape(message)):
+            app(["curate", *where, *arguments], standalone_mode=False)
+    done = subprocess.run([*command, *where, "--profile", "micr"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    with pytest.raises(ValueError, match=r"lies in .*: its sheet would be taken for a portrait; name another folder"):
+        app(["curate", str(root), str(root / "out"), *where[2:]], standalone_mode=False)
+
+
+def test_a_threshold_that_asks_nothing_is_told(tmp_path: Path, pictures, face_model: Path, capsys) -> None:
+    root, profile = make_folder(tmp_path / "celeba", pictures), tmp_path / "calm.toml"
+    profile.write_text('name = "calm"\nfollows = "a test"\n[curation]\nmin_neutral = 0.9\n')
+    where = [str(root), str(tmp_path / "out"), "--source", "celeba-hq", "--face-model", str(face_model)]
+    app(["curate", *where, "--profile", str(profile), "--workers", "1"], standalone_mode=False)
+    assert "min_neutral asks nothing of 6 portraits that pass: their expression was not estimated" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_marginals_of_a_profile_are_shares_of_a_section() -> None:

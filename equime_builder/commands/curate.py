@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from equime_builder.commands.shared import (
     screen,
 )
 from equime_builder.requests import make_profile, make_source
+from equime_builder.sources.photographs import check_size
 
 if TYPE_CHECKING:
     from equime_builder.attributes.estimates import Estimator
@@ -46,8 +48,10 @@ def curate(
     estimate: Annotated[
         str | None, typer.Option(help="apparent attributes: deepface, or a CSV", show_default="nobody")
     ] = None,
-    detector: Annotated[str, typer.Option(help="of DeepFace: landmarks, skip, retinaface, yunet, …")] = "landmarks",
-    batch: Annotated[int, typer.Option(help="faces that DeepFace takes at a time")] = 16,
+    detector: Annotated[
+        str | None, typer.Option(help="of DeepFace: landmarks, skip, retinaface, yunet, …", show_default="landmarks")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="faces that DeepFace takes at a time", show_default="16")] = None,
     face_model: FaceModel = None,
     size: Size = None,
     seed: Seed = 0,
@@ -61,11 +65,14 @@ def curate(
 
     if source == "procedural":
         raise ValueError("source procedural draws its faces; curate takes folder or celeba-hq")
-    made = make_profile(profile, {"size": size})
+    made = make_profile(profile, {"size": size, "subjects": subjects})
+    check_size(made)
     where: Any = make_source(
         source, portraits=portraits, attributes=attributes, select=select or (), face_model=face_model, limit=subjects
     )
-    processes, estimator = cores(workers), _estimator(estimate, detector, batch)
+    if out.resolve().is_relative_to(portraits.resolve()):
+        raise ValueError(f"{out} lies in {portraits}: its sheet would be taken for a portrait; name another folder")
+    processes, estimator = cores(workers), _estimator(estimate, {"detector": detector, "batch": batch})
     where.model()  # what is missing is told before anything is written
     with open_store(out) as store, progress_bar(as_json) as bar:
         task = bar.add_task("scoring", total=None, rate="")
@@ -76,23 +83,27 @@ def curate(
         found = run(where, made, seed, store, estimator=estimator, workers=processes, progress=show)
         title = f"Curation of {portraits.resolve().name}, profile {made.name}"
         draw_sheet(portraits, found.survey, found.agreements, title).save(out / SHEET)
-    _report(out, found, as_json)
+    _report(out, found, made.curation.min_neutral, as_json)
 
 
-def _estimator(name: str | None, detector: str, batch: int) -> Estimator | Path | None:
-    if name is None:
-        return None
+def _estimator(name: str | None, options: Mapping[str, Any]) -> Estimator | Path | None:
+    """The estimator of that name, or the table; options are DeepFace's, None for its defaults."""
+    given = {option: value for option, value in options.items() if value is not None}
     if name == DEEPFACE:
         from equime_builder.attributes.deepface import open_deepface
 
-        return open_deepface(detector=detector, batch=batch)
+        return open_deepface(**given)
+    if given:
+        raise ValueError(f"--{next(iter(given))} goes with --estimate {DEEPFACE}")
+    if name is None:
+        return None
     path = Path(name)
     if path.suffix.lower() != ".csv" or not path.is_file():
         raise ValueError(f"--estimate {name!r} is neither {DEEPFACE} nor a .csv file")
     return path
 
 
-def _report(out: Path, found: Curated, as_json: bool) -> None:
+def _report(out: Path, found: Curated, min_neutral: float, as_json: bool) -> None:
     from equime_builder.curation.rates import passing_rates
     from equime_builder.curation.survey import kind_of
 
@@ -106,6 +117,7 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         "reserve": len(found.survey.reserve),
         "shortfall": found.survey.shortfall,
         "without_person": _without_person(table),
+        "without_expression": _without_expression(table) if min_neutral > 0 else 0,
         "rates": [rate.row() for rate in passing_rates(table)],
         "reasons": dict(reasons.most_common()),
         "agreement": [each.row() for each in found.agreements],
@@ -124,6 +136,8 @@ def _report(out: Path, found: Curated, as_json: bool) -> None:
         say(f"short: {found.survey.shortfall}")
     if count := facts["without_person"]:
         say(f"nobody says who is on {count:,} of the portraits: splits take each for a person of its own")
+    if count := facts["without_expression"]:
+        say(f"min_neutral asks nothing of {count:,} portraits that pass: their expression was not estimated")
     for name, why in found.faults.items():
         say(f"estimate of {name} not used: {why}")
     if rates := passing_rates(table):
@@ -144,3 +158,10 @@ def _without_person(table: Any) -> int:
     """Of how many portraits no person is known, where the source knows those of others."""
     unknown = [row["person"] is None for row in table.select(["subject", "person"]).to_pylist() if row["subject"]]
     return 0 if all(unknown) else sum(unknown)
+
+
+def _without_expression(table: Any) -> int:
+    """How many portraits pass without an estimate of the expression that they show."""
+    from equime_builder.curation.rates import passes
+
+    return sum(passes(row) and row["expression_probabilities"] is None for row in table.to_pylist() if row["sha256"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from equime_builder.curation.scoring import Job, score_files
 from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
-from equime_builder.curation.table import Known, read_known
+from equime_builder.curation.table import FILE, Known, read_known
 from equime_builder.files import file_sha256, files_in
 from equime_builder.landmarks import FRAME_SIDE_IODS, cut
 from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
@@ -36,7 +36,7 @@ class CurationTable:
             ValueError: there is no such file.
         """
         if not path.is_file():
-            raise ValueError(f"--curation {path}: no such file; give the {path.name} that `equime curate` wrote")
+            raise ValueError(f"--curation {path}: no such file; give the {FILE} that `equime curate` wrote")
         return cls(file_sha256(path), path)
 
     def known(self) -> Known:

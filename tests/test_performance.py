@@ -420,6 +420,21 @@ def test_small_groups_are_shown_and_left_out() -> None:
     assert "too small" in str(alone)
 
 
+def test_intervals_of_few_subjects_are_noted_and_of_hardly_any_not_shown() -> None:
+    def report(subjects: int) -> FairnessReport:
+        return fairness_report(predictions_of(world(subjects, 40), "race"), "race", resamples=50)
+
+    for subjects in (1, 2, 4):
+        few = report(subjects)
+        assert all(math.isfinite(score.value) and math.isnan(score.low) for score in few.overall.scores.values())
+        told = "1 subject" if subjects == 1 else f"{subjects} subjects"
+        assert f"{told}, fewer than 5: there are no intervals" in few.notes
+        assert "(" not in str(few).split("all  ")[1].split("\n")[0]
+    some = report(6)
+    assert math.isfinite(some.overall.scores["UF1"].low) and not some.gaps
+    assert any(note.startswith("fewer than 30 subjects") and note.endswith("too narrow: all") for note in some.notes)
+
+
 def test_absent_classes_are_left_out_and_said() -> None:
     data = world(60, 9)
     keep = ~((data["race"] == "asian") & (data["truth"] == 2))

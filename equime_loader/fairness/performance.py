@@ -43,7 +43,8 @@ def fairness_report(
     Args:
         resamples: of whole subjects, for the intervals; as many random groupings of subjects for what chance does.
         confidence: of the percentile intervals.
-        min_clips, min_subjects: a group with fewer is shown without scores, and left out of gaps and criteria.
+        min_clips, min_subjects: a group with fewer is shown without scores, and left out of gaps and criteria. Where
+            there are fewer subjects in all, the overall scores have no intervals.
 
     A gap is never negative, and noise only adds to it: its percentile interval leans upward (with few subjects past the
     gap itself), and does not hold 0 even where groups are alike. Compare with the gap by chance, which subjects dealt
@@ -70,6 +71,7 @@ def fairness_report(
     )
     drawn = resampled(tables, resamples, seed=seed)
     dealt = shuffled(tables.without_first(), resamples if len(large) > 1 else 0, seed=seed)
+    enough = len(np.unique(predictions.subjects)) >= min_subjects
     describe = _Describe(predictions, int(np.bincount(predictions.truth).argmax()), confidence)
     samples = dict(zip(large, np.moveaxis(drawn, 1, 0)[1:], strict=True))
     across = (tables.total()[1:], drawn[:, 1:], dealt, confidence)
@@ -78,7 +80,7 @@ def fairness_report(
         classes=predictions.classes,
         unknown=int((codes.codes < 0).sum()),
         constant_class=predictions.classes[describe.constant],
-        overall=describe(ALL, everyone, drawn[:, 0]),
+        overall=describe(ALL, everyone, drawn[:, 0] if enough else drawn[:0, 0]),
         groups=tuple(describe(name, clips, samples.get(name), small[name]) for name, clips in sets.items()),
         gaps=tuple(_gaps(large, *across)) if len(large) > 1 else (),
         criteria=tuple(_criteria(*across)) if len(large) > 1 else (),
@@ -192,6 +194,10 @@ def _notes(report: FairnessReport, dealt: Floats, min_clips: int, min_subjects: 
     if missing := list(report.overall.absent):
         yield f"no clip is of {', '.join(missing)}: left out of every UF1 and UAR"
     large = [group for group in report.groups if not group.too_small]
+    if report.overall.subjects < min_subjects:
+        yield f"{counted(report.overall.subjects, 'subject')}, fewer than {min_subjects}: there are no intervals"
+    elif few := [group.name for group in (report.overall, *large) if group.subjects < FEW_SUBJECTS]:
+        yield f"fewer than {FEW_SUBJECTS} subjects, so that intervals come out too narrow: {', '.join(few)}"
     if len(large) < 2:
         yield f"fewer than two groups have {min_clips} clips and {min_subjects} subjects: there is nothing to compare"
         return
@@ -205,5 +211,3 @@ def _notes(report: FairnessReport, dealt: Floats, min_clips: int, min_subjects: 
         if len(dealt)
         else "by chance: not known, since some subjects have clips in several groups"
     )
-    if few := [group.name for group in large if group.subjects < FEW_SUBJECTS]:
-        yield f"fewer than {FEW_SUBJECTS} subjects, so that intervals come out too narrow: {', '.join(few)}"

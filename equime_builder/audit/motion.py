@@ -29,10 +29,9 @@ def halved(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
     )
 
 
-def smoothed(curve: Curve, width: int = SMOOTH) -> Curve:
-    """Running mean over `width` frames (odd); the ends are repeated."""
-    half = width // 2
-    return np.convolve(np.pad(curve, half, mode="edge"), np.full(width, 1 / width), mode="valid")
+def smoothed(curve: Curve) -> Curve:
+    """Running mean over `SMOOTH` frames (odd); the ends are repeated."""
+    return np.convolve(np.pad(curve, SMOOTH // 2, mode="edge"), np.full(SMOOTH, 1 / SMOOTH), mode="valid")
 
 
 def changes(half: NDArray[np.float32], where: Mask, neutral: Collection[int]) -> NDArray[np.float32]:

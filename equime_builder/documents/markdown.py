@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 WIDTH = 8  # letters of a full bar
 EIGHTHS = "▏▎▍▌▋▊▉█"
 HEIGHTS = "▁▂▃▄▅▆▇█"
-EMPTY = "\N{NO-BREAK SPACE}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1) -> str:

@@ -29,7 +29,7 @@ HEADER = (
     *("Action Units", "Estimated Emotion", "Macro/Micro", "Date", "dif"),
 )
 SHEET = "coding_file.xlsx"
-DATE, FPS = "20230718", 140
+DATE = "20230718"
 # Samples of the signals at which the trials of a session began.
 BEGINS = {146: 1500, 107: 6000, 112: 10_500, 119: 15_000, 102: 19_500, 131: 24_000}
 SAMPLES = 29_000

@@ -92,7 +92,7 @@ def paint_body(picture: Array, params: FaceParameters, frame: Frame, rng: np.ran
     shadow = cv2.GaussianBlur(cv2.resize(window.of(jaw), None, fx=0.25, fy=0.25), (0, 0), 0.055 * unit / 4 + 0.5)
     shade = cv2.resize(shadow, window.shape[::-1]).astype(np.float32) / 255
     tint(part, shade * mask, (0.62, 0.53, 0.50))
-    _clothes(part, params, level, origin, mask, rng)
+    _clothes(part, params, level, origin, rng)
 
 
 def _neck_skin(params: FaceParameters, frame: Frame, window: Window) -> Array:
@@ -109,9 +109,7 @@ def _neck_skin(params: FaceParameters, frame: Frame, window: Window) -> Array:
     return np.asarray(cv2.resize(lit, window.shape[::-1]))
 
 
-def _clothes(
-    part: Array, params: FaceParameters, frame: Frame, origin: Array, mask: Array, rng: np.random.Generator
-) -> None:
+def _clothes(part: Array, params: FaceParameters, frame: Frame, origin: Array, rng: np.random.Generator) -> None:
     scene, unit = params.scene, frame.unit
     wide, dip = scene.neck_width, COLLARS[scene.collar]
     edge_y = 1.60 if scene.collar == "high" else 1.86

@@ -9,7 +9,6 @@ from equime_builder.sources.procedural.canvas import (
     Frame,
     Window,
     blend,
-    filled,
     fixed,
     shifted,
     softened,
@@ -170,8 +169,3 @@ class _Eye:
         dark = np.array([0.075, 0.055, 0.05]) + 0.04 * (1 - self.params.skin.tone / 9)
         blend(self.image, softened(thick, 0.006 * unit) * min(0.95, 0.66 + 0.36 * amount), dark)
         blend(self.image, softened(thin, 0.007 * unit) * 0.62, dark * 1.6)
-
-
-def eye_mask(frame: Frame) -> np.ndarray:
-    """Return the uint8 mask (size, size) of both eye openings."""
-    return filled([frame.points(s.upper_lid + s.lower_lid[::-1]) for s in SIDES], size=frame.size)

@@ -55,7 +55,7 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
         cv2.fillPoly(base, [fixed(np.concatenate([edge_top, edge_bottom[::-1]]) - window.origin)], 255, cv2.LINE_AA, 4)
         part = window.of(picture)
         blend(part, softened(base, 0.030 * unit) * (0.22 + 0.28 * features.brow_density), dark * 1.1 + 0.03)
-        strands = _brow_strands(edge_top, edge_bottom, side.sign, unit, rng)
+        strands = _brow_strands(edge_top, edge_bottom, unit, rng)
         for third, (value, shade) in enumerate(((200, 1.25), (225, 0.95), (255, 0.7))):
             mask = np.zeros(window.shape, np.uint8)
             lines = fixed(strands[third::3] - window.origin)
@@ -67,7 +67,7 @@ def paint_brows(picture: Array, params: FaceParameters, frame: Frame, rng: np.ra
             )
 
 
-def _brow_strands(top: Array, bottom: Array, sign: int, unit: float, rng: np.random.Generator) -> Array:
+def _brow_strands(top: Array, bottom: Array, unit: float, rng: np.random.Generator) -> Array:
     along = rng.uniform(0.0, 0.985, BROW_HAIRS)
     across = rng.uniform(0.0, 1.0, BROW_HAIRS)
     index = (along * (len(top) - 1)).astype(int)

@@ -118,16 +118,19 @@ class JoinedIndex(Index):
         return column
 
 
+def built(selection: Selection) -> NDArray[np.bool_]:
+    """(n,) whether a clip was built here, from a program, and not imported with a corpus."""
+    corpus = selection.codes("corpus")
+    return np.array([*map(is_built, corpus.words), True])[corpus.codes]  # -1, null, is the last
+
+
 def own_words(selection: Selection, name: str) -> NDArray[np.bool_]:
     """(n,) whether a clip's word of a label means what it means in its own dataset alone.
 
     Subjects of imported corpora are named after their corpus, and so are portraits after what they show: those words
     mean the same wherever they stand.
     """
-    if name != "subject":
-        return np.full(len(selection), name in OWN_WORDS)
-    corpus = selection.codes("corpus")
-    return np.array([*map(is_built, corpus.words), True])[corpus.codes]  # -1, null, is the last
+    return built(selection) if name == "subject" else np.full(len(selection), name in OWN_WORDS)
 
 
 def unjoined(selection: Selection) -> Iterator[Selection]:

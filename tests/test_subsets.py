@@ -445,6 +445,15 @@ def test_sets_that_cannot_be_are_refused_with_numbers() -> None:
         counterfactuals(alone, "subject")
 
 
+def test_imported_clips_share_no_program() -> None:
+    of_camera = {"subject": ["smic-s01", "smic-s02"], "seed": [0, 0], "au_text": ["", ""]}
+    with pytest.raises(ValueError, match=r"^across=subject: the selection has no clip that was built from a program$"):
+        counterfactuals(clips_of(**of_camera, corpus=["smic_hs"] * 2), "subject")
+    drawn = {"subject": ["p00000", "p00001"], "seed": [7, 7], "au_text": ["4B", "4B"]}
+    both = {name: [*of_camera[name], *drawn[name]] for name in drawn} | {"corpus": ["smic_hs"] * 2 + ["equime", None]}
+    assert [part.rows.tolist() for part in counterfactuals(clips_of(**both), "subject")] == [[2, 3]]
+
+
 def test_a_seed_in_another_emotion_or_profile_is_another_program() -> None:
     for other in ({"emotion": ["anger", "fear"]}, {"profile": ["a", "b"]}, {"apex_frame": [3, 4]}):
         with pytest.raises(ValueError, match="none of 2 programs"):

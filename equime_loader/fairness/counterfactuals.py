@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.fairness.groups import crossed
+from equime_loader.joined import built
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of
 from equime_loader.tables import percent
@@ -96,15 +97,20 @@ def counterfactuals(selection: Selection, across: str | Sequence[str]) -> Counte
     """The sets of clips with the same program on subjects of different groups.
 
     The same program means the same AUs, sides, intensities and timing. `matched()` of the result holds the sets that
-    no group is missing from. Clips without a word in `across` are left out.
+    no group is missing from. Clips without a word in `across` are left out, and so are those of imported corpora, which
+    follow no program.
 
     Raises:
-        ValueError: an unknown attribute, fewer than two groups, or no program that two groups share.
+        ValueError: an unknown attribute, no clip that was built here, fewer than two groups, or no program that two
+            groups share.
     """
     names = (across,) if isinstance(across, str) else tuple(across)
     told = ", ".join(names)
     _, label = crossed({name: selection.codes(name) for name in names})
-    known = np.flatnonzero(label.codes >= 0)
+    drawn = built(selection)
+    if not drawn.any():
+        raise ValueError(f"across={told}: the selection has no clip that was built from a program")
+    known = np.flatnonzero(drawn & (label.codes >= 0))
     occurring = np.flatnonzero(np.bincount(label.codes[known], minlength=len(label.words)))
     if len(occurring) < 2:
         found = ", ".join(label.words[code] for code in occurring) or "none"

@@ -76,13 +76,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After each shard: how many clips and shards are done in this run, and of how many."""
+    """After each shard: how many clips and shards are done in this run, and of how many clips."""
 
     shard: str
     clips: int
     total_clips: int
     shards: int
-    total_shards: int
 
 
 def asked(request: Request) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def build(
         with closing(build_shards(work, todo, executor or LocalExecutor(workers))) as built:
             for count, shard in enumerate(built, start=1):
                 clips += shard.clips
-                progress(Progress(shard.name, clips, total, count, len(todo)))
+                progress(Progress(shard.name, clips, total, count))
         return complete(root, everything, str(header["plan_sha256"]))
 
 

@@ -52,7 +52,7 @@ def import_corpus(
         tasks = _tasks(root, plan, todo)
         for count, shard in enumerate(as_finished(import_shard, tasks, workers=workers, kept=KEPT), start=1):
             clips += shard.clips
-            progress(Progress(shard.name, clips, total, count, len(todo)))
+            progress(Progress(shard.name, clips, total, count))
         complete(root, plan.shards, sha256)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from equime_builder import manifest
+from equime_builder.dataset_folder import resume_replacing
 from equime_builder.executors.local import LocalExecutor
 from equime_builder.executors.work import Executor, Work
 from equime_builder.finish import finish, is_finished
@@ -139,6 +140,7 @@ def begin(
     Raises:
         FolderError: the folder holds foreign files, is in use, or cannot be written; and what the two raise.
     """
+    resume_replacing(root)
     if (root / manifest.HEADER).exists():
         return resume()
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from equime_builder.manifest import HEADER, INDEX, FolderError
@@ -19,13 +21,32 @@ def check_name(folder: Path) -> None:
         raise FolderError(f"{folder}: a name that is not UTF-8; choose another") from error
 
 
+def before_of(root: Path) -> Path:
+    """Where a folder lies that an edition replaced."""
+    return root.with_name(f"{root.name}-before")
+
+
+def edition_of(root: Path) -> Path:
+    """Where an edition lies that is complete and has not yet taken the folder's place."""
+    return root.with_name(f".{root.name}.edition")
+
+
+def resume_replacing(root: Path) -> None:
+    """Put an edition in its place where the folder has left it; whoever sees that first does it."""
+    root = root.resolve()
+    if not root.exists() and before_of(root).exists():
+        with suppress(FileNotFoundError):
+            os.replace(edition_of(root), root)
+
+
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder holds the plan of a dataset.
+    """Whether a folder holds the plan of a dataset. An edition that has not yet taken its place does so.
 
     Raises:
         FolderError: there is no such folder, or its name is not UTF-8.
     """
     check_name(folder)
+    resume_replacing(folder)
     if not folder.exists():
         raise FolderError(f"{folder}: no such folder")
     if not folder.is_dir():

@@ -28,7 +28,11 @@ def take(path: Path) -> int | None:
             descriptor = os.open(path, FLAGS, 0o666)
         except FileNotFoundError:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                for folder in (
+                    path.parents[1],
+                    path.parent,
+                ):  # not the dataset's own: an edition may take its place now
+                    folder.mkdir(exist_ok=True)
             except (FileExistsError, FileNotFoundError):
                 return None  # another holder removes it while it is made here
             continue

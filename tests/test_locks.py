@@ -161,8 +161,13 @@ def test_a_beacon_that_is_lit_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_took_the_place_keeps_its_locks(tmp_path: Path) -> None:
     root, other = tmp_path / "equime", tmp_path / "other"
+    root.mkdir()
     with manifest.lock(root, "build"):
         root.rename(other)
+        with pytest.raises(FolderError, match="another build"), manifest.lock(root, "build"):
+            pass
+        assert not root.exists(), "who waits makes no folder"
+        root.mkdir()
         with manifest.lock(root, "build"):
             pass
         second = manifest.lock(root, "build")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -23,25 +24,24 @@ from equime_builder.acceptance import acceptance
 from equime_builder.annotate import write_annotation
 from equime_builder.build import build
 from equime_builder.cli import app
+from equime_builder.dataset_folder import before_of, edition_of, is_dataset
 from equime_builder.documents.publication import Publication
 from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.hub.checks import about, objections
 from equime_builder.hub.editing import (
     Edit,
     aside_of,
-    before_of,
     changes_of,
     edit,
     edit_plan,
     edition_aside,
-    edition_of,
     refusal,
-    resume_replacing,
     take_place,
     withdrawal,
 )
 from equime_builder.hub.people import same_person
 from equime_builder.hub.release import plan_release
+from equime_builder.locks import take
 from equime_builder.manifest import FolderError
 from equime_builder.plan import Plan
 from equime_builder.site.folder import write_site
@@ -332,10 +332,30 @@ def test_a_run_that_is_killed_between_the_renames_goes_on(built: Path, copy_of: 
     withdraw(root, subjects(root)[0])
     after = contents(root)
     root.rename(edition_of(root))
-    resume_replacing(root)
+    assert is_dataset(root)  # as every command asks first
     assert contents(root) == after
-    resume_replacing(root)
+    root.rename(edition_of(root))
+    with pytest.raises(FolderError, match="was made by a different plan"):
+        build(root, small_request(seed=9))
     assert contents(root) == after
+
+
+def test_who_comes_between_the_renames_takes_no_place(
+    built: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the lock makes no folder, and another command may be the first to put the edition there."""
+    root = copy_of(built)
+    rename = os.replace
+
+    def between(old: Path, new: Path) -> None:
+        rename(old, new)
+        if new == before_of(root):
+            assert take(root / manifest.LOCKS / "build.lock") is None and not root.exists()
+            assert is_dataset(root)
+
+    monkeypatch.setattr("os.replace", between)
+    withdraw(root, subjects(root)[0])
+    assert verify(root) == [] and before_of(root).exists() and not edition_of(root).exists()
 
 
 def test_an_edition_that_is_cut_leaves_the_folder(built: Path, copy_of: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,10 @@ from test_publish_editions import Copy, subjects, withdraw
 from equime_builder import manifest
 from equime_builder.build import Request, build
 from equime_builder.curation.table import COLUMNS, make_table
+from equime_builder.dataset_folder import before_of
 from equime_builder.finish import finish
 from equime_builder.hub.checks import about, addresses, is_neutral, objections, picture_names, published_text
 from equime_builder.hub.editing import (
-    before_of,
     changes_of,
     numbering,
     withdrawal,

@@ -46,14 +46,13 @@ def publish(
 ) -> None:
     """Publish a dataset folder on the Hub: private and gated, unless told otherwise, and never half."""
     from equime_builder import manifest
-    from equime_builder.dataset_folder import check_dataset
+    from equime_builder.dataset_folder import before_of, check_dataset
     from equime_builder.documents.changes import change_in_words
     from equime_builder.hub.client import Hub
-    from equime_builder.hub.editing import before_of, edition_aside, resume_replacing, take_place
+    from equime_builder.hub.editing import edition_aside, take_place
     from equime_builder.hub.release import plan_release
     from equime_builder.hub.state import ordered
 
-    resume_replacing(folder)  # where that was interrupted there is no folder
     check_dataset(folder)
     manifest.read_header(folder)  # refuses a folder that was imported, before anything is written into it
     if version is not None:

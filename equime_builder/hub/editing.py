@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.annotation_tables import write_table
 from equime_builder.annotations import read_annotations
+from equime_builder.dataset_folder import before_of, edition_of, resume_replacing
 from equime_builder.files import replacing
 from equime_builder.finish import INDEX, finish
 from equime_builder.hub.edited_shards import edit_shard
@@ -204,26 +205,9 @@ def numbering(root: Path) -> Edit | None:
     return Edit({"what": "; ".join(said), **note}, numbered=True)
 
 
-def before_of(root: Path) -> Path:
-    """Where a folder lies that an edition replaced."""
-    return root.with_name(f"{root.name}-before")
-
-
-def edition_of(root: Path) -> Path:
-    """Where an edition lies that is complete and has not yet taken the folder's place."""
-    return root.with_name(f".{root.name}.edition")
-
-
 def aside_of(root: Path) -> Path:
     """Where editions of a folder are made."""
     return root.with_name(f".{root.name}.editing")
-
-
-def resume_replacing(root: Path) -> None:
-    """Put an edition in its place where a run was killed between the two renames."""
-    root = root.resolve()
-    if not root.exists() and before_of(root).exists() and edition_of(root).exists():
-        os.replace(edition_of(root), root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +263,7 @@ def take_place(edition: Edition) -> None:
         return
     os.replace(edition.path, edition_of(root))
     os.replace(root, before_of(root))
-    os.replace(edition_of(root), root)
+    resume_replacing(root)
     shutil.rmtree(before_of(root) / manifest.LOCKS, ignore_errors=True)  # only now: nobody takes one of a folder aside
 
 

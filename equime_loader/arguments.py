@@ -19,7 +19,7 @@ def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], told: str)
         TypeError: it has none of these types.
     """
     if not isinstance(value, kinds):
-        shown = repr(value)
+        shown = " ".join(repr(value).split())
         shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"
         raise TypeError(f"{name} must be {told}; it is {shown}")
 

@@ -95,7 +95,7 @@ class Index:
         for field in expected:
             position = found.get_field_index(field.name)
             if position < 0 and _FIELDS[field.name].nullable:
-                continue  # a dataset of before there was this label
+                continue  # a column may lack where no clip has the label
             if position < 0:
                 raise IndexFault(f"{self.path}: lacks the column {field.name!r}; build the dataset with this version")
             if found.field(position).type != field.type:
@@ -203,7 +203,8 @@ class Index:
         """
         column = self.column(name)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise TypeError(f"{name!r} holds {column.type}, not numbers")
+            told = "words; use codes()" if name in _WORDS else f"{column.type}, not numbers"
+            raise TypeError(f"{name!r} holds {told}")
         values: NDArray[np.float64] = to_numpy(column.cast(pa.float64(), safe=False))
         if column.null_count:
             values = np.where(nulls(column), np.nan, values)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind
 from equime_loader.arrays import from_numpy
 from equime_loader.index import Index
 from equime_loader.schema import FIELDS, LABELS, MEMBERS, VIDEO, features
@@ -44,6 +45,7 @@ class _Members:
 
     @classmethod
     def of(cls, selection: Selection, names: tuple[str, ...]) -> _Members:
+        check_kind("selection", selection, Selection, "a Selection, as open_dataset gives")
         index, rows = selection.index, selection.rows
         index.check(rows)
         stems = [name.replace(".", "_") for name in names]

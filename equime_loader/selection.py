@@ -222,7 +222,13 @@ class Selection:
         return self.index.numbers(name)[self.rows]
 
     def labels(self, names: Collection[str] | None = None, *, positions: Any = slice(None)) -> list[dict[str, Any]]:
-        """Labels of the selected clips (or of those at some positions) as Python values, by field."""
+        """Labels of the selected clips (or of those at some positions) as Python values, by field.
+
+        Raises:
+            TypeError: `names` is a word. KeyError: there is no such label.
+        """
+        if isinstance(names, str):
+            raise TypeError(f"names must be a list of labels; it is {names!r}")
         return self.index.rows(self.rows[positions], tuple(names or (field.name for field in LABELS)))
 
     def counts(self, name: str) -> dict[str | None, int]:
@@ -278,8 +284,10 @@ class Selection:
         """Read a selection that was saved for this index.
 
         Raises:
-            SelectionError: a damaged file, or one that was saved for another index.
+            SelectionError: a damaged file, or one that was saved for another index. OSError: none that can be read.
+            TypeError: `index` is no index.
         """
+        check_kind("index", index, Index, "an Index, such as `clips.index`")
         try:
             content = _read(Path(path))
             if content["format"] != FORMAT:

@@ -26,6 +26,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind
 from equime_loader.selection import Selection
 from equime_loader.video.frames import Clip, View
 
@@ -50,13 +52,15 @@ class WindowCacheSettings:
     Caches that no process has open make room for a new one, those that were opened longest ago first.
 
     Raises:
-        ValueError: `max_bytes` is not positive.
+        TypeError: `folder` is no path, `max_bytes` no whole number. ValueError: `max_bytes` is not positive.
     """
 
     folder: str | Path
     max_bytes: int
 
     def __post_init__(self) -> None:
+        check_kind("folder", self.folder, (str, os.PathLike), "a path")
+        check_kind("max_bytes", self.max_bytes, Integral, "a whole number of bytes")
         if self.max_bytes <= 0:
             raise ValueError(f"max_bytes={self.max_bytes} must be above 0")
 

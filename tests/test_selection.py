@@ -249,6 +249,9 @@ def test_what_cannot_be_asked(built: Path, ask: Callable[[Selection], Selection]
         ),
         (lambda clips: clips.having_au(4, at_least="2"), "at_least must be an intensity within 0..5; it is '2'"),
         (lambda clips: clips.narrowed([0.5], ""), "positions must be whole numbers or a mask; they are float64"),
+        (lambda clips: clips.labels("emotion"), "names must be a list of labels; it is 'emotion'"),
+        (lambda clips: clips.numbers("emotion"), "'emotion' holds words; use codes\\(\\)"),
+        (lambda clips: Selection.load("train.json", clips), "index must be an Index, such as `clips.index`; it is "),
         (lambda clips: clips & 5, "the other must be a Selection; it is 5"),
         (
             lambda clips: ClipReader(clips, View(), labels="emotion"),

@@ -830,6 +830,17 @@ def test_retries_have_bounds(change: dict[str, float], text: str) -> None:
         Retries(**change)  # type: ignore[arg-type]
 
 
+def test_options_of_another_kind_are_said_in_one_line() -> None:
+    for name, told in {"cache": "CacheSettings(folder, max_bytes)", "retries": "Retries(...)"}.items():
+        with pytest.raises(TypeError) as error:
+            open_store("http://127.0.0.1:9/equime", **{name: "fast"})
+        assert str(error.value) == f"{name} must be {told}; it is 'fast'"
+    with pytest.raises(TypeError, match=r"^root must be a folder or URL; it is 5$"):
+        open_store(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^attempts must be a whole number; it is 2\.5$"):
+        Retries(attempts=2.5)  # type: ignore[arg-type]
+
+
 # --- which requests
 
 

@@ -138,6 +138,8 @@ def test_a_bound_below_one_window_is_said(clips: Selection, folder: Path, caplog
         f"{folder}: no window of {SLOT} bytes fits: max_bytes={SLOT - 1}, {SLOT - 1} are left beside the caches in use"
     ]
     assert len(read_all(reader)) == 12
+    with pytest.raises(TypeError, match=r"^max_bytes must be a whole number of bytes; it is '10GB'$"):
+        WindowCacheSettings(folder, "10GB")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_bytes=0 must be above 0"):
         WindowCacheSettings(folder, 0)
 

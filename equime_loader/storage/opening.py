@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from equime_loader.arguments import check_kind
 from equime_loader.storage.cache import Cache, CacheSettings
 from equime_loader.storage.http import HttpSource
 from equime_loader.storage.hub import hub_source
@@ -41,8 +43,11 @@ def open_store(
 
     Raises:
         MissingError, AccessError, StorageError: no dataset there, or none that may be read.
-        ValueError: a URL or option that cannot be used.
+        TypeError: an argument of another kind. ValueError: a URL or option that cannot be used.
     """
+    check_kind("root", root, (str, os.PathLike), "a folder or URL")
+    check_kind("cache", cache, (CacheSettings, NoneType), "CacheSettings(folder, max_bytes)")
+    check_kind("retries", retries, (Retries, NoneType), "Retries(...)")
     text = os.fspath(root)
     scheme, separator, _ = text.partition("://")
     if separator and scheme in ("file", "local"):

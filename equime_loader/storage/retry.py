@@ -10,10 +10,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TypeVar
 
 import numpy as np
 
+from equime_loader.arguments import check_kind
 from equime_loader.storage.errors import Failure
 
 _log = logging.getLogger("equime_loader.storage")
@@ -39,6 +41,9 @@ class Retries:
         timeout_s: seconds without a byte after which an attempt is given up. An answer that drips is given up, too:
             a whole attempt may take `timeout_s` and a second for every 16 KiB.
         seed: of the jitter.
+
+    Raises:
+        TypeError: something else than numbers. ValueError: one out of its bounds.
     """
 
     attempts: int = 7
@@ -60,7 +65,10 @@ class Retries:
             "seed": (0, 2**63),
         }
         for name, (low, high) in bounds.items():
-            if not low <= (value := getattr(self, name)) <= high:
+            whole = name in ("attempts", "seed")
+            value = getattr(self, name)
+            check_kind(name, value, Integral if whole else Real, "a whole number" if whole else "a number")
+            if not low <= value <= high:
                 raise ValueError(f"{name}={value} must lie within {low}..{high}")
 
     def delays(self, what: str) -> Iterator[float]:

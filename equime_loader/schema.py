@@ -18,7 +18,6 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from datasets import Features
 
-SCHEMA_VERSION = 1
 
 EMOTIONS: tuple[str, ...] = ("happiness", "sadness", "surprise", "fear", "anger", "disgust", "contempt")
 NEUTRAL = "neutral"
@@ -397,10 +396,10 @@ def _plain(value: Any, kind: pa.DataType, name: str) -> Any:
     return value
 
 
-def documentation(fields: tuple[Field, ...] = FIELDS) -> str:
+def documentation() -> str:
     """Markdown table of the fields."""
     rows = ["| field | type | what it is |", "| --- | --- | --- |"]
-    for field in fields:
+    for field in FIELDS:
         kind = "video" if field.name == VIDEO else str(field.kind).replace("|", "\\|")
         if pa.types.is_struct(field.kind) and field.name != VIDEO:
             kind = "struct of float32"

@@ -90,7 +90,7 @@ MAPS: Mapping[str, Mapping[str, _Map]] = MappingProxyType(
 def is_built(corpus: str | None) -> bool:
     """Whether clips of this `corpus` are built here.
 
-    Those of before there was a corpus have none, or the name of their part once they are joined with others.
+    So are those without a corpus, and those that have the name of a part of a joined dataset for one.
     """
     return corpus == EQUIME or corpus not in CORPORA_WITH_CLASSES
 

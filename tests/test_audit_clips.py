@@ -17,6 +17,7 @@ from planted import FAULTS, Actor, Take, actor, good, performed
 from typer.testing import CliRunner
 
 from equime_builder.audit import Auditor, Claim, Thresholds, open_auditor
+from equime_builder.audit.cases import table_cases
 from equime_builder.audit.run import Bench, run
 from equime_builder.build import build
 from equime_builder.cli import app
@@ -184,6 +185,32 @@ def test_foreign_clips_are_judged_by_a_table(tmp_path: Path, take: Take, invoke:
         assert picture.size[1] > 150
 
 
+def test_a_portrait_that_cannot_be_compared_costs_its_clip(
+    tmp_path: Path, take: Take, invoke: Callable[..., str]
+) -> None:
+    for name in ("broken", "empty", "good"):
+        (tmp_path / f"{name}.mp4").write_bytes(take.video)
+        Image.fromarray(take.portrait.image if name == "good" else np.full((64, 64, 3), 90, np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    (tmp_path / "broken.png").write_bytes((tmp_path / "broken.png").read_bytes()[:60])
+    aus = "+".join(str(a.au) for a in take.claim.aus)
+    rows = [f"{name}.mp4,{aus},{name}.png" for name in ("broken", "empty", "good")]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,aus,portrait", *rows]))
+    facts = json.loads(invoke(tmp_path, "--labels", tmp_path / "labels.csv", "--workers", 1, "--json"))
+    assert {row["clip"]: row["reasons"] for row in facts["rejected"]} == {
+        "broken.mp4": ["portrait cannot be read: broken.png: is no picture that can be read"],
+        "empty.mp4": ["no face in the portrait"],
+    }
+    assert facts["accepted"] == 1
+    assert facts["notes"] == []
+
+
+def test_rows_are_named_by_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('file,aus\n\n"a\nb",1\n,12\n')
+    assert list(table_cases(tmp_path, tmp_path / "t.csv").faults) == ["a\nb", "t.csv line 5"]
+
+
 def test_a_users_mistake_is_one_line(tmp_path: Path, invoke: Callable[..., str]) -> None:
     assert "--labels" in invoke(tmp_path, code=1)
     (tmp_path / "t.csv").write_text("name,aus\nx,1\n")
@@ -196,6 +223,9 @@ def test_a_users_mistake_is_one_line(tmp_path: Path, invoke: Callable[..., str])
     assert "must end in .csv or .parquet" in invoke(
         tmp_path, "--labels", tmp_path / "t.csv", "--out", tmp_path / "t.txt", code=1
     )
+    named = ("--labels", tmp_path / "t.csv")
+    assert "must end in .png" in invoke(tmp_path, *named, "--sheet", tmp_path / "x.jpg", code=1)
+    assert "in its column portrait" in invoke(tmp_path, *named, "--portraits", tmp_path, code=1)
 
 
 def test_a_record_of_something_else_is_left_alone(tmp_path: Path, face_model: Path) -> None:

@@ -70,12 +70,16 @@ class Auditor:
     def judge(self, video: bytes, claim: Claim, portrait: Pictured | None = None) -> Audit:
         """Audit one encoded clip against its claim and its subject's portrait.
 
-        A clip that cannot be looked at is rejected; nothing is raised for what a file may hold.
+        A clip that cannot be looked at is rejected, as is one whose portrait shows no face to compare with; nothing is
+        raised for what a file may hold.
         """
         try:
             footage = read_footage(video)
         except Unreadable as error:
             return rejected(str(error))
+        known = None if portrait is None else self.landmarker.detect(portrait.image)
+        if portrait is not None and known is None:
+            return rejected("no face in the portrait")
         look, frames = Look(footage, self.landmarker), grid(len(footage))
         found = look.found(frames)
         measured = Measured(fps=footage.fps, frames=len(footage), faces=len(found) / len(frames))
@@ -86,20 +90,20 @@ class Auditor:
                 **_course(event, footage.fps),
                 **_responses(look, event, claim.aus, self.signatures),
                 head_drift=head_drift([seen.landmarks for seen in found.values()], event.rest.points),
-                **self._identity(look, event, portrait),
+                **self._identity(look, event, portrait, known),
             )
         return decide(claim, measured, self.thresholds)
 
-    def _identity(self, look: Look, event: Event, portrait: Pictured | None) -> dict[str, Any]:
-        """Shape and, with an embedder, similarity of the neutral face and the portrait, seen by the same model."""
-        seen = None if portrait is None else self.landmarker.detect(portrait.image)
-        if portrait is None or seen is None:
+    def _identity(self, look: Look, event: Event, portrait: Pictured | None, known: Detection | None) -> dict[str, Any]:
+        """Shape and, with an embedder, similarity of the neutral face and the portrait, `known` by the same model."""
+        if portrait is None or known is None:
             return {}
-        found = {"identity": shape_distance(seen.landmarks, event.rest.points)}
+        found = {"identity": shape_distance(known.landmarks, event.rest.points)}
         if self.embedder is not None:
             face = aligned(look.footage.rgb(event.neutral[0]), event.rest.points)
-            known = aligned(portrait.image, seen.landmarks)
-            found["embedding"] = similarity(self.embedder(known), self.embedder(face))
+            found["embedding"] = similarity(
+                self.embedder(aligned(portrait.image, known.landmarks)), self.embedder(face)
+            )
         return found
 
 

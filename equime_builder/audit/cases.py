@@ -62,7 +62,7 @@ def table_cases(folder: Path, table: Path) -> Labeled:
     cases: dict[str, Case] = {}
     faults: dict[str, str] = {}
     emotions: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         name = (row.get("file") or "").strip()
         label = name or f"{table.name} line {number}"
         try:
@@ -84,7 +84,8 @@ def _grouped(cases: Sequence[Case]) -> tuple[tuple[Case, ...], ...]:
     return tuple(tuple(cases[start : start + TOGETHER]) for start in range(0, len(cases), TOGETHER))
 
 
-def _rows(table: Path) -> list[dict[str, str | None]]:
+def _rows(table: Path) -> list[tuple[int, dict[str, str | None]]]:
+    """The rows of a label table, each with the line of the file that it ends on."""
     try:
         if table.stat().st_size > MAX_TABLE_BYTES:
             raise FolderError(f"{table}: over {MAX_TABLE_BYTES // 2**20} MiB")
@@ -98,7 +99,7 @@ def _rows(table: Path) -> list[dict[str, str | None]]:
         missing = [name for name in ("file", "aus") if name not in (reader.fieldnames or ())]
         if missing:
             raise FolderError(f"{table}: has no column {missing[0]!r}; known: {', '.join(COLUMNS)}")
-        return [dict(row) for row in reader]
+        return [(reader.line_num, dict(row)) for row in reader]
     except csv.Error as error:
         raise FolderError(f"{table}: is no CSV: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Auditing many clips by several processes: every verdict is on disk at once, so that a killed run goes on."""
+"""Auditing many clips by several processes: verdicts are on disk with their group, so that a killed run goes on."""
 
 from __future__ import annotations
 
@@ -96,15 +96,16 @@ def run(
 ) -> dict[str, Audit]:
     """Judge every case that the record has not, and return the audits of all, by name, in their order.
 
-    A clip that cannot be read costs itself: it is rejected, with the reason.
+    A clip or a picture of it that cannot be read costs itself: it is rejected, with the reason.
 
     Args:
-        groups: cases that one process judges in turn; those of one portrait lie together.
+        groups: cases that one process judges in turn; those of one portrait lie together. A run that is killed has to
+            judge again those that it was at.
         record: file of the verdicts; one that was judged otherwise is begun anew.
         progress: called with how many cases are done, and of how many.
 
     Raises:
-        FolderError: a portrait cannot be had, or the record is something else. WorkerDied.
+        FolderError: a dataset's portrait cannot be had, or the record is something else. WorkerDied.
         PortraitError: mediapipe is not installed.
     """
     asked = {case.name: case.identity for group in groups for case in group}
@@ -128,7 +129,7 @@ def judge_group(group: Sequence[Case], bench: Bench) -> dict[str, Audit]:
     """Judge the cases of a group, each portrait drawn or read once.
 
     Raises:
-        FolderError: a portrait cannot be had.
+        FolderError: a dataset's portrait cannot be had.
     """
     import cv2
 
@@ -138,26 +139,28 @@ def judge_group(group: Sequence[Case], bench: Bench) -> dict[str, Audit]:
     embedder = None if bench.embedder is None else open_embedder(bench.embedder)
     with open_auditor(bench.face_model, bench.thresholds, embedder) as auditor:
         for case in group:
-            if case.portrait is not None and case.portrait.name not in portraits:
-                portraits = {case.portrait.name: _picture(case)}
+            try:
+                if case.portrait is not None and case.portrait.name not in portraits:
+                    portraits = {case.portrait.name: _Picture(case.portrait.picture())}
+            except PortraitError as error:
+                raise FolderError(f"portrait of {case.name}: {error}") from error
+            except READ_ERRORS as error:
+                found[case.name] = rejected(f"portrait cannot be read: {_words(error)}")
+                continue
             found[case.name] = _audit(auditor, case, portraits.get(case.portrait.name) if case.portrait else None)
     return found
-
-
-def _picture(case: Case) -> _Picture:
-    assert case.portrait is not None
-    try:
-        return _Picture(case.portrait.picture())
-    except (PortraitError, ValueError, OSError) as error:
-        raise FolderError(f"portrait of {case.name}: {error}") from error
 
 
 def _audit(auditor: Auditor, case: Case, portrait: _Picture | None) -> Audit:
     try:
         video = case.clip.data()
     except READ_ERRORS as error:
-        return rejected(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}")
+        return rejected(f"cannot be read: {_words(error)}")
     return auditor.judge(video, case.claim, portrait)
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _audit_of(row: dict[str, Any]) -> Audit:

@@ -60,10 +60,7 @@ def audit(
 
     is_dataset = _is_dataset(folder, labels)
     report = out or folder.resolve().with_name(f"{folder.resolve().name}-audit.csv")
-    if labels is not None and labels.resolve() == report.resolve():
-        raise ValueError(f"--labels {labels} would be overwritten by the report; name another with --out")
-    if report.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"--out {report} must end in .csv or .parquet")
+    _check(labels, report, sheet, portraits)
     labeled, lines = _cases(folder, labels, portraits)
     if is_dataset and manifest.read_header(folder)["audit"] and (profile is not None or embedder is not None):
         raise ValueError(
@@ -97,6 +94,20 @@ def audit(
     _report(facts, as_json)
 
 
+def _check(labels: Path | None, report: Path, sheet: Path | None, portraits: Path | None) -> None:
+    """Whether the files that are named go together."""
+    if labels is not None and labels.resolve() == report.resolve():
+        raise ValueError(f"--labels {labels} would be overwritten by the report; name another with --out")
+    if labels is not None and portraits is not None:
+        raise ValueError(
+            f"--portraits {portraits} goes with a dataset; --labels names portraits in its column portrait"
+        )
+    if report.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"--out {report} must end in .csv or .parquet")
+    if sheet is not None and sheet.suffix != ".png":
+        raise ValueError(f"--sheet {sheet} must end in .png")
+
+
 def _is_dataset(folder: Path, labels: Path | None) -> bool:
     """Whether the folder is a dataset; a folder of videos comes with labels, and a dataset has its own."""
     from equime_builder.dataset_folder import check_complete, is_dataset
@@ -117,7 +128,9 @@ def _cases(folder: Path, labels: Path | None, portraits: Path | None) -> tuple[L
     from equime_builder.audit.cases import dataset_cases, table_cases
 
     if labels is not None:
-        return table_cases(folder, labels), []
+        labeled = table_cases(folder, labels)
+        compared = any(case.portrait for group in labeled.groups for case in group)
+        return labeled, [] if compared else ["faces are not compared: no row of --labels names a portrait"]
     from equime_builder import manifest
     from equime_builder.requests import source_of
 

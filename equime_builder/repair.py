@@ -18,14 +18,13 @@ from equime_builder import manifest
 from equime_builder.build import build_shards, plan_for, request_of
 from equime_builder.executors.local import LocalExecutor
 from equime_builder.executors.work import Work
-from equime_builder.files import TEMPORARY_SUFFIX
 from equime_builder.finish import finish
 from equime_builder.manifest import FolderError
 from equime_builder.plan import CLIP_SCHEMA, Plan, Shard
 from equime_builder.portrait_table import PORTRAIT_SCHEMA
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
-from equime_builder.verify import STRAY, Fault, plan_faults, verify
+from equime_builder.verify import LEFTOVER, STRAY, Fault, plan_faults, verify
 
 
 class Mender(Protocol):
@@ -64,7 +63,7 @@ def repair(root: Path, source: PortraitSource, *, workers: int = 1, face_model: 
 
 
 def mend(root: Path, mender: Mender) -> list[Fault]:
-    """Mend every fault and return what was mended. Stray files are moved beside the folder, not deleted.
+    """Mend every fault and return what was mended. Stray files are moved to `stray_folder`, not deleted.
 
     Raises:
         FolderError: the source or corpus is not the one that the plan was made with, or the folder is in use.
@@ -79,6 +78,8 @@ def mend(root: Path, mender: Mender) -> list[Fault]:
         for fault in faults:
             if fault.repair == STRAY:
                 _set_aside(root, fault.path)
+            elif fault.repair == LEFTOVER:
+                (root / fault.path).unlink(missing_ok=True)
         if faults:
             finish(root)
     return faults
@@ -121,15 +122,17 @@ def _committed_plans(root: Path) -> set[str]:
     return found
 
 
+def stray_folder(root: Path) -> Path:
+    """Where a repair puts what does not belong into a dataset folder: beside it."""
+    folder = root.resolve()
+    return folder.with_name(f"{folder.name}-stray")
+
+
 def _set_aside(root: Path, path: str) -> None:
-    """Move a file that does not belong into a folder beside the dataset; a leftover of ours is deleted."""
-    if path.endswith(TEMPORARY_SUFFIX):
-        (root / path).unlink(missing_ok=True)
-        return
-    target = root.with_name(f"{root.name}-stray") / path
+    first = target = stray_folder(root) / path
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 0
     while target.exists():
         number += 1
-        target = target.with_name(f"{target.name}.{number}")
+        target = first.with_name(f"{first.name}.{number}")
     os.replace(root / path, target)

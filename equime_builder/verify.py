@@ -46,12 +46,17 @@ from equime_builder.top_up import cell_of, fill, lacking_before
 from equime_loader.error_lines import error_line
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
-PLAN, FINISH, STRAY = "plan", "finish", "stray"
+PLAN, FINISH, STRAY, LEFTOVER = "plan", "finish", "stray", "leftover"
+UNCOMMITTED = "missing: the shard is not committed"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One broken promise. `repair` is the shard to rebuild, or `plan`, `finish` or `stray` (set the file aside)."""
+    """One broken promise.
+
+    Attributes:
+        repair: the shard to rebuild, or `plan`, `finish`, `stray` (set the file aside), `leftover` (remove it).
+    """
 
     path: str
     message: str
@@ -76,7 +81,7 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
             progress(shard.name)
             faults += _shard_faults(root, shard, header, seen)
     faults += _strays(root, shards, header)
-    if not any(fault.repair not in (FINISH, STRAY) for fault in faults):
+    if not any(fault.repair not in (FINISH, STRAY, LEFTOVER) for fault in faults):
         annotations, broken = _annotations(root)
         faults += broken
         faults += _finish_faults(root, annotations)
@@ -105,7 +110,7 @@ def _shard_faults(root: Path, shard: Shard, header: dict[str, Any], seen: dict[s
         yield Fault(line, str(error).split(": ", 1)[-1], shard.name)
         return
     if commit is None:
-        yield Fault(line, "missing: the shard is not committed", shard.name)
+        yield Fault(line, UNCOMMITTED, shard.name)
         return
     if commit.plan_sha256 != header["plan_sha256"]:
         yield Fault(line, "was built from another plan", shard.name)
@@ -295,9 +300,12 @@ def _strays(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> I
         names[:] = [name for name in names if here / name in folders]
         for name in sorted(files):
             path = (here / name).as_posix()
-            if path not in expected:
-                kind = "left by an interrupted build" if name.endswith(TEMPORARY_SUFFIX) else "does not belong here"
-                yield Fault(path, kind, STRAY)
+            if path in expected:
+                continue
+            if name.startswith(".") and name.endswith(TEMPORARY_SUFFIX):
+                yield Fault(path, "left by an interrupted build", LEFTOVER)
+            else:
+                yield Fault(path, "does not belong here", STRAY)
 
 
 def _annotations(root: Path) -> tuple[list[Annotation], list[Fault]]:

@@ -61,7 +61,10 @@ def test_a_part_is_said_to_be_a_part(equime: Run, tmp_path: Path) -> None:
     done = equime("build", root, *SMALL, *ONE, "--shards", "0")
     assert done.returncode == 0
     assert "shards are still to be built" in done.stdout
-    assert equime("verify", root).returncode == 1
+    done = equime("verify", root)
+    assert done.returncode == 1
+    told = "fault: 1 shard is not committed, first validation-00000; run the build again, with the same options"
+    assert done.stdout.splitlines() == [told, f"{root}: 1 fault found"]
 
 
 def test_verify_names_faults_and_repairs(equime: Run, built: Path, tmp_path: Path) -> None:
@@ -70,7 +73,11 @@ def test_verify_names_faults_and_repairs(equime: Run, built: Path, tmp_path: Pat
     done = equime("verify", root, "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["faults"][0]["message"] == "missing"
-    assert equime("verify", root, "--repair", "--workers", "1").returncode == 0
+    (root / "notes.txt").touch()
+    done = equime("verify", root, "--repair", "--workers", "1")
+    assert done.returncode == 0
+    aside = f"set aside in {root.resolve()}-stray: notes.txt"
+    assert done.stdout.splitlines()[1:] == [aside, f"{root}: 2 faults repaired"]
     assert equime("verify", root).returncode == 0
 
 

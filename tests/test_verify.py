@@ -57,13 +57,22 @@ def test_a_file_that_cannot_be_read_is_a_fault_and_the_rest_is_checked(
     ]
 
 
-def test_a_stray_file_is_set_aside_and_not_deleted(built: Path, copy_of: Callable[[Path], Path]) -> None:
+def test_a_stray_file_is_set_aside_and_not_deleted(
+    built: Path, copy_of: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = copy_of(built)
-    (root / "wds/notes.txt").write_text("mine")
-    (fault,) = verify(root)
-    assert str(fault) == "wds/notes.txt: does not belong here"
-    repair(root, ProceduralSource())
-    assert (root.with_name("equime-stray") / "wds/notes.txt").read_text() == "mine"
+    for word in ("mine", "again", "third"):
+        (root / "wds/notes.tmp").write_text(word)
+        (root / ".half.tmp").touch()
+        assert [str(fault) for fault in verify(root)] == [
+            ".half.tmp: left by an interrupted build",
+            "wds/notes.tmp: does not belong here",
+        ]
+        monkeypatch.chdir(root)
+        repair(Path(), ProceduralSource())
+        assert not verify(root)
+    names = {path.name: path.read_text() for path in (root.with_name("equime-stray") / "wds").iterdir()}
+    assert names == {"notes.tmp": "mine", "notes.tmp.1": "again", "notes.tmp.2": "third"}
 
 
 def test_the_fault_says_where(built: Path, copy_of: Callable[[Path], Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from equime_builder.commands.shared import (
     say,
 )
 from equime_builder.requests import source_of
+from equime_loader.fairness.figures import counted
 
 if TYPE_CHECKING:
     from equime_builder.verify import Fault
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 def verify(
     folder: Dataset,
-    repair: Annotated[bool, typer.Option("--repair", help="rebuild what is broken")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="rebuild what is broken, set aside what is foreign")] = False,
     portraits: Portraits = None,
     attributes: AttributesFile = None,
     curation: Curation = None,
@@ -68,12 +70,30 @@ def verify(
         rows = [{"path": fault.path, "message": fault.message} for fault in faults]
         print_json({"folder": str(folder), "faults": rows, "repaired": repair})
     else:
-        for fault in faults:
-            say(f"{'repaired' if repair else 'fault'}: {fault}")
+        for line in _repaired(folder, faults) if repair else _found(folder, faults):
+            say(line)
         left = "repaired" if repair else "found"
-        say(f"{folder}: {len(faults)} faults {left}" if faults else f"{folder}: every promise holds")
+        say(f"{folder}: {counted(len(faults), 'fault')} {left}" if faults else f"{folder}: every promise holds")
     if faults and not repair:
         raise typer.Exit(1)
+
+
+def _found(folder: Path, faults: Sequence[Fault]) -> Iterator[str]:
+    from equime_builder.verify import UNCOMMITTED
+
+    absent = [fault for fault in faults if fault.message == UNCOMMITTED]
+    if absent:
+        shards = "1 shard is" if len(absent) == 1 else f"{len(absent):,} shards are"
+        yield f"fault: {shards} not committed, first {absent[0].repair}; run the build again, with the same options"
+    yield from (f"fault: {fault}" for fault in faults if fault not in absent)
+
+
+def _repaired(folder: Path, faults: Sequence[Fault]) -> Iterator[str]:
+    from equime_builder.repair import stray_folder
+    from equime_builder.verify import STRAY
+
+    for fault in faults:
+        yield f"set aside in {stray_folder(folder)}: {fault.path}" if fault.repair == STRAY else f"repaired: {fault}"
 
 
 def _repair_import(folder: Path, corpus: Path | None, workers: int | None, **options: Any) -> list[Fault]:

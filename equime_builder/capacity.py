@@ -74,7 +74,7 @@ NOTHING = Spread(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one clip costs: seconds of a processor's core, seconds of a GPU, bytes by format."""
+    """What one clip costs: seconds of a processor's core, seconds of a GPU, bytes by format (empty: not known)."""
 
     cpu_s: Spread
     gpu_s: Spread
@@ -85,11 +85,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a plan will cost; `minutes` by the clock, with `workers` cores, or GPUs where the generator needs one."""
+    """What a plan will cost; `minutes` by the clock, with `workers` cores, or GPUs where the generator needs one.
+
+    `gigabytes` are those of as many clips as planned, None where nothing is known of them.
+    """
 
     cpu_hours: Spread
     gpu_hours: Spread
-    gigabytes: Spread
+    gigabytes: Spread | None
     minutes: Spread
     workers: int
     origin: str
@@ -106,9 +109,9 @@ def estimate(plan: Plan, cost: Cost, *, workers: int = 1) -> Estimate:
     if workers < 1:
         raise ValueError(f"workers={workers} must be at least 1")
     clips = float(plan.header["clips"])
-    disk = sum((cost.bytes[name] for name in plan.header["formats"]), NOTHING)
+    disk = sum((cost.bytes[name] for name in plan.header["formats"]), NOTHING) * (clips / 1e9) if cost.bytes else None
     cpu, gpu = cost.cpu_s * (clips / 3600), cost.gpu_s * (clips / 3600)
-    return Estimate(cpu, gpu, disk * (clips / 1e9), (cpu + gpu) * (60 / workers), workers, cost.origin)
+    return Estimate(cpu, gpu, disk, (cpu + gpu) * (60 / workers), workers, cost.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,8 @@ def measure(plan: Plan, source: PortraitSource, clips: int, *, face_model: Path 
 
     The clips are those of subjects that lie evenly over the plan, in parts of a subject or a batch, whichever has more
     clips. The spread is that of the parts. What a process does but once (to load a model, to compile it) is done on
-    the first part, which is then made again and counted; what a clip that is not accepted costs is part of the cost.
+    the first part, which is then made again and counted. What a clip that is not accepted costs in time is part of the
+    cost; bytes are those of an accepted one. What is drawn without a GPU is time of the processor.
 
     Raises:
         ValueError: clips below 1, or more than the plan has.
@@ -220,25 +224,36 @@ def measure(plan: Plan, source: PortraitSource, clips: int, *, face_model: Path 
         sample = _plan_of(plan, parts)
         manifest.write_plan(work.root, sample)
         shards = manifest.shards_in(sample.header, None)
+        slowed = needs_gpu(plan.header["generator"]) and not watch.on_gpu
         work.build(shards[0], watch)
         seen = [_measure_part(work, shard, watch, sample.header) for shard in shards]
-    weights = [shard.clips for shard in shards]
-    columns = {name: Spread.of([row[name] for row in seen], weights) for name in seen[0]}
-    parts_said = f"{len(shards)} parts" if len(shards) > 1 else "one part"
-    origin = f"{clips} clips of this plan in {parts_said}, made on this machine"
-    return Cost(columns.pop(CPU), columns.pop(GPU), columns, origin, clips)
+    planned, accepted = [shard.clips for shard in shards], [int(row["accepted"]) for row in seen]
+    time_cpu, time_gpu = (_per_clip([row[name] for row in seen], planned) for name in (CPU, GPU))
+    formats = sample.header["formats"] if any(accepted) else ()
+    sizes = {name: _per_clip([row[name] for row in seen], accepted) for name in formats}
+    origin = f"{clips} clips of this plan in {'one part' if len(shards) == 1 else f'{len(shards)} parts'}, "
+    origin += "drawn by the processor of this machine" if slowed else "made on this machine"
+    origin += f"; {sum(accepted)} of them accepted" if sum(accepted) < clips else ""
+    return Cost(time_cpu, time_gpu, sizes, origin, clips)
+
+
+def _per_clip(values: Sequence[float], clips: Sequence[int]) -> Spread:
+    """Spread of the values of parts by their clips; parts without any are left out."""
+    parts = [(value / count, count) for value, count in zip(values, clips, strict=True) if count]
+    return Spread.of(*zip(*parts, strict=True))
 
 
 def _measure_part(work: Work, shard: Shard, watch: Any, header: Mapping[str, Any]) -> dict[str, float]:
-    """Costs of one part, per clip."""
+    """Costs of one part, and how many of its clips were accepted."""
     watch.wall_s = watch.cpu_s = 0.0
     start = time.process_time()
     work.build(shard, watch)
     cpu, gpu = time.process_time() - start, 0.0
-    if needs_gpu(header["generator"]):  # while a GPU draws, the processor waits for it
+    if watch.on_gpu:  # while a GPU draws, the processor waits for it
         cpu, gpu = max(cpu - watch.cpu_s, 0.0), watch.wall_s
     sizes = {name: (work.root / path).stat().st_size for name, path in shard.files(header["formats"]).items()}
-    return {name: value / shard.clips for name, value in {CPU: cpu, GPU: gpu, **sizes}.items()}
+    commit = manifest.read_commit(work.root, shard)
+    return {CPU: cpu, GPU: gpu, **sizes, "accepted": commit.samples if commit else 0}
 
 
 def sampled(plan: Plan, clips: int, batch: int = 1) -> list[list[int]]:

@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import small_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from equime_builder import generators
 from equime_builder.build import Request, plan_for
 from equime_builder.capacity import (
     BYTES,
@@ -31,6 +33,8 @@ from equime_builder.capacity import (
     shipped,
 )
 from equime_builder.generators import GENERATORS, Kind
+from equime_builder.generators.protocol import ClipRequest
+from equime_builder.generators.warped import WarpGenerator
 from equime_builder.plan import Plan
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
@@ -142,10 +146,31 @@ def test_measuring_makes_clips_of_the_plan_and_leaves_nothing(
 
 def test_a_gpu_is_timed_while_it_draws(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     warp = GENERATORS["warp"]
-    monkeypatch.setitem(generators.GENERATORS, "warp", Kind(warp.check, warp.make, needs_gpu=True))
+    monkeypatch.setitem(GENERATORS, "warp", Kind(warp.check, lambda _: WarpGenerator(on_gpu=True), needs_gpu=True))
     cost = measure(plan, ProceduralSource(), 2)
     assert cost.gpu_s.middle > 0
     assert cost.cpu_s.middle > 0
+    monkeypatch.setitem(GENERATORS, "warp", Kind(warp.check, warp.make, needs_gpu=True))
+    cost = measure(plan, ProceduralSource(), 2)
+    assert cost.gpu_s == NOTHING
+    assert cost.origin == "2 clips of this plan in one part, drawn by the processor of this machine"
+
+
+class Dawn(WarpGenerator):
+    """Clips that get brighter everywhere: none is accepted."""
+
+    def render(self, requests: Sequence[ClipRequest]) -> list[NDArray[np.uint8]]:
+        clips = super().render(requests)
+        return [np.zeros_like(clip) + np.arange(len(clip), dtype=np.uint8)[:, None, None] for clip in clips]
+
+
+def test_how_many_clips_were_accepted_is_told_and_disk_is_theirs(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    warp = GENERATORS["warp"]
+    monkeypatch.setitem(GENERATORS, "warp", Kind(warp.check, lambda _: Dawn()))
+    cost = measure(plan, ProceduralSource(), 2)
+    assert cost.origin == "2 clips of this plan in one part, made on this machine; 0 of them accepted"
+    assert cost.bytes == {} and cost.cpu_s.middle > 0
+    assert estimate(plan, cost).gigabytes is None
 
 
 def test_the_command_tells_what_it_measured(tmp_path: Path) -> None:

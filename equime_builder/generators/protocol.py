@@ -67,6 +67,11 @@ class Generator(Protocol):
         """How many clips are best drawn at once; at least 1."""
         ...
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it draws on a GPU here."""
+        ...
+
     def prepare(self, portrait: Portrait) -> PreparedPortrait:
         """What the clips of a subject have in common, made once.
 

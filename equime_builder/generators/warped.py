@@ -48,6 +48,7 @@ class WarpGenerator:
     revision: str | None = None
     batch: int = 1
     keeps_nuisance: bool = True
+    on_gpu: bool = False
 
     def prepare(self, portrait: Portrait) -> PreparedWarp:
         return PreparedWarp(build_rig(portrait.image, portrait.landmarks))

@@ -104,6 +104,10 @@ class LtxGenerator:
     def batch(self) -> int:
         return self.options.clips_at_once
 
+    @property
+    def on_gpu(self) -> bool:
+        return self._device.type != "cpu"
+
     def prepare(self, portrait: Portrait) -> PreparedLtx:
         """Raises `ValueError` for a picture whose sides are no multiples of 32."""
         check_size(*portrait.image.shape[:2])

@@ -165,10 +165,10 @@ class Index:
         return pa.chunked_array([part.dictionary_decode() for part in column.chunks], pa.string()).combine_chunks()
 
     def codes(self, name: str) -> Codes:
-        """A label of words as numbers, the vocabulary in the schema's order where it has one, else sorted.
+        """A label of words as numbers; the vocabulary in the schema's order where it has one, else sorted.
 
         Raises:
-            TypeError: the field does not hold words. IndexFault: a word outside its vocabulary.
+            KeyError: no such field. TypeError: it does not hold words. IndexFault: a word outside its vocabulary.
         """
         if name not in self._codes:
             self._codes[name] = self._encode(name)
@@ -196,10 +196,10 @@ class Index:
         return Codes(codes, words)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """A label of numbers, NaN where it is null.
+        """A label of numbers, NaN where it is null: (n,) float64.
 
         Raises:
-            TypeError: the field does not hold numbers. IndexFault: it holds some that are not finite.
+            KeyError: no such field. TypeError: it does not hold numbers. IndexFault: it holds some that are not finite.
         """
         column = self.column(name)
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
@@ -214,10 +214,10 @@ class Index:
         return values
 
     def integers(self, name: str) -> NDArray[np.int64]:
-        """A column of whole numbers that is never null.
+        """A column of whole numbers that is never null: (n,) int64.
 
         Raises:
-            IndexFault: it holds nulls.
+            KeyError: no such column. IndexFault: it holds nulls.
         """
         column = self.column(name)
         if column.null_count:

@@ -37,6 +37,9 @@ def state_dict(order: Order, position: Position) -> dict[str, str | int]:
       what a loader has read ahead does not count;
     - all ranks resume from one state;
     - all ranks resume with an equal number of ranks, batch size and ends, which may differ from those before.
+
+    Raises:
+        ValueError: the position lies beyond the end of an epoch.
     """
     if position.samples > len(order):
         raise ValueError(f"samples must be at most {len(order)}, the length of an epoch, got {position.samples}")

@@ -22,6 +22,8 @@ from equime_loader.video.scale import Picture, Scaling, scale_rgb
 
 
 class Backend(Protocol):
+    """What decodes a clip; VideoFault where the bytes are no video, or one with fewer frames than are asked for."""
+
     def __call__(
         self, data: bytes | memoryview, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None = None
     ) -> Picture:

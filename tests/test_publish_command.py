@@ -245,6 +245,7 @@ def test_a_subject_is_withdrawn_by_one_command(built: Path, hub: LocalHub) -> No
     done = equime(hub, "publish", root, NAME, "--remove-subject", gone, "--erase-history")
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"what it was before lies in {root}-before: delete it" in done.stderr
+    assert "a page of `equime site` shows what has left until it is made and uploaded anew" in done.stderr
     assert gone not in pq.read_table(root / INDEX)["subject"].to_pylist()
     assert on_main(hub) == contents(root)
     tags = [name for name in hub.repository(NAME).references if "tags" in name]

@@ -27,7 +27,7 @@ from equime_builder.cli import app
 from equime_builder.dataset_folder import before_of, edition_of, is_dataset
 from equime_builder.documents.publication import Publication
 from equime_builder.finish import INDEX, rewrite_texts
-from equime_builder.hub.checks import about, objections
+from equime_builder.hub.checks import about, free_words, objections
 from equime_builder.hub.editing import (
     Edit,
     aside_of,
@@ -211,6 +211,16 @@ def test_an_edition_without_rejected_clips_tells_no_share_of_accepted_ones(
     assert "| all | " not in card.split("### Audit")[1].split("\n## ")[0]
     shown = CliRunner().invoke(app, ["acceptance", str(root)]).stdout
     assert "100%" not in shown and "3 rejected clips have left" in " ".join(shown.split())
+
+
+def test_every_word_that_no_vocabulary_binds_is_told(built: Path, copy_of: Copy) -> None:
+    root = copy_of(built)
+    index = pq.read_table(root / INDEX)
+    place, judges = index.schema.get_field_index("gender_judged_by"), [f"judge {n}" for n in range(3 * len(index))]
+    grown = pa.concat_tables([index] * 3).set_column(place, "gender_judged_by", pa.array(judges))
+    pq.write_table(grown, root / INDEX)
+    found = free_words(root)
+    assert found["gender_judged_by"] == judges and {"caption", "prompt", "au_text"}.isdisjoint(found)
 
 
 def test_a_folder_with_faults_is_refused(built: Path, copy_of: Copy) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from equime_builder.hub.editing import MakeEdit
     from equime_builder.hub.release import Release
 
+MOST_WORDS = 20  # of a column that a dry run prints
 Repository = Annotated[str, typer.Argument(help="dataset on the Hub: ORG/NAME", show_default=False)]
 
 
@@ -80,6 +81,9 @@ def publish(
         if edition.edits:
             before = before_of(edition.root)  # by its real name: `.` has none, and a link may lie elsewhere
             notes.print(f"what it was before lies in {before}: delete it", markup=False, highlight=False)
+            notes.print(
+                "a page of `equime site` shows what has left until it is made and uploaded anew", highlight=False
+            )
     _publish(hub, edition.root, release, as_json)
 
 
@@ -223,7 +227,8 @@ def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
     for note in _notes(root):
         say(f"changed: {note}")
     for name, words in free_words(root).items():
-        say(f"words in {name}: {' | '.join(words)}")
+        more = f" | and {len(words) - MOST_WORDS:,} more, see --json" if len(words) > MOST_WORDS else ""
+        say(f"words in {name}: {' | '.join(words[:MOST_WORDS])}{more}")
     for row in rows:
         say(f"{row['change']:8}{row['bytes']:>14,}  {row['path']}")
 

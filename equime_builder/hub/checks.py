@@ -35,6 +35,8 @@ TURNS_OF_A_HASH = 3
 # Endings that say what kind of file it is.
 FILES = (*SUFFIXES, ".csv")
 SHOWN = 3
+# Columns of words that are made of a clip's own labels, and differ from clip to clip.
+OF_A_CLIP = ("key", "subject", "portrait", "au_text", "caption", "prompt", "counterfactual_group", "intervention")
 GROUPS = ("emotion", "apparent_gender", "apparent_race", "age_group")
 
 
@@ -197,21 +199,18 @@ def _without_clips(root: Path, index: pa.Table) -> list[str]:
 
 
 def free_words(root: Path) -> dict[str, list[str]]:
-    """Words of the index that no vocabulary binds and that repeat: who judged, licenses, sources; for a curator's eyes.
+    """Words of the index that no vocabulary binds: who judged, licenses, sources, notes; for a curator's eyes.
 
-    Columns whose words differ from clip to clip (captions, prompts) are left out.
+    What is made of a clip's own labels (captions, prompts) is left out.
     """
     names = [
         field.name
         for field in LABELS
-        if pa.types.is_string(field.kind) and not field.words and field.name not in ("key", "subject", "portrait")
+        if pa.types.is_string(field.kind) and not field.words and field.name not in OF_A_CLIP
     ]
     table = pq.read_table(root / INDEX, columns=names)
-    found: dict[str, list[str]] = {}
-    for name in names:
-        words = [word for word in pc.unique(table[name]).to_pylist() if word]
-        if words and len(words) <= 20:
-            found[name] = words
+    unique = {name: [word for word in pc.unique(table[name]).to_pylist() if word] for name in names}
+    found = {name: words for name, words in unique.items() if words}
     header: dict[str, Any] = manifest.read_header(root)
     found["source options"] = [json.dumps(header["source_options"], ensure_ascii=False)]
     return found

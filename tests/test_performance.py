@@ -277,9 +277,9 @@ def test_intervals_against_a_naive_bootstrap() -> None:
         criteria.append(brute_force(data["truth"][clips], data["predicted"][clips], data["race"][clips], 3))
     low, high = np.quantile(uf1, [0.05, 0.95], axis=0)
     for group, *interval in zip(report.groups, low, high, strict=True):
-        assert near([group.scores["UF1"].low, group.scores["UF1"].high], interval)
+        assert near([group.scores["uf1"].low, group.scores["uf1"].high], interval)
     gap = report.gaps[1].gap
-    assert report.gaps[1].score == "UF1" and near([gap.low, gap.high], np.quantile(gaps, [0.05, 0.95]).tolist())
+    assert report.gaps[1].score == "uf1" and near([gap.low, gap.high], np.quantile(gaps, [0.05, 0.95]).tolist())
     for item in report.criteria:
         interval = np.quantile([values[item.name] for values in criteria], [0.05, 0.95])
         assert near([item.value.low, item.value.high], interval.tolist()), item.name
@@ -308,8 +308,8 @@ def test_clips_of_a_subject_are_not_independent() -> None:
     alone = {**data, "subject": np.arange(len(data["truth"]))}
     of_subjects, of_clips = (fairness_report(predictions_of(each), "race", resamples=500) for each in (data, alone))
     for mine, other in zip(of_subjects.groups, of_clips.groups, strict=True):
-        assert mine.scores["UF1"].value == other.scores["UF1"].value
-        width, narrow = (score.high - score.low for score in (mine.scores["UF1"], other.scores["UF1"]))
+        assert mine.scores["uf1"].value == other.scores["uf1"].value
+        width, narrow = (score.high - score.low for score in (mine.scores["uf1"], other.scores["uf1"]))
         assert width > 1.3 * narrow
 
 
@@ -382,7 +382,7 @@ def test_report_against_metric_frames(evaluation: tuple[np.ndarray, np.ndarray, 
         return metrics.recall_score(true, called, labels=np.unique(true), average="macro", zero_division=0)
 
     frame = MetricFrame(
-        metrics={"accuracy": metrics.accuracy_score, "UF1": uf1, "UAR": uar},
+        metrics={"accuracy": metrics.accuracy_score, "uf1": uf1, "uar": uar},
         y_true=truth,
         y_pred=predicted,
         sensitive_features=given_groups["x"],
@@ -431,7 +431,7 @@ def test_intervals_of_few_subjects_are_noted_and_of_hardly_any_not_shown() -> No
         assert f"{told}, fewer than 5: there are no intervals" in few.notes
         assert "(" not in str(few).split("all  ")[1].split("\n")[0]
     some = report(6)
-    assert math.isfinite(some.overall.scores["UF1"].low) and not some.gaps
+    assert math.isfinite(some.overall.scores["uf1"].low) and not some.gaps
     assert any(note.startswith("fewer than 30 subjects") and note.endswith("too narrow: all") for note in some.notes)
 
 
@@ -447,7 +447,7 @@ def test_absent_classes_are_left_out_and_said() -> None:
     asian = report.groups[0]
     assert asian.absent == ("surprise", "contempt")
     recalls = formulas.recall(asian.confusion)
-    assert near(asian.scores["UAR"].value, recalls[:2].mean())
+    assert near(asian.scores["uar"].value, recalls[:2].mean())
     assert "asian has no clip of surprise: left out of its UF1 and UAR" in report.notes
     assert "no clip is of contempt: left out of every UF1 and UAR" in report.notes
 
@@ -461,7 +461,7 @@ def test_constant_class_beside_every_accuracy() -> None:
         matrix = np.array(group.confusion)
         assert group.constant.keys() == SCORES.keys()
         assert near(group.constant["accuracy"], matrix[word].sum() / matrix.sum())
-        assert near(group.constant["UAR"], 1 / np.count_nonzero(matrix.sum(axis=1)))
+        assert near(group.constant["uar"], 1 / np.count_nonzero(matrix.sum(axis=1)))
 
 
 def test_crossed_attributes() -> None:
@@ -504,15 +504,15 @@ def test_report_prints_and_serializes() -> None:
         assert words in text
     assert "without a known race" in text and not any(line.endswith(" ") for line in text.splitlines())
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert values["groups"][0]["scores"]["UF1"].keys() == {"value", "low", "high"}
+    assert values["groups"][0]["scores"]["uf1"].keys() == {"value", "low", "high"}
     table = report.to_arrow()
     rows = table.to_pylist()
-    assert {"accuracy", "UF1", "UAR", "UF1 gap", "UF1 ratio", "equalized odds", "recall of 0"} <= set(
+    assert {"accuracy", "uf1", "uar", "uf1 gap", "uf1 ratio", "equalized odds", "recall of 0"} <= set(
         table["metric"].to_pylist()
     )
     small = [row for row in rows if row["group"] == "indian"]
     assert {row["value"] for row in small} == {None} and all("clips 18 < 20" in row["note"] for row in small)
-    gap = next(row for row in rows if row["metric"] == "UF1 gap")
+    gap = next(row for row in rows if row["metric"] == "uf1 gap")
     assert gap["group"] is None and gap["value"] == report.gaps[1].gap.value and gap["clips"] == 216
 
 

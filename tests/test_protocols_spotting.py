@@ -166,7 +166,7 @@ def test_the_worked_example_of_a_score() -> None:
     found = [at(100 * n, 100 * n + 20, label=label) for n, label in enumerate(said)] + [at(900, 920, label="negative")]
     result = analyze(spot(truth, found), CLASSES)
     assert (result.precision, result.recall) == pytest.approx(((1 + 0 + 1 / 2) / 3, (1 + 0 + 1) / 3))
-    assert result.uf1 == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert result.mean_f1 == pytest.approx((1 + 0 + 2 / 3) / 3)
     assert result.strs == pytest.approx(6 / 8 * 2 * (1 / 2) * (2 / 3) / (1 / 2 + 2 / 3))
 
 

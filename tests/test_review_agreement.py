@@ -133,9 +133,9 @@ def test_rates_and_scores() -> None:
     truth = np.array([0, 0, 0, 1, 1, 2])
     found = against_label(truth, np.array([0, 0, 1, 1, 8, 2]), ANSWERS)
     scores = {name: figure.value for name, figure in found.scores.items()}
-    assert scores == pytest.approx({"accuracy": 4 / 6, "UF1": (4 / 5 + 1 / 2 + 1) / 3, "UAR": (2 / 3 + 1 / 2 + 1) / 3})
-    assert found.word == ANSWERS[0] and found.constant["UAR"] == pytest.approx(1 / 3)
-    assert found.constant["UF1"] == pytest.approx(6 / 9 / 3)
+    assert scores == pytest.approx({"accuracy": 4 / 6, "uf1": (4 / 5 + 1 / 2 + 1) / 3, "uar": (2 / 3 + 1 / 2 + 1) / 3})
+    assert found.word == ANSWERS[0] and found.constant["uar"] == pytest.approx(1 / 3)
+    assert found.constant["uf1"] == pytest.approx(6 / 9 / 3)
 
 
 def test_a_report_of_nothing_one_and_two(built: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_report_of_nothing_one_and_two(built: Path, tmp_path: Path) -> None:
         store.add(judgment(number, "ann", key, label=key.split("_")[0]))
     alone = make_report(index, store, store.kept())
     assert not alone.agreement and list(alone.against) == ["R01"]
-    assert alone.against["R01"].scores["UF1"].value == 1 and alone.verdicts["emotion"]["surprise"].rate.value == 1
+    assert alone.against["R01"].scores["uf1"].value == 1 and alone.verdicts["emotion"]["surprise"].rate.value == 1
     keys = list(store.clips)
     for number, key in enumerate(keys[:4], 100):
         store.add(judgment(number, "bob", key, label=None, aus=(), verdict="rejected"))

@@ -26,6 +26,7 @@ from equime_builder.review.clips import rows_of
 from equime_builder.review.consensus import ACCEPTED, REJECTED, TIED, by_clip, opinion, pseudonym
 from equime_builder.review.judgments import LABELS, VERDICTS
 from equime_builder.review.store import Kept, Store
+from equime_loader.fairness.formulas import TITLES
 from equime_loader.index import Index
 from equime_loader.schema import AUS
 from equime_loader.tables import text_table
@@ -207,7 +208,7 @@ def _verdict_table(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> str:
 
 def _against_table(against: Mapping[str, Against], blind: bool) -> str:
     rows = [
-        (who, name, _number(figure.value), _interval(figure), _number(one.constant[name]), f"{figure.clips}")
+        (who, TITLES[name], _number(figure.value), _interval(figure), _number(one.constant[name]), f"{figure.clips}")
         for who, one in against.items()
         for name, figure in one.scores.items()
     ]

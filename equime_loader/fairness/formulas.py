@@ -67,9 +67,10 @@ def accuracy(confusion: ArrayLike) -> Floats:
 
 
 def uf1(confusion: ArrayLike) -> Floats:
-    """UF1 of MEGC2019, macro F1: mean over classes of 2 TP / (2 TP + FP + FN), (..., C, C) to (...).
+    """UF1 of MEGC2019: mean over the classes that clips have of 2 TP / (2 TP + FP + FN): (..., C, C) to (...).
 
-    TP, FP and FN are summed over all clips (all folds) first.
+    TP, FP and FN are summed over all clips (all folds) first. (Macro F1, as scikit-learn has it, also counts classes
+    that are called and no clip has.)
     """
     counts = np.asarray(confusion, np.float64)
     true, called = counts.sum(axis=-1), counts.sum(axis=-2)
@@ -78,7 +79,7 @@ def uf1(confusion: ArrayLike) -> Floats:
 
 
 def uar(confusion: ArrayLike) -> Floats:
-    """UAR of MEGC2019, unweighted average recall: mean over classes of TP / N, (..., C, C) to (...)."""
+    """UAR of MEGC2019, unweighted average recall: mean over classes of TP / N: (..., C, C) to (...)."""
     return _mean(recall(confusion))
 
 
@@ -164,7 +165,9 @@ def disparate_impact(confusion: ArrayLike) -> Floats:
     return _complete(counts, np.where(defined.any(axis=-1), worst, np.nan))
 
 
-SCORES = {"accuracy": accuracy, "UF1": uf1, "UAR": uar}
+SCORES = {"accuracy": accuracy, "uf1": uf1, "uar": uar}
+# What people read; files have the names of the scores.
+TITLES = {"uf1": "UF1", "uar": "UAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "accuracy": "accuracy"}
 CRITERIA = {
     "equal opportunity": equal_opportunity,
     "equalized odds": equalized_odds,

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from equime_loader.fairness.bias import BiasReport, Representation
 from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.report import FairnessReport, Gap, Group
 from equime_loader.tables import percent
 
@@ -28,7 +29,7 @@ INK, MUTED, FAINT, RULE = "#1c1c1c", "#5f6368", "#74797e", "#d5d8dc"
 BLUE, SKY, VERMILION, BAND = "#0072B2", "#56B4E9", "#D55E00", "#e9f1f7"
 DPI, MARGIN, ROW, PANEL, BARS = 150, 0.3, 0.46, 2.7, 5.0  # inches
 MAX_ROWS, MAX_WORD = 60, 44  # rows that a page holds, characters of a name
-SHOWN = ("UF1", "UAR")
+SHOWN = ("uf1", "uar")
 
 
 def save(figure: Figure, path: str | PathLike[str]) -> None:
@@ -51,7 +52,9 @@ def plot_fairness(report: FairnessReport) -> Figure:
     height = head + ROW * len(groups) + foot
     left, number_room = _room([group.name for group in groups], 2.1), 0.75
     figure = _figure(left + (PANEL + number_room) * len(SHOWN), height)
-    _heading(figure, f"{' and '.join(SHOWN)} by {_words(report.attribute)}", _summary(report))
+    _heading(
+        figure, f"{' and '.join(TITLES[score] for score in SHOWN)} by {_words(report.attribute)}", _summary(report)
+    )
     limits = _limits(report)
     gaps = {gap.score: gap for gap in report.gaps}
     for place, score in enumerate(SHOWN):
@@ -181,7 +184,7 @@ def _scores(axes: Axes, groups: Sequence[Group], score: str, gap: Gap | None, li
         axes.plot(group.constant[score], row, "|", color=FAINT, markersize=11, markeredgewidth=1.8, zorder=2)
         style: dict[str, Any] = {"color": color, "weight": "bold"} if worst else {"color": INK}
         _say(axes, 1, row, number(value.value), (40, 0), ha="right", fontsize=9, **style)
-    _say(axes, 0, -0.5, score, (0, 22), color=INK, weight="bold", fontsize=11)
+    _say(axes, 0, -0.5, TITLES[score], (0, 22), color=INK, weight="bold", fontsize=11)
     if gap is not None:
         chance = f"; chance alone: up to {number(gap.by_chance)}" if np.isfinite(gap.by_chance) else ""
         how = f"gap {gap.gap}{chance}"

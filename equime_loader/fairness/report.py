@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from equime_loader.fairness import formulas
 from equime_loader.fairness.figures import counted, number, plain
-from equime_loader.fairness.formulas import SCORES
+from equime_loader.fairness.formulas import SCORES, TITLES
 from equime_loader.tables import percent, text_table
 
 Matrix = tuple[tuple[int, ...], ...]
@@ -156,7 +156,8 @@ class FairnessReport:
         return "\n\n".join([*parts, self._confusion(), "\n".join(f"- {note}" for note in self.notes)])
 
     def _scores(self) -> str:
-        head = ("group", "clips", "subjects", *SCORES, *(f"constant {name}" for name in SCORES))
+        titles = [TITLES[name] for name in SCORES]
+        head = ("group", "clips", "subjects", *titles, *(f"constant {title}" for title in titles))
         rows = []
         for group in (self.overall, *self.groups):
             scores = [str(group.scores[name]) if group.scores else "too small" for name in SCORES]
@@ -168,7 +169,7 @@ class FairnessReport:
         if not self.gaps:
             return []
         head = ("across groups", "worst", "best", "gap", "gap by chance", "ratio")
-        rows = [(g.score, g.worst, g.best, str(g.gap), number(g.by_chance), str(g.ratio)) for g in self.gaps]
+        rows = [(TITLES[g.score], g.worst, g.best, str(g.gap), number(g.by_chance), str(g.ratio)) for g in self.gaps]
         criteria = [(item.name, str(item.value), number(item.by_chance)) for item in self.criteria]
         return [text_table(head, rows), text_table(("criterion", "value", "by chance"), criteria)]
 

@@ -71,6 +71,7 @@ def run(arguments: Namespace) -> None:
 
 def _table(result: dict[str, Any], name: str) -> str:
     """Scores of all clips and of each corpus, and what always saying one class scores on all."""
+    from equime_loader.fairness.formulas import TITLES
     from equime_loader.tables import text_table
     from training.protocols.scores import PARTIAL_NOTE, partial_mark
 
@@ -87,5 +88,5 @@ def _table(result: dict[str, Any], name: str) -> str:
         for part, scores in parts.items()
     ]
     head = f"{result['rounds']} rounds in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
-    table = text_table(("pooled", "clips", "UF1", "UAR", "macro F1", "accuracy"), rows)
+    table = text_table(("pooled", "clips", *(TITLES[f] for f in FIGURES)), rows)
     return "\n".join([head, table, *([PARTIAL_NOTE] if any(marks.values()) else [])])

@@ -52,7 +52,8 @@ def run(arguments: Namespace) -> None:
         result = analyze(spotting, CLASSES[arguments.classes])
         print(
             f"recognition of the {result.spotted} spotted: precision {result.precision:.4f}, recall "
-            f"{result.recall:.4f}, F1 {result.f1:.4f}, UF1 {result.uf1:.4f}; STRS {result.strs:.4f}"
+            f"{result.recall:.4f}, F1 {result.f1:.4f}, mean F1 of the classes "
+            f"{result.mean_f1:.4f}; STRS {result.strs:.4f}"
         )
     if arguments.out is not None:
         write_log(spotting, arguments.out)

@@ -175,14 +175,14 @@ class Analysis:
 
     Attributes:
         spotted: intervals that were found and have a class. precision, recall: means over the classes.
-        f1: of these two means. uf1: mean of the classes' F1. strs: F1 of spotting times `f1`.
+        f1: of these two means. mean_f1: mean of the classes' F1. strs: F1 of spotting times `f1`.
     """
 
     spotted: int
     precision: float
     recall: float
     f1: float
-    uf1: float
+    mean_f1: float
     strs: float
 
 

@@ -57,7 +57,7 @@ def groups_table(
     """Gap of UF1 and criteria by result and attribute; the CSV file has every figure of every group."""
     rows = []
     for one, report in compared:
-        gap = next(gap for gap in report.gaps if gap.score == "UF1")
+        gap = next(gap for gap in report.gaps if gap.score == "uf1")
         criteria = {item.name: item for item in report.criteria}
         odds = criteria["equalized odds"]
         beyond = gap.gap.value > gap.by_chance

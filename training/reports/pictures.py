@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.plots import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
 from equime_loader.tables import percent
 from training.protocols.scores import PARTIAL
@@ -30,7 +31,7 @@ from training.reports.drawing import (
     sheet,
     write,
 )
-from training.reports.results import CONFIDENCE, INTERVALS, SCORES, Result
+from training.reports.results import CONFIDENCE, INTERVALS, Result
 
 ROW, HEAD, PANEL, PAGE = 0.27, 1.3, 1.95, 11.2  # inches
 MAX_WORD = 30
@@ -94,7 +95,7 @@ def _scores(panel: Axes, rows: Sequence[Result], score: str) -> None:
         style: dict[str, Any] = {"color": color, "markersize": 6, "markeredgecolor": CARD}
         panel.plot(value, row, marker, clip_on=False, zorder=3, **style)
         say(panel, 1, row, number(value), (30, 0), ha="right", fontsize=SMALL)
-    say(panel, 0, -0.5, SCORES[score] + rows[0].mark(score), (0, 20), weight="bold")
+    say(panel, 0, -0.5, TITLES[score] + rows[0].mark(score), (0, 20), weight="bold")
     say(panel, 0, -0.5, f"constant {number(constant)}", (0, 8), color=MUTED, fontsize=SMALL)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled
+from equime_loader.fairness.formulas import TITLES
 from training.protocols.scores import PARTIAL, Scores, scores_of
 from training.reports.calibration import Calibration, calibration
 from training.reports.document import slug
@@ -19,11 +20,8 @@ from training.reports.evidence import Evaluation
 
 Floats = NDArray[np.float64]
 
-SCORES: Mapping[str, str] = {
-    **{"uf1": "UF1", "uar": "UAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1", "accuracy": "accuracy"},
-}
 INTERVALS: Mapping[str, Callable[[ArrayLike], Floats]] = {
-    **{"uf1": formulas.uf1, "uar": formulas.uar, "accuracy": formulas.accuracy}
+    name: formulas.SCORES[name] for name in TITLES if name in formulas.SCORES
 }
 OVER_CLASSES = ("uf1", "uar")  # means over the classes that clips have
 RESAMPLES, CONFIDENCE = 2_000, 0.95

@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.performance import FEW_SUBJECTS
 from equime_loader.tables import percent
 from training.protocols.scores import PARTIAL, PARTIAL_NOTE, partial_mark
@@ -17,7 +18,7 @@ from training.reports import published as publications
 from training.reports.calibration import BINS
 from training.reports.document import Block, Fold, Gallery, Picture, Points, Section, Text, slug
 from training.reports.published import Published
-from training.reports.results import CONFIDENCE, INTERVALS, SCORES, Result
+from training.reports.results import CONFIDENCE, INTERVALS, Result
 from training.reports.tables import Cell, Column, Row, Table, Value, cells
 
 CLASS_KINDS: Mapping[str, str] = {"three": "three classes", "five": "five classes", "seven": "seven classes"}
@@ -147,7 +148,7 @@ def scores_table(kind: str, results: Sequence[Result]) -> Table:
         rows += [row for one in group for row in (_score_row(one, has_published), *_corpus_rows(one, has_published))]
     columns = (
         *(Column("model", False), Column("trained on", False), Column("seeds")),
-        *(Column(title, tip=_TIPS.get(name, "")) for name, title in SCORES.items()),
+        *(Column(title, tip=_TIPS.get(name, "")) for name, title in TITLES.items()),
         Column("confidence", tip="mean probability of the class that was called"),
         Column("ECE", tip=f"expected calibration error, {BINS} bins of equal width"),
         *([Column("published", False, "accuracy, weighted F1; marks: see Published figures")] if has_published else []),
@@ -182,7 +183,7 @@ def _test_row(one: Result) -> Row:
 
 def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
     one = group[0]
-    figures = [number(one.constant(score)) + one.mark(score) for score in SCORES]
+    figures = [number(one.constant(score)) + one.mark(score) for score in TITLES]
     return Row(
         cells(f"always {one.constant_class}", "", "", *figures, "", "", *([""] if has_published else [])), "constant"
     )
@@ -192,7 +193,7 @@ def _score_row(one: Result, has_published: bool) -> Row:
     caution = caution_of(one)
     train = Cell(one.train + _arm(one), "⚠" if caution else "", tip=caution)
     figures = []
-    for score in SCORES:
+    for score in TITLES:
         note = _dashed(one.interval[score]) if score in INTERVALS else ""
         below = score == "uf1" and not one.above_constant
         tone = "low" if below else "strong" if score == "uf1" else ""
@@ -208,7 +209,7 @@ def _corpus_rows(one: Result, has_published: bool) -> Iterator[Row]:
     """The same predictions by corpus, where the test set has several."""
     for corpus, pairs in one.by_corpus().items():
         means = {score: [float(np.mean([getattr(of, score) for of in each])) for each in zip(*pairs, strict=True)]
-                 for score in SCORES}  # fmt: skip
+                 for score in TITLES}  # fmt: skip
         figures = [Cell(number(found), f"const. {number(constant)}") for found, constant in means.values()]
         mark = next((mark for found, _ in pairs if (mark := partial_mark(found.confusion))), "")
         size = f"{pairs[0][0].clips:,} clips {mark}".strip()
@@ -249,8 +250,8 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
             "seed": evaluation.run.seed,
             "clips": len(said),
             "subjects": len(set(said.subjects.tolist())),
-            **{score: getattr(found, score) for score in SCORES},
-            **{f"constant_{score}": getattr(constant, score) for score in SCORES},
+            **{score: getattr(found, score) for score in TITLES},
+            **{f"constant_{score}": getattr(constant, score) for score in TITLES},
             "mean_confidence": calibrated.mean_confidence if calibrated else None,
             "ece": calibrated.ece if calibrated else None,
         }
@@ -264,8 +265,8 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
             yield {
                 **{**base, "constant_class": None, "run": evaluation.run.name, "seed": evaluation.run.seed},
                 **{"corpus": corpus, "clips": found.clips},
-                **{score: getattr(found, score) for score in SCORES},
-                **{f"constant_{score}": getattr(constant, score) for score in SCORES},
+                **{score: getattr(found, score) for score in TITLES},
+                **{f"constant_{score}": getattr(constant, score) for score in TITLES},
             }
     yield {
         **base,
@@ -273,12 +274,12 @@ def _records(one: Result) -> Iterator[Mapping[str, Value]]:
         "seed": None,
         "clips": one.clips[1],
         "subjects": one.subjects[1],
-        **{score: one.mean(score) for score in SCORES},
-        **{f"constant_{score}": one.constant(score) for score in SCORES},
+        **{score: one.mean(score) for score in TITLES},
+        **{f"constant_{score}": one.constant(score) for score in TITLES},
         "mean_confidence": one.mean_confidence,
         "ece": one.ece,
         **ends,
-        **{f"{score}_deviation": one.deviation(score) for score in SCORES},
+        **{f"{score}_deviation": one.deviation(score) for score in TITLES},
     }
 
 
@@ -325,7 +326,7 @@ def _published_row(row: Published, mark: publications.Mark | None, mine: Result 
 
 
 def _published_record(row: Published, mark: publications.Mark | None, mine: Result | None) -> Mapping[str, Value]:
-    here = {f"{name}_here": mine.mean(name) if mine else None for name in SCORES}
+    here = {f"{name}_here": mine.mean(name) if mine else None for name in TITLES}
     return {
         **{"source": row.source, "model": row.model, "classes": row.classes, "train": row.train, "test": row.test},
         **{name: row.figures.get(name) for name in (*publications.SCORES, "confidence")},

@@ -23,6 +23,7 @@ from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile
 
 PLANNING_PATIENCE_S = 3600.0
+TOLD = 3  # differences between plans that a message names
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def begin(
     resume_replacing(root)
     if (root / manifest.HEADER).exists():
         return resume()
+    if root.exists() and not root.is_dir():
+        raise FolderError(f"{root}: a file, not a folder")
     try:
         root.mkdir(parents=True, exist_ok=True)
         strangers = [entry.name for entry in root.iterdir() if entry.name != manifest.FOLDER]
@@ -161,8 +164,11 @@ def begin(
 def _same_plan(root: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     header = manifest.read_header(root)
     if found := differences(wanted, header):
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise FolderError(f"{root} was made by a different plan; {found[0]}{more}. Build into another folder")
+        told = "; ".join([*found[:TOLD], *([f"and {len(found) - TOLD} more"] if len(found) > TOLD else [])])
+        raise FolderError(
+            f"{root} was made by a different plan: {told}. Give the options that it was begun with, or build into "
+            "another folder"
+        )
     return header
 
 

@@ -123,7 +123,7 @@ def test_a_killed_build_resumes_to_the_same_bytes(built: Path, tmp_path: Path, w
     ],
 )
 def test_another_plan_is_refused_by_the_field_that_differs(built: Path, changes: dict[str, object], field: str) -> None:
-    with pytest.raises(FolderError, match=f"was made by a different plan; {field}"):
+    with pytest.raises(FolderError, match=rf"was made by a different plan: {field}.*\. Give the options that it"):
         build(built, request(**changes))
 
 
@@ -132,6 +132,8 @@ def test_another_seed_format_and_source_are_refused(built: Path) -> None:
         build(built, small_request(seed=5, formats=ALL_FORMATS))
     with pytest.raises(FolderError, match="formats: "):
         build(built, small_request(formats=("parquet",)))
+    with pytest.raises(FolderError, match=r"frames: 120 asked, 80 planned; and 4 more\. "):
+        build(built, small_request(1, subjects=7, fps=120.0, frames=120, emotions=("fear",), size=144))
 
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:

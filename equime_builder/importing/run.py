@@ -66,7 +66,7 @@ def _same_plan(root: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         if header[name] != wanted[name]:
             raise FolderError(
                 f"{root} was imported by a different plan; {name}: {wanted[name]} asked, {header[name]} planned. "
-                "Import into another folder"
+                "Give the options that it was begun with, or import into another folder"
             )
     if header["plan_sha256"] != wanted["plan_sha256"]:
         raise FolderError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from types import NoneType
 from typing import Any, Literal
 
@@ -173,12 +173,7 @@ class Loader:
     ) -> None:
         _check_kinds(clips, view, cache)
         check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
-        for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
-            check_kind(name, value, Integral, "a whole number")
-            if value < least:
-                raise ValueError(f"{name}={value} must be at least {least}")
-        if not 0 <= tolerance <= 1:
-            raise ValueError(f"{tolerance=} must lie within 0..1")
+        _check_bounds(batch_size, workers, prefetch, tolerance)
         if processes and not workers:
             raise ValueError("processes=True needs workers of at least 1")
         if not len(clips):
@@ -318,6 +313,16 @@ def _check_kinds(clips: Selection, view: View | None, cache: WindowCacheSettings
     check_kind("clips", clips, Selection, "a Selection, as open_dataset gives")
     check_kind("view", view, (NoneType, View), "a View, such as View(Window.around('apex', 16), size=112)")
     check_kind("cache", cache, (NoneType, WindowCacheSettings), "WindowCacheSettings(folder, max_bytes)")
+
+
+def _check_bounds(batch_size: int, workers: int, prefetch: int, tolerance: float) -> None:
+    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
+        check_kind(name, value, Integral, "a whole number")
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}")
+    check_kind("tolerance", tolerance, Real, "a share within 0..1")
+    if not 0 <= tolerance <= 1:
+        raise ValueError(f"{tolerance=} must lie within 0..1")
 
 
 def _reader(

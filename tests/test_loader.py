@@ -548,7 +548,7 @@ def test_what_cannot_be_is_said_in_one_line(clips: Selection) -> None:
         ({"rank": 1}, "rank=1 and ranks=None must be given together"),
         ({"rank": 2, "ranks": 2}, "rank must be 0 … 1, got 2"),
         ({"ends": "cut"}, "ends must be one of pad, drop, uneven, got 'cut'"),
-        ({"labels": ["mood"]}, "no label 'mood'; there are key, split, "),
+        ({"labels": ["emotions"]}, "no label 'emotions'; did you mean emotion"),
         ({"labels": ["seed"]}, "label 'seed' would hide what a batch has under this name; leave it out of labels"),
         ({"labels": ["key"]}, "label 'key' would hide what a batch has under this name; leave it out of labels"),
         ({"sampling": Weighted(np.ones(3))}, "weights must be one per row (12), got 3"),
@@ -579,6 +579,9 @@ def test_what_is_of_another_kind_is_said_in_one_line(clips: Selection) -> None:
         ),
         (lambda: Loader(clips, cache="folder"), "cache must be WindowCacheSettings(folder, max_bytes); it is 'folder'"),
         (lambda: Loader(clips, batch_size=2.5), "batch_size must be a whole number; it is 2.5"),
+        (lambda: Loader(clips, tolerance="1 %"), "tolerance must be a share within 0..1; it is '1 %'"),
+        (lambda: Loader(clips).set_epoch(1.0), "epoch must be a whole number; it is 1.0"),
+        (lambda: Loader(clips, labels="emotion"), 'labels must be a list of names, such as ["emotion"]; it is'),
     ]
     for call, message in cases:
         with pytest.raises(TypeError) as error:

@@ -52,21 +52,15 @@ def audit(
 
     A dataset folder gets the verdicts as columns of its index.
     """
-    from equime_builder import manifest
     from equime_builder.annotate import write_annotation
     from equime_builder.audit.report import Judged, annotation, shares, table, write_table
     from equime_builder.audit.run import run
-    from equime_builder.files import write_atomic
+    from equime_loader.files import write_atomic
 
     is_dataset = _is_dataset(folder, labels)
     report = out or folder.resolve().with_name(f"{folder.resolve().name}-audit.csv")
     _check(labels, report, sheet, portraits)
     labeled, lines = _cases(folder, labels, portraits)
-    if is_dataset and manifest.read_header(folder)["audit"] and (profile is not None or embedder is not None):
-        raise ValueError(
-            f"{folder}: its clips were judged while they were built, by its own thresholds, and are not judged "
-            "otherwise; for another judgment, export the clips and audit the folder of videos with --labels"
-        )
     bench = _bench(folder if is_dataset else None, profile, face_model, embedder)
     with progress_bar(as_json) as bar:
         task = bar.add_task("judging", total=None, rate="")
@@ -148,8 +142,14 @@ def _bench(folder: Path | None, profile: str | None, face_model: Path | None, em
     from equime_builder.models import find_model
     from equime_builder.profiles import load_profile, profile_from_dict
 
-    if folder is not None and profile is None:
-        chosen = profile_from_dict(manifest.read_header(folder)["profile"], where="plan")
+    header = {} if folder is None else manifest.read_header(folder)
+    if header.get("audit") and (profile is not None or embedder is not None):
+        raise ValueError(
+            f"{folder}: its clips were judged while they were built, by its own thresholds, and are not judged "
+            "otherwise; for another judgment, export the clips and audit the folder of videos with --labels"
+        )
+    if header and profile is None:
+        chosen = profile_from_dict(header["profile"], where="plan")
     else:
         chosen = load_profile(profile or "micro")
     network = None if embedder is None else find_model("sface", embedder)
@@ -160,7 +160,7 @@ def _draw(path: Path, judged: Sequence[Judged], labeled: Labeled) -> str:
     import io
 
     from equime_builder.audit.sheet import sheet
-    from equime_builder.files import write_atomic
+    from equime_loader.files import write_atomic
 
     cases = {case.name: case for group in labeled.groups for case in group}
     refused = [one for one in judged if not one.audit.accepted][:MOST_SHOWN]

@@ -1,11 +1,12 @@
 """Facial Action Units, their anatomy, and what each emotion does to them.
 
 Muscles and directions follow the FACS manual (Ekman, Friesen & Hager, 2002) in the summary of py-feat's AU reference.
-`full_scale` is the displacement of an AU at intensity 5 as a fraction of the inter-ocular distance (IOD, between the
-eye centers), of the point that it moves furthest. It starts from Candide-3's unit vectors, or an estimate where there
-is none, and is larger where no observer could tell the AU at the intensities of micro-expressions; the reasons stand
-at each AU in `generators/warp/actions.py`. Intensity is linear in displacement, so an intensity means the same thing in
-a label, in a curve and in the picture.
+`full_scale` is the displacement of an AU at intensity 5, of the point that it moves furthest, as a fraction of the eye
+distance: between the middles of the eye corners, about 0.96 of the inter-ocular distance (IOD) of audit and curation,
+which lies between the irises. It starts from Candide-3's unit vectors, or an estimate where there is none, and is
+larger where no observer could tell the AU at the intensities of micro-expressions; the reasons stand at each AU in
+`generators/warp/actions.py`. Intensity is linear in displacement, so an intensity means the same thing in a label, in a
+curve and in the picture.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LETTERS = "ABCDE"
 
 @dataclass(frozen=True, slots=True)
 class ActionUnit:
-    """One Action Unit: FACS number, name, muscle, region of the face, direction of motion, scale in IOD."""
+    """One Action Unit: FACS number, name, muscle, region of the face, direction of motion, scale in eye distances."""
 
     au: int
     name: str

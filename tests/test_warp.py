@@ -124,7 +124,7 @@ def test_one_side_leaves_the_other_still(au: int, side: str) -> None:
     acting, resting = {au: 1.8}, dict[int, float]()
     frames = clip(RIG, acting, resting) if side == "left" else clip(RIG, resting, acting)
     away = RIG.ground.lateral * (-1 if side == "left" else 1)
-    other = away > ACTIONS[au].midline + 3 / FRAME.iod
+    other = away > ACTIONS[au].midline + 3 / FRAME.eye_distance
     moved = changed(frames[0])
     assert moved.any()
     assert not (moved & other).any()
@@ -155,7 +155,7 @@ def test_brow_aus_hold_eye_corners_and_nose(au: int) -> None:
     both = displacement(RIG, au, "left") + displacement(RIG, au, "right")
     for point in (33, 133, 362, 263, 6, 197, 195, 5, 4):
         x, y = np.rint(POINTS[point]).astype(int)
-        assert np.linalg.norm(both[y, x]) < 0.02 * FRAME.iod
+        assert np.linalg.norm(both[y, x]) < 0.02 * FRAME.eye_distance
 
 
 @settings(max_examples=20)

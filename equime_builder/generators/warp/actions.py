@@ -1,6 +1,6 @@
 """What each Action Unit does to the face: one table, in the words of the face.
 
-Lengths are fractions of the inter-ocular distance (IOD) at intensity 5; displacement is linear in intensity.
+Lengths are fractions of the eye distance (`anatomy.FaceFrame`) at intensity 5; displacement is linear in intensity.
 `Pull(group, out, up)`: the group's points move `out` from the midline and `up`. Points in `hold` stay exactly.
 `Part(opening, upper, lower)`: the free edges of the lids or lips move up by `upper` and down by `lower`
 (negative: toward each other). `Furrow`: a line or spot that darkens by `depth` at intensity 5.
@@ -28,7 +28,7 @@ Spot = tuple[int, int, float]
 
 @dataclass(frozen=True)
 class Pull:
-    """A landmark group and its displacement at intensity 5, in IOD."""
+    """A landmark group and its displacement at intensity 5, in eye distances."""
 
     group: str
     out: float
@@ -39,7 +39,7 @@ class Pull:
 class Part:
     """An opening ("eye" or "mouth") whose edges move at intensity 5.
 
-    upper, lower: outward motion of the edges in IOD, or in opening heights where `relative`.
+    upper, lower: outward motion of the edges in eye distances, or in opening heights where `relative`.
     jaw: whether the chin follows the lower edge.
     """
 
@@ -52,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Furrow:
-    """A skin fold along `path`; `width` in IOD (standard deviation), `depth` relative darkening at intensity 5."""
+    """A skin fold along `path`; `width` (standard deviation) in eye distances, `depth`: how much it darkens at 5."""
 
     path: tuple[Spot, ...]
     width: float
@@ -63,8 +63,8 @@ class Furrow:
 class Action:
     """One AU: what it pulls, what stays, what it parts, which folds it deepens.
 
-    reach: radius in IOD beyond which a point's motion is not felt.
-    midline: half width in IOD of the soft border between the two sides.
+    reach: radius in eye distances beyond which a point's motion is not felt.
+    midline: half width in eye distances of the soft border between the two sides.
     outline: whether the face's outline may move (the jaw only).
     """
 
@@ -117,7 +117,7 @@ BROW_LINES = (
 NASOLABIAL = ((129, 203, 0.3), (203, 206, 0.2), (206, 216, 0.1), (216, 206, 0.1), (216, 212, 0.4))
 
 ACTIONS: dict[int, Action] = {
-    # Estimate 0.20. Brows that lie low at rest, near the lids, need 0.07 IOD before they read as raised.
+    # Estimate 0.20. Brows that lie low at rest, near the lids, need 0.07 eye distances before they read as raised.
     1: Action(
         pulls=_pulls(
             brow_inner=(0, 0.36), brow_medial=(0, 0.24), brow_mid=(0, 0.14), brow_lateral=(0, 0.06),

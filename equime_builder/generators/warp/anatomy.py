@@ -124,16 +124,17 @@ def partner(point: int) -> int:
 
 @dataclass(frozen=True)
 class FaceFrame:
-    """The face's own axes: origin between the eyes, one axis along the eye line, `up` across it, unit IOD.
+    """The face's own axes: origin between the eyes, one axis along the eye line, `up` across it, unit the eye distance.
 
     origin, right_to_left, up: (2,) float32, pixels and unit vectors in the picture (y down).
-    iod: distance of the two eye centers in pixels.
+    eye_distance: between the middles of the eye corners, in pixels; about 0.96 of the inter-ocular distance (IOD),
+    which lies between the irises.
     """
 
     origin: Floats
     right_to_left: Floats
     up: Floats
-    iod: float
+    eye_distance: float
 
     @property
     def axes(self) -> Floats:
@@ -141,19 +142,19 @@ class FaceFrame:
         return np.stack([self.right_to_left, self.up], axis=1)
 
     def coordinates(self, points: Floats) -> Floats:
-        """Picture positions (..., 2) in pixels as (lateral, up) in IOD; lateral grows toward the subject's left."""
-        return np.asarray((points - self.origin) @ (self.axes / np.float32(self.iod)), np.float32)
+        """Pixels in the picture (..., 2) as (lateral, up) in eye distances; lateral grows toward the subject's left."""
+        return np.asarray((points - self.origin) @ (self.axes / np.float32(self.eye_distance)), np.float32)
 
     def vector(self, lateral: float, up: float) -> Floats:
-        """The displacement in pixels of (lateral, up) given in IOD."""
-        return np.asarray((lateral * self.right_to_left + up * self.up) * self.iod, np.float32)
+        """The displacement in pixels of (lateral, up) given in eye distances."""
+        return np.asarray((lateral * self.right_to_left + up * self.up) * self.eye_distance, np.float32)
 
 
 def face_frame(landmarks: Floats) -> FaceFrame:
     """Axes and scale from the four eye corners of landmarks (478, 2+)."""
     right = landmarks[[33, 133], :2].mean(axis=0)
     left = landmarks[[362, 263], :2].mean(axis=0)
-    iod = float(np.linalg.norm(left - right))
-    along = ((left - right) / max(iod, 1e-6)).astype(np.float32)
+    eye_distance = float(np.linalg.norm(left - right))
+    along = ((left - right) / max(eye_distance, 1e-6)).astype(np.float32)
     up = np.array([along[1], -along[0]], np.float32)
-    return FaceFrame(((left + right) / 2).astype(np.float32), along, up, iod)
+    return FaceFrame(((left + right) / 2).astype(np.float32), along, up, eye_distance)

@@ -19,8 +19,8 @@ from equime_builder.generators.warp.openings import Opening, edge_motion
 
 # Displacement below this many pixels at full intensity is cut to zero: it is finer than the resampling.
 _LEAST_MOTION = 1 / 64
-# The coarse grid on which the interpolation is evaluated has this many cells per inter-ocular distance.
-_CELLS_PER_IOD = 18
+# The coarse grid on which the interpolation is evaluated has this many cells per eye distance.
+_CELLS_PER_EYE_DISTANCE = 18
 _LEAST_SHADE = 1 / 256
 # The bright ridges beside a furrow are this many times as wide as its valley.
 _RIDGES = 2.5
@@ -60,7 +60,7 @@ class Field:
 class Ground:
     """What every field of a portrait needs: landmarks, axes, and where the face ends.
 
-    points: (478, 2) float32 px. lateral: (H, W) float32, signed distance from the midline in IOD,
+    points: (478, 2) float32 px. lateral: (H, W) float32, signed distance from the midline in eye distances,
     positive on the subject's left. inside: (H, W) float32, 1 in the face, falling to 0 at its outline.
     """
 
@@ -91,7 +91,7 @@ def ground(points: Floats, frame: FaceFrame, size: tuple[int, int], openings: di
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(points[list(OVAL)]).astype(np.int32)], 1)
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
-    inside = smoothstep((depth - 1) / np.float32(_OUTLINE_MARGIN * frame.iod))
+    inside = smoothstep((depth - 1) / np.float32(_OUTLINE_MARGIN * frame.eye_distance))
     return Ground(points, frame, lateral, inside, openings)
 
 
@@ -110,7 +110,7 @@ def wendland(distance: Floats) -> Floats:
 
 
 def _stations(action: Action, frame: FaceFrame, points: Floats) -> tuple[Floats, Floats]:
-    """Positions (n, 2) and displacements (n, 2) in IOD of every point that an action moves or holds."""
+    """Positions (n, 2) and displacements (n, 2) in eye distances of every point that an action moves or holds."""
     moves: dict[int, tuple[float, float]] = {}
     for group in action.hold:
         for point in GROUPS[group]:
@@ -135,14 +135,14 @@ def pulled(action: Action, base: Ground) -> Floats:
     places, moves = _stations(action, frame, base.points)
     kernel = wendland(_distances(places, places) / np.float32(action.reach)).astype(np.float64)
     weights = np.linalg.solve(kernel + _RIDGE * np.eye(len(places)), moves.astype(np.float64))
-    moving = frame.origin + places[np.abs(moves).sum(1) > 0] @ frame.axes.T * np.float32(frame.iod)
-    reach = action.reach * frame.iod
+    moving = frame.origin + places[np.abs(moves).sum(1) > 0] @ frame.axes.T * np.float32(frame.eye_distance)
+    reach = action.reach * frame.eye_distance
     box = even_box(moving.min(0) - reach, moving.max(0) + reach, base.size)
-    step = max(frame.iod / _CELLS_PER_IOD, 1.0)
+    step = max(frame.eye_distance / _CELLS_PER_EYE_DISTANCE, 1.0)
     rows, columns = (int(np.ceil(length / step)) + 3 for length in box.shape)
     spots = frame.coordinates(grid(Box(-1, -1, columns - 1, rows - 1)) * np.float32(step) + (box.x0, box.y0))
     basis = wendland(_distances(spots.reshape(-1, 2), places) / np.float32(action.reach))
-    values = basis @ weights.astype(np.float32) @ frame.axes.T * np.float32(frame.iod)
+    values = basis @ weights.astype(np.float32) @ frame.axes.T * np.float32(frame.eye_distance)
     shrink = np.array([[1 / step, 0, 1], [0, 1 / step, 1]], np.float32)
     dense = np.zeros((*base.size, 2), np.float32)
     dense[box.slices] = cv2.warpAffine(
@@ -168,7 +168,7 @@ def _spot(points: Floats, spot: Spot, side: str) -> Floats:
 def _fold(furrow: Furrow, base: Ground, side: str) -> Patch:
     """One furrow: a dark valley of height `depth` between faint bright ridges."""
     path = np.stack([_spot(base.points, spot, side) for spot in furrow.path])
-    sigma = max(furrow.width * base.frame.iod, 0.6)
+    sigma = max(furrow.width * base.frame.eye_distance, 0.6)
     reach = 3 * _RIDGES * sigma
     box = even_box(path.min(0) - reach, path.max(0) + reach, base.size)
     drawn = np.zeros(box.shape, np.uint8)

@@ -20,10 +20,10 @@ from equime_builder.generators.warp.planes import LUMA_SCALE, Bytes
 INSET = 0.5
 _EYE_TOP = (46, 53, 52, 65, 55)
 _EYE_BOTTOM = (31, 228, 229, 230, 231, 232, 233)
-# A mouth counts as closed while its inner lips are nearer than this (IOD).
+# A mouth counts as closed while its inner lips are nearer than this (eye distances).
 _CLOSED = 0.03
 _MARGIN = 4
-# Over this length (IOD) what is continued under an edge reaches its darkest; along the edge it is blurred by this.
+# Over this length (eye distances) what is continued under an edge reaches its darkest; along it, it is blurred by this.
 _SHADOW, _SMEAR = 0.05, 0.03
 
 
@@ -85,7 +85,7 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
     place = (grid(box) - middle) @ axes
     across, up = place[..., 0], place[..., 1]
     high, low = _line(across, upper), _line(across, lower)
-    closed = name == "mouth" and float((upper[1:-1, 1] - lower[1:-1, 1]).max()) < _CLOSED * frame.iod
+    closed = name == "mouth" and float((upper[1:-1, 1] - lower[1:-1, 1]).max()) < _CLOSED * frame.eye_distance
     if closed:
         high = low = np.asarray((high + low) / 2, np.float32)
     high = np.maximum(high, low)
@@ -97,7 +97,7 @@ def make_opening(name: str, points: Floats, frame: FaceFrame, size: tuple[int, i
         clear=np.stack([high - up, up - low], axis=2),
         across=np.asarray(across / np.float32(half), np.float32),
         height=high - low,
-        room=np.maximum(room, np.float32(0.1 * frame.iod)),
+        room=np.maximum(room, np.float32(0.1 * frame.eye_distance)),
         closed=closed,
     )
 
@@ -109,7 +109,7 @@ def edge_motion(opening: Opening, part: Part, frame: FaceFrame) -> tuple[Floats,
         away = np.maximum(-opening.clear[..., below], 0) / opening.room[..., below]
         jaw = np.clip(away, 0, 1) if part.jaw and below else np.float32(0)
         profile = np.clip(1 - np.abs(opening.across / (1 + 1.2 * jaw)) ** 2.5, 0, 1) ** (1 + jaw)
-        length = opening.height if part.relative else frame.iod * profile
+        length = opening.height if part.relative else frame.eye_distance * profile
         felt = away < _grip(opening, part.jaw)[1]
         motions.append(np.asarray(amount * length * felt, np.float32))
     return motions[0], motions[1]
@@ -168,8 +168,8 @@ def _continued(opening: Opening, frame: FaceFrame, seen: Bytes, *, scale: int, d
     depth = _between(hidden, scale)
     if seen.ndim == 3:
         depth = depth[..., None]
-    smooth = cv2.GaussianBlur(seen, (0, 0), sigmaX=_SMEAR * frame.iod * scale, sigmaY=0.3).astype(np.float32)
-    smooth = 16 + (smooth - 16) * (1 - (1 - darkest) * np.minimum(depth / (_SHADOW * frame.iod), 1))
+    smooth = cv2.GaussianBlur(seen, (0, 0), sigmaX=_SMEAR * frame.eye_distance * scale, sigmaY=0.3).astype(np.float32)
+    smooth = 16 + (smooth - 16) * (1 - (1 - darkest) * np.minimum(depth / (_SHADOW * frame.eye_distance), 1))
     share = np.minimum(depth, 1)
     return np.asarray(np.rint(seen + (smooth - seen) * share), np.uint8)
 
@@ -190,11 +190,11 @@ def paint_behind(opening: Opening, frame: FaceFrame, finer: Bytes, luma: Bytes, 
         tint = cv2.remap(chroma, source, None, cv2.INTER_LINEAR)
         chroma[box.slices] = _continued(opening, frame, tint, scale=1, darkest=1.0)
         return
-    lips = np.abs(opening.clear).max(axis=2) < 0.05 * frame.iod
+    lips = np.abs(opening.clear).max(axis=2) < 0.05 * frame.eye_distance
     lips &= np.abs(opening.across) < 0.7
     tone = luma[box.slices][lips].mean(dtype=np.float64) - 16
     tint = chroma[box.slices][lips].mean(axis=0, dtype=np.float64)
-    below = opening.clear[..., 0] / np.float32(frame.iod)
+    below = opening.clear[..., 0] / np.float32(frame.eye_distance)
     teeth = np.clip((0.022 - below) / 0.012, 0, 1) * np.clip((0.75 - np.abs(opening.across)) / 0.2, 0, 1)
     dark = 16 + 0.22 * tone
     painted = dark + (16 + 0.95 * tone - dark) * 0.8 * teeth

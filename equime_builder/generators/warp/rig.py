@@ -17,7 +17,7 @@ from equime_builder.generators.warp.openings import carried, make_opening, paint
 from equime_builder.generators.warp.planes import Bytes, finer, frame_planes, luma_and_chroma
 
 # Below this many pixels between the eyes a micro-expression moves less than the sampling can show.
-LEAST_IOD = 16.0
+LEAST_EYE_DISTANCE = 16.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,10 @@ def build_rig(image: Bytes, landmarks: NDArray[np.floating]) -> WarpRig:
     """
     points = _checked(image, landmarks)
     frame = face_frame(points)
-    if not frame.iod >= LEAST_IOD:
-        raise ValueError(f"landmarks must have eye centers at least {LEAST_IOD:g} px apart, got {frame.iod:.1f}")
+    if not frame.eye_distance >= LEAST_EYE_DISTANCE:
+        raise ValueError(
+            f"landmarks must have eye centers at least {LEAST_EYE_DISTANCE:g} px apart, got {frame.eye_distance:.1f}"
+        )
     size = (int(image.shape[0]), int(image.shape[1]))
     openings = {name: make_opening(name, points, frame, size) for name in EDGES}
     base = ground(points, frame, size, openings)

@@ -10,8 +10,8 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import Annotation, stored_form, write_table
 from equime_builder.annotations import folded, read_annotations
 from equime_builder.dataset_folder import check_complete
-from equime_builder.files import replacing
 from equime_builder.finish import finish, label_tables
+from equime_loader.files import replacing
 
 PATIENCE_S = 3600.0
 

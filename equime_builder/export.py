@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from equime_builder import manifest
 from equime_builder.dataset_folder import check_complete
-from equime_builder.files import write_atomic
 from equime_builder.finish import CARD, LICENSE
 from equime_builder.manifest import FolderError
+from equime_loader.files import write_atomic
 from equime_loader.schema import KEY_PATTERN, LABELS, VIDEO, sample_json
 
 MARK = "export.json"

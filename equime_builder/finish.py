@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from equime_builder import manifest
 from equime_builder.annotations import annotation_names, annotation_path, folded, read_annotations
 from equime_builder.documents.publication import Publication, write_publication
-from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.folder_kinds import origin_of
 from equime_builder.manifest import FolderError
 from equime_builder.origins import Origin
+from equime_loader.files import file_sha256, replacing, write_atomic
 from equime_loader.schema import LABELS, LOCATION, MEMBERS, index_schema
 from equime_loader.storage.manifest import digest
 

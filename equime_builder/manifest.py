@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 
 from equime_builder.curation.table import COLUMNS, schema_of
 from equime_builder.curation.table import FILE as CURATION_FILE
-from equime_builder.files import file_sha256, replacing, write_atomic
 from equime_builder.locks import clear, give_back, take
 from equime_builder.plan import (
     ASKED,
@@ -38,6 +37,7 @@ from equime_builder.plan import (
 )
 from equime_builder.portrait_table import PORTRAIT_SCHEMA, subject_from_row
 from equime_builder.portraits import Rejection, Subject
+from equime_loader.files import file_sha256, replacing, write_atomic
 from equime_loader.storage.manifest import digest
 
 FOLDER = "__manifest__"

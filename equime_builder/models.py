@@ -9,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from equime_builder.files import file_sha256, replacing
+from equime_loader.files import file_sha256, replacing
 
 PIECE = 2**20  # bytes that are read at a time
 

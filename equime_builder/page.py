@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equime_builder.files import replacing
+from equime_loader.files import replacing
 
 DPI, LINE_SPACING = 100, 1.25
 POINTS_PER_PIXEL = 72 / DPI

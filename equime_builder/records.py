@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from equime_builder.files import write_atomic
 from equime_builder.manifest import FolderError
+from equime_loader.files import write_atomic
 
 Found = TypeVar("Found")
 

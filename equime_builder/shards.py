@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from equime_builder.files import replacing
 from equime_builder.samples import Sample, npy
+from equime_loader.files import replacing
 from equime_loader.schema import CURVES, FIELDS, MEMBERS, VIDEO, arrow_schema, sample_json
 
 # Row groups are what a streaming reader fetches at once: a few megabytes of 256-pixel clips.

@@ -25,7 +25,6 @@ from equime_builder.annotation_tables import FOLDER as ANNOTATIONS
 from equime_builder.annotation_tables import Annotation, fold, read_table
 from equime_builder.annotations import annotation_names, annotation_path, folded
 from equime_builder.documents import publication
-from equime_builder.files import TEMPORARY_SUFFIX, file_sha256
 from equime_builder.finish import (
     CARD,
     INDEX,
@@ -44,6 +43,7 @@ from equime_builder.plan import Shard
 from equime_builder.readers import READ_ERRORS, READERS, Members
 from equime_builder.top_up import cell_of, fill, lacking_before
 from equime_loader.error_lines import error_line
+from equime_loader.files import TEMPORARY_SUFFIX, file_sha256
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
 PLAN, FINISH, STRAY, LEFTOVER = "plan", "finish", "stray", "leftover"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from equime_builder.files import replacing, write_atomic
 from equime_loader.error_lines import REFUSALS, as_typed, error_line
 from equime_loader.extras import MissingExtra, needing
+from equime_loader.files import replacing, write_atomic
 
 # Runs code where a package cannot be imported.
 WITHOUT = """

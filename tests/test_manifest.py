@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equime_builder import manifest
-from equime_builder.files import replacing, write_atomic
 from equime_builder.manifest import Commit, FolderError, pending, read_commit, read_header, read_json, write_commit
 from equime_builder.plan import Plan, Shard, ask, make_plan
 from equime_builder.portraits import Rejection
 from equime_builder.profiles import Profile, Video
 from equime_builder.sources.drawn import ProceduralSource
+from equime_loader.files import replacing, write_atomic
 from equime_loader.storage.manifest import digest
 
 SHARD = Shard(0, "train", 0, 2, 3)

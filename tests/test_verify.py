@@ -14,12 +14,12 @@ from faults import FAULTS
 
 from equime_builder.build import Request, build
 from equime_builder.cli import app
-from equime_builder.files import file_sha256
 from equime_builder.manifest import FolderError
 from equime_builder.repair import repair
 from equime_builder.requests import make_source
 from equime_builder.sources.drawn import ProceduralSource
 from equime_builder.verify import verify
+from equime_loader.files import file_sha256
 
 
 def test_a_complete_folder_has_no_fault(built: Path) -> None:

@@ -16,12 +16,12 @@ from equime_builder.audit.identity import open_embedder
 from equime_builder.audit.responses import SIGNATURES
 from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.verdict import Audit, Measured, rejected
-from equime_builder.files import file_sha256
 from equime_builder.manifest import FolderError
 from equime_builder.portraits import PortraitError
 from equime_builder.processes import as_finished
 from equime_builder.quality.clips import READ_ERRORS, PortraitFrom
 from equime_builder.records import Record
+from equime_loader.files import file_sha256
 
 FORMAT = 2
 

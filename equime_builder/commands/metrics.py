@@ -172,8 +172,8 @@ def _dataset(folder: Path, portraits: Path | None, job: Job) -> tuple[list[Group
 
 
 def _write_tables(outcomes: Sequence[Outcome], form: str, folder: Path, target: Path) -> list[Path]:
-    from equime_builder.files import write_atomic
     from equime_builder.quality.tables import published_summary, published_table
+    from equime_loader.files import write_atomic
 
     name = f"video_metrics_{folder.resolve().name}.csv"
     tables = {

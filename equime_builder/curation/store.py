@@ -39,7 +39,7 @@ from equime_builder.curation.table import (
     write_csv,
     write_table,
 )
-from equime_builder.files import TEMPORARY_SUFFIX
+from equime_loader.files import TEMPORARY_SUFFIX
 
 TABLE, SHEET, RATES = "curation.csv", "sheet.png", "rates.csv"
 AGREEMENT, DISAGREEMENTS = "agreement.csv", "disagreements.csv"

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from equime_builder.attributes.estimates import EXPRESSIONS, Estimate
 from equime_builder.curation.scores import VERSION, Scores
-from equime_builder.files import replacing
 from equime_builder.portraits import LANDMARKS as LANDMARK_COUNT
+from equime_loader.files import replacing
 from equime_loader.schema import GENDERS, RACES, Field
 
 FILE = "curation.parquet"

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from equime_builder import manifest
-from equime_builder.files import write_atomic
 from equime_builder.manifest import FolderError
+from equime_loader.files import write_atomic
 
 PLACEHOLDER = "OWNER/NAME"
 # What the Hub takes.

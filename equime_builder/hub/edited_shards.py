@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from equime_builder import manifest
-from equime_builder.files import file_sha256
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan, Shard
 from equime_builder.portraits import Rejection
@@ -22,6 +21,7 @@ from equime_builder.readers import READERS
 from equime_builder.samples import Sample
 from equime_builder.shards import shard_writers
 from equime_builder.top_up import cell_of, fill, lacking_before
+from equime_loader.files import file_sha256
 
 
 def edit_shard(

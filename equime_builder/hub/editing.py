@@ -23,7 +23,6 @@ from equime_builder import manifest
 from equime_builder.annotation_tables import write_table
 from equime_builder.annotations import read_annotations
 from equime_builder.dataset_folder import before_of, edition_of, resume_replacing
-from equime_builder.files import replacing
 from equime_builder.finish import INDEX, finish
 from equime_builder.hub.edited_shards import edit_shard
 from equime_builder.hub.people import (
@@ -41,6 +40,7 @@ from equime_builder.hub.people import (
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import CHANGES, REJECTED_LEFT, Plan, Shard, changes_of, plan_hash
 from equime_builder.verify import verify
+from equime_loader.files import replacing
 
 # Looks at a folder and says what is to change, None where nothing is.
 MakeEdit = Callable[[Path], "Edit | None"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from equime_builder import manifest
-from equime_builder.files import file_sha256
 from equime_builder.finish import CARD, hashed_files
+from equime_loader.files import file_sha256
 
 # The Hub writes this file itself when a repository is made.
 OWN_OF_THE_HUB = frozenset({".gitattributes"})

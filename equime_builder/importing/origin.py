@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.files import replacing, write_atomic
 from equime_builder.importing.card import card, license_text
 from equime_builder.importing.plan import (
     ASKED,
@@ -29,6 +28,7 @@ from equime_builder.importing.plan import (
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.origins import Texts
 from equime_builder.plan import Shard, plan_hash
+from equime_loader.files import replacing, write_atomic
 
 FINDINGS = f"{manifest.FOLDER}/findings.parquet"
 EVENTS = "events.parquet"

@@ -16,7 +16,6 @@ import numpy as np
 
 from equime_builder import manifest
 from equime_builder.encode import encode_stream
-from equime_builder.files import write_atomic
 from equime_builder.importing.cuts import Cut
 from equime_builder.importing.labels import Footage, labels_of
 from equime_builder.importing.origin import PICTURES
@@ -32,6 +31,7 @@ from equime_builder.shards import shard_writers
 from equime_builder.typed import construct
 from equime_loader.corpora.events import CorpusEvent, Signal, VideoFile
 from equime_loader.corpora.signals import signal_bytes
+from equime_loader.files import write_atomic
 from equime_loader.schema import AUS, check_labels
 from equime_loader.windows import MAX_FRAMES
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from equime_builder import manifest
 from equime_builder.dataset_folder import check_complete
-from equime_builder.files import files_in
 from equime_builder.finish import INDEX
 from equime_builder.manifest import FolderError
 from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import PortraitSource, Subject
 from equime_builder.quality.measure import ClipFault
+from equime_loader.files import files_in
 
 VIDEOS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"))
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from equime_builder.files import file_sha256
 from equime_builder.models import ModelMissing, find_model
 from equime_builder.quality.brisque import Brisque
 from equime_builder.quality.clip_iqa import ClipIqa
+from equime_loader.files import file_sha256
 
 
 @dataclass(frozen=True, slots=True)

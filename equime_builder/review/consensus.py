@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from equime_builder.files import replacing
 from equime_builder.review.judgments import VERDICTS
 from equime_builder.review.sample import Settings
 from equime_builder.review.store import Kept
+from equime_loader.files import replacing
 from equime_loader.schema import FIELD, REVIEW_VERDICTS
 
 ACCEPTED, REJECTED, TIED = REVIEW_VERDICTS

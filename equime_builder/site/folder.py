@@ -15,7 +15,6 @@ import pyarrow as pa
 from equime_builder import manifest
 from equime_builder.documents.facts import portrait_license
 from equime_builder.documents.publication import check_repository, read_publication
-from equime_builder.files import write_atomic
 from equime_builder.finish import INDEX, LICENSE
 from equime_builder.manifest import FolderError, read_plan
 from equime_builder.plan import Plan
@@ -25,6 +24,7 @@ from equime_builder.site import clips, figures
 from equime_builder.site.choice import Choice, choose
 from equime_builder.site.clips import Shown, show
 from equime_builder.site.document import ASSETS, PAGE, Edition, clips_script, page, readme
+from equime_loader.files import write_atomic
 from equime_loader.index import Index
 from equime_loader.schema import FIELD, LOCATION
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equime_builder.files import files_in
 from equime_builder.pictures import SUFFIXES
 from equime_builder.portraits import Attributes, PortraitError, Rejection
 from equime_builder.profiles import Profile
 from equime_builder.sources.photographs import Candidate, PhotographSource, Pool, fingerprint, pictures_in
+from equime_loader.files import files_in
 
 ATTRIBUTES_FILE = "attributes.csv"
 ATTRIBUTE_COLUMNS = ("apparent_gender", "apparent_race", "apparent_age")

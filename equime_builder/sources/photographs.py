@@ -12,11 +12,11 @@ from pathlib import Path
 from equime_builder.curation.scoring import Job, score_files
 from equime_builder.curation.survey import Candidate, Pool, Wanted, take_survey
 from equime_builder.curation.table import FILE, Known, read_known
-from equime_builder.files import file_sha256, files_in
 from equime_builder.landmarks import FRAME_SIDE_IODS, cut
 from equime_builder.pictures import decode_picture, locate, read_bytes, sha256
 from equime_builder.portraits import Portrait, PortraitError, Subject, Survey
 from equime_builder.profiles import Profile
+from equime_loader.files import file_sha256, files_in
 
 __all__ = ["Candidate", "CurationTable", "PhotographSource", "Pool", "fingerprint", "locate", "pictures_in"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,20 +13,24 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, *, shared: bool = False) -> Iterator[Path]:
     """Path of a temporary file beside `target`, which takes its place when the block ends well.
 
     The file is flushed to disk before the rename and the folder after it. When the block raises, the temporary file
     is removed and the target stays as it was.
 
+    Args:
+        shared: whether several processes may write the target at once. Each then has a temporary file of its own, and
+            one that is killed leaves it behind; else the next attempt takes the place of what a kill left.
+
     Raises:
         OSError: the file cannot be written; the error names the target.
     """
-    temporary = target.with_name(f".{target.name}{TEMPORARY_SUFFIX}")
+    own = f".{secrets.token_hex(4)}" if shared else ""
+    temporary = target.with_name(f".{target.name}{own}{TEMPORARY_SUFFIX}")
     try:
         yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         os.replace(temporary, target)
     except BaseException as error:
         with suppress(OSError):
@@ -33,12 +38,12 @@ def replacing(target: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary), temporary):
             raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
-    _sync_folder(target.parent)
+    flush(target.parent)
 
 
-def write_atomic(target: Path, data: bytes) -> None:
-    """Write bytes so that `target` holds all of them or what it held before."""
-    with replacing(target) as temporary:
+def write_atomic(target: Path, data: bytes, *, shared: bool = False) -> None:
+    """Write bytes so that `target` holds all of them or what it held before; `shared` as in `replacing`."""
+    with replacing(target, shared=shared) as temporary:
         temporary.write_bytes(data)
 
 
@@ -57,14 +62,19 @@ def files_in(root: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
-def _sync_folder(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return  # folders cannot be opened on every system; the rename itself is still atomic
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)
+def flush(path: Path) -> None:
+    """Flush a file, or what a folder lists, to disk; where folders cannot be flushed, a rename in them is atomic still.
+
+    Raises:
+        OSError: the file cannot be flushed.
+    """
+    if not path.is_dir():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        return
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

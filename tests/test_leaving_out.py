@@ -136,7 +136,7 @@ def test_mistakes_are_one_line(
         ("data.test has no place here", {**samm, "data.test.smic": imported["smic_hs"]}),
         ("must be three: MEGC2019 has no other", {**samm, "key_list": key_list, "data.classes": "five"}),
         ("2 subjects; to train, validate and test on different ones needs at least 3", samm),
-        ("leaving one corpus out needs two", {**samm, "held_out": "corpus"}),
+        ("leaving one out needs at least two corpora", {**samm, "held_out": "corpus"}),
     ):
         assert main(["leave_one_out", *arguments(tmp_path / "out", **told)]) == 1
         error = capsys.readouterr().err

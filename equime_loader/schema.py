@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +41,8 @@ SPLITS: tuple[str, ...] = ("train", "validation", "test")
 TIMING_BY: tuple[str, ...] = ("program", "coder", "coder, apex halfway", "assumed")
 EXPRESSIONS: tuple[str, ...] = ("micro", "macro")
 PUBLICATION: tuple[str, ...] = ("allowed", "restricted")
-REVIEW_VERDICTS: tuple[str, ...] = ("accepted", "rejected", "tied")
+VERDICTS: tuple[str, ...] = ("accepted", "rejected")
+REVIEW_VERDICTS: tuple[str, ...] = (*VERDICTS, "tied")
 REVIEW_MODES: tuple[str, ...] = ("open", "blind")
 AUS: tuple[int, ...] = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 24, 25, 26, 45)
 
@@ -60,6 +61,7 @@ class Field:
         kind: Arrow type.
         nullable: whether a sample may lack it.
         words: closed vocabulary of a string field, empty where any word may stand.
+        group: of the fields that most samples lack, which were measured or said of them later; empty for the others.
     """
 
     name: str
@@ -67,6 +69,17 @@ class Field:
     about: str
     nullable: bool = False
     words: tuple[str, ...] = ()
+    group: str = ""
+
+    @property
+    def told(self) -> str:
+        """What it is, with its group."""
+        return f"{self.group}: {self.about}" if self.group else self.about
+
+
+def _group(name: str, *fields: Field) -> Iterator[Field]:
+    """Fields of a group, which samples may lack."""
+    return (replace(field, group=name, nullable=True) for field in fields)
 
 
 def _probabilities(words: tuple[str, ...]) -> pa.DataType:
@@ -88,11 +101,7 @@ FIELDS: tuple[Field, ...] = (
         words=EMOTIONS,
     ),
     Field(
-        "derived_emotion",
-        pa.string(),
-        "label derived from the AUs alone",
-        nullable=True,
-        words=(*EMOTIONS, NEUTRAL),
+        "derived_emotion", pa.string(), "label derived from the AUs alone", nullable=True, words=(*EMOTIONS, NEUTRAL)
     ),
     Field("three_class", pa.string(), "MEGC class of the emotion", nullable=True, words=THREE_CLASSES),
     Field(
@@ -162,102 +171,87 @@ FIELDS: tuple[Field, ...] = (
     Field("timing_by", pa.string(), "whose onset, apex and offset those are", nullable=True, words=TIMING_BY),
     Field("expression", pa.string(), "micro- or macro-expression", nullable=True, words=EXPRESSIONS),
     Field("corpus", pa.string(), "dataset that the clip is of: `equime`, or the corpus it is from", nullable=True),
-    Field("corpus_subject", pa.string(), "corpus: its name of the subject, or a pseudonym", nullable=True),
-    Field("corpus_clip", pa.string(), "corpus: its name of the clip", nullable=True),
-    Field("corpus_label", pa.string(), "corpus: its word for the emotion, several joined by `+`", nullable=True),
-    Field("au_coding", pa.string(), "corpus: its AU string as it stands in the sheet", nullable=True),
-    Field("objective_class", pa.int16(), "corpus: objective class of the AUs (Davison et al. 2018)", nullable=True),
-    Field(
-        "publication",
-        pa.string(),
-        "corpus: whether its frames may be shown in publications",
-        nullable=True,
-        words=PUBLICATION,
+    *_group(
+        "corpus",
+        Field("corpus_subject", pa.string(), "its name of the subject, or a pseudonym"),
+        Field("corpus_clip", pa.string(), "its name of the clip"),
+        Field("corpus_label", pa.string(), "its word for the emotion, several joined by `+`"),
+        Field("au_coding", pa.string(), "its AU string as it stands in the sheet"),
+        Field("objective_class", pa.int16(), "objective class of the AUs (Davison et al. 2018)"),
+        Field("publication", pa.string(), "whether its frames may be shown in publications", words=PUBLICATION),
     ),
     Field("license", pa.string(), "license of the portrait and the clip"),
-    Field("motion_psnr_db", pa.float32(), "encoded apex frame against the generated one", nullable=True),
-    Field(
-        "motion_inside",
-        pa.float32(),
-        "measured: mean apex change inside the moved region, gray levels",
-        nullable=True,
+    *_group(
+        "motion",
+        Field("motion_psnr_db", pa.float32(), "PSNR of the encoded apex frame against the generated one, dB"),
+        Field("motion_inside", pa.float32(), "mean apex change inside the moved region, gray levels"),
+        Field("motion_outside", pa.float32(), "the same outside of it"),
     ),
-    Field("motion_outside", pa.float32(), "measured: the same outside of it", nullable=True),
-    Field("psnr_db", pa.float32(), "quality: mean PSNR of consecutive frames, dB; 80 where identical", nullable=True),
-    Field("ssim", pa.float32(), "quality: mean SSIM of consecutive frames", nullable=True),
-    Field("psnr_first_db", pa.float32(), "quality: mean PSNR against the first frame, dB", nullable=True),
-    Field("ssim_first", pa.float32(), "quality: mean SSIM against the first frame", nullable=True),
-    Field("psnr_portrait_db", pa.float32(), "quality: mean PSNR against the source portrait, dB", nullable=True),
-    Field("ssim_portrait", pa.float32(), "quality: mean SSIM against the source portrait", nullable=True),
-    Field("total_variation", pa.float32(), "quality: mean total variation, per root of pixel and color", nullable=True),
-    Field("brisque", pa.float32(), "quality: mean BRISQUE, lower is better", nullable=True),
-    Field("clip_iqa", pa.float32(), "quality: mean CLIP-IQA, 0-1, higher is better", nullable=True),
-    Field("quality_notes", pa.string(), "quality: why a value is missing, joined by `; `", nullable=True),
-    Field(
-        "audit_verdict",
-        pa.string(),
-        "audit: accepted or rejected, by what the encoded clip shows",
-        nullable=True,
-        words=("accepted", "rejected"),
+    *_group(
+        "quality",
+        Field("psnr_db", pa.float32(), "mean PSNR of consecutive frames, dB; 80 where identical"),
+        Field("ssim", pa.float32(), "mean SSIM of consecutive frames"),
+        Field("psnr_first_db", pa.float32(), "mean PSNR against the first frame, dB"),
+        Field("ssim_first", pa.float32(), "mean SSIM against the first frame"),
+        Field("psnr_portrait_db", pa.float32(), "mean PSNR against the source portrait, dB"),
+        Field("ssim_portrait", pa.float32(), "mean SSIM against the source portrait"),
+        Field("total_variation", pa.float32(), "mean total variation, per root of pixel and color"),
+        Field("brisque", pa.float32(), "mean BRISQUE, lower is better"),
+        Field("clip_iqa", pa.float32(), "mean CLIP-IQA, 0-1, higher is better"),
+        Field("quality_notes", pa.string(), "why a value is missing, joined by `; `"),
     ),
-    Field("audit_reasons", pa.string(), "audit: why the clip was rejected, joined by `; `", nullable=True),
-    Field("audit_onset_frame", pa.int32(), "audit: onset found in the frames", nullable=True),
-    Field("audit_apex_frame", pa.int32(), "audit: apex found in the frames", nullable=True),
-    Field("audit_offset_frame", pa.int32(), "audit: offset found in the frames", nullable=True),
-    Field("audit_duration_ms", pa.float32(), "audit: duration found in the frames", nullable=True),
-    Field(
-        "audit_target_response",
-        pa.float32(),
-        "audit: strongest response of a labeled AU, intensity 0-5 on the side of its label",
-        nullable=True,
+    *_group(
+        "audit",
+        Field("audit_verdict", pa.string(), "accepted or rejected, by what the encoded clip shows", words=VERDICTS),
+        Field("audit_reasons", pa.string(), "why the clip was rejected, joined by `; `"),
+        Field("audit_onset_frame", pa.int32(), "onset found in the frames"),
+        Field("audit_apex_frame", pa.int32(), "apex found in the frames"),
+        Field("audit_offset_frame", pa.int32(), "offset found in the frames"),
+        Field("audit_duration_ms", pa.float32(), "duration found in the frames, ms"),
+        Field(
+            "audit_target_response",
+            pa.float32(),
+            "strongest response of a labeled AU, intensity 0-5 on the side of its label",
+        ),
+        Field(
+            "audit_off_target_response",
+            pa.float32(),
+            "strongest response of any other AU, beyond what may be read of one that does not act",
+        ),
+        Field("audit_residual", pa.float32(), "share of the peak that remains at the end"),
+        Field(
+            "audit_head_drift",
+            pa.float32(),
+            "how far the head slides, tilts or comes nearer, 95th percentile, in inter-ocular distances (IOD)",
+        ),
+        Field("audit_blink_frame", pa.int32(), "frame of a blink, null without one"),
+        Field(
+            "audit_flow_inside", pa.float32(), "mean optical flow from neutral to apex where the labeled AUs show, IOD"
+        ),
+        Field("audit_flow_outside", pa.float32(), "the same in the rest of the face"),
+        Field("audit_identity", pa.float32(), "distance of the neutral face's shape from the portrait's, IOD"),
+        Field(
+            "audit_embedding",
+            pa.float32(),
+            "cosine similarity of the face with the portrait's, where an embedding model was given",
+        ),
     ),
-    Field(
-        "audit_off_target_response",
-        pa.float32(),
-        "audit: strongest response of any other AU, beyond what may be read of one that does not act",
-        nullable=True,
+    *_group(
+        "review",
+        Field("review_count", pa.int16(), "experts who judged the clip"),
+        Field("review_mode", pa.string(), "whether they saw the label", words=REVIEW_MODES),
+        Field("review_verdict", pa.string(), "what most of them said", words=REVIEW_VERDICTS),
+        Field("review_accepted", pa.float32(), "share of them that accepted the clip"),
+        Field(
+            "review_label",
+            pa.string(),
+            "emotion that more of them saw than any other, null where none",
+            words=(*EMOTIONS, NEUTRAL),
+        ),
+        Field("review_label_share", pa.float32(), "share of them that saw it"),
+        Field("review_aus", pa.list_(pa.int16()), "AUs that more than half of them saw"),
+        Field("review_confidence", pa.float32(), "mean confidence, 1 (a guess) to 5 (certain)"),
     ),
-    Field("audit_residual", pa.float32(), "audit: share of the peak that remains at the end", nullable=True),
-    Field(
-        "audit_head_drift",
-        pa.float32(),
-        "audit: how far the head slides, tilts or comes nearer, 95th percentile, in inter-ocular distances (IOD)",
-        nullable=True,
-    ),
-    Field("audit_blink_frame", pa.int32(), "audit: frame of a blink, null without one", nullable=True),
-    Field(
-        "audit_flow_inside",
-        pa.float32(),
-        "audit: mean optical flow from neutral to apex where the labeled AUs show, IOD",
-        nullable=True,
-    ),
-    Field("audit_flow_outside", pa.float32(), "audit: the same in the rest of the face", nullable=True),
-    Field(
-        "audit_identity",
-        pa.float32(),
-        "audit: distance of the neutral face's shape from the portrait's, IOD",
-        nullable=True,
-    ),
-    Field(
-        "audit_embedding",
-        pa.float32(),
-        "audit: cosine similarity of the face with the portrait's, where an embedding model was given",
-        nullable=True,
-    ),
-    Field("review_count", pa.int16(), "review: experts who judged the clip", nullable=True),
-    Field("review_mode", pa.string(), "review: whether they saw the label", nullable=True, words=REVIEW_MODES),
-    Field("review_verdict", pa.string(), "review: what most of them said", nullable=True, words=REVIEW_VERDICTS),
-    Field("review_accepted", pa.float32(), "review: share of them that accepted the clip", nullable=True),
-    Field(
-        "review_label",
-        pa.string(),
-        "review: emotion that more of them saw than any other, null where none",
-        nullable=True,
-        words=(*EMOTIONS, NEUTRAL),
-    ),
-    Field("review_label_share", pa.float32(), "review: share of them that saw it", nullable=True),
-    Field("review_aus", pa.list_(pa.int16()), "review: AUs that more than half of them saw", nullable=True),
-    Field("review_confidence", pa.float32(), "review: mean confidence, 1 (a guess) to 5 (certain)", nullable=True),
 )
 FIELD: dict[str, Field] = {field.name: field for field in FIELDS}
 # The index and the JSON of a sample hold the labels; pixels and curves have members of their own.
@@ -269,11 +263,7 @@ LOCATION: tuple[Field, ...] = (
     Field("shard", pa.string(), "tar file, relative to the dataset folder"),
     Field("mp4_sha256", pa.string(), "SHA-256 of the mp4 member, hexadecimal"),
     *(
-        Field(
-            f"{member.replace('.', '_')}_{what}",
-            pa.int64(),
-            f"{what} of the {member} member in the tar, bytes",
-        )
+        Field(f"{member.replace('.', '_')}_{what}", pa.int64(), f"{what} of the {member} member in the tar, bytes")
         for member in MEMBERS
         for what in ("offset", "length")
     ),
@@ -405,5 +395,5 @@ def documentation() -> str:
             kind = "struct of float32"
         kind = kind.replace("halffloat", "float16").replace("fixed_size_list", "list")
         words = f" ({', '.join(field.words)})" if field.words else ""
-        rows.append(f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.about}{words} |")
+        rows.append(f"| `{field.name}` | {kind}{', nullable' if field.nullable else ''} | {field.told}{words} |")
     return "\n".join(rows)

@@ -44,6 +44,7 @@ from equime_builder.documents.citation import paper
 from equime_builder.documents.croissant import croissant_text
 from equime_builder.documents.datasheet import datasheet
 from equime_builder.documents.facts import Beside, facts_of
+from equime_builder.documents.measures import MEASURED
 from equime_builder.documents.publication import PLACEHOLDER, Publication, check_repository, read_publication
 from equime_builder.documents.words import plain, printable, words_of, wrapped
 from equime_builder.finish import INDEX, dataset_bytes, recorded_hashes, rewrite_texts, texts
@@ -230,6 +231,16 @@ def test_declared_features_and_counts_are_those_that_load(
         for path in paths:
             assert pq.read_schema(path).remove_metadata() == features.arrow_schema.remove_metadata()
     assert "malformed" not in caplog.text
+
+
+def test_what_was_measured_has_a_unit_and_its_group() -> None:
+    told = schema.documentation()
+    for group, name, about in (
+        ("motion", "motion_psnr_db", "PSNR of the encoded apex frame against the generated one, dB"),
+        ("audit", "audit_duration_ms", "duration found in the frames, ms"),
+    ):
+        assert (schema.FIELD[name].group, schema.FIELD[name].about) == (group, about)
+        assert f"| `{name}` | float, nullable | {group}: {about} |" in told and name in MEASURED
 
 
 def test_ways_to_load_name_a_split_that_has_clips(plan: Plan, index: pa.Table) -> None:

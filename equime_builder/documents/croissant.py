@@ -162,7 +162,7 @@ def _field(field: Field, kind: str) -> Node:
         "@type": "cr:Field",
         "@id": f"clips/{field.name}",
         "name": field.name,
-        "description": field.about,
+        "description": field.told,
         "dataType": kind,
         "source": {"fileObject": {"@id": manifest.INDEX}, "extract": {"column": field.name}},
     }

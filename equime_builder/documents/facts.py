@@ -19,8 +19,8 @@ from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan
 from equime_loader.schema import FIELD, LABELS, LOCATION, SPLITS
 
-# Columns that most clips lack for good reasons: what was never asked for is not missing.
-OPTIONAL = ("audit:", "review:", "quality:", "corpus:")
+# Groups of columns that most clips lack for good reasons: what was never asked for is not missing.
+OPTIONAL = ("audit", "review", "quality", "corpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def missing(facts: Facts) -> str:
         for name in ("apparent_gender", "apparent_race", "apparent_age", "derived_emotion")
         if index[name].null_count
     ]
-    unmeasured = [name for name, field in FIELD.items() if field.about.startswith(OPTIONAL) and _is_empty(index, name)]
+    unmeasured = [name for name, field in FIELD.items() if field.group in OPTIONAL and _is_empty(index, name)]
     parts = [f"Not known: {', '.join(lacking)}." if lacking else "No label is missing."]
     if unmeasured:
         parts.append(f"{len(unmeasured)} columns of audit, review, quality or corpora are empty in this folder.")

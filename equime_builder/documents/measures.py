@@ -11,10 +11,7 @@ from equime_loader.schema import FIELD, LABELS
 
 # Columns of the index with a figure for every clip that was measured.
 MEASURED = tuple(
-    field.name
-    for field in LABELS
-    if pa.types.is_floating(field.kind)
-    and (field.name.startswith("motion_") or field.about.startswith(("quality:", "audit:")))
+    field.name for field in LABELS if pa.types.is_floating(field.kind) and field.group in ("motion", "quality", "audit")
 )
 PERCENTILES = (5, 50, 95)
 
@@ -36,6 +33,7 @@ def measures(index: pa.Table) -> list[Measure]:
         values = index[name].to_numpy(zero_copy_only=False).astype(np.float64)
         values = values[np.isfinite(values)]
         if len(values):
-            about = FIELD[name].about.split(": ", 1)[-1]
-            found.append(Measure(name, about, len(values), tuple(np.percentile(values, PERCENTILES).tolist())))
+            found.append(
+                Measure(name, FIELD[name].about, len(values), tuple(np.percentile(values, PERCENTILES).tolist()))
+            )
     return found

@@ -28,7 +28,7 @@ from equime_builder.shards import shard_writers
 from equime_builder.top_up import Cell, cell_of, fill, lacking_before
 
 if TYPE_CHECKING:
-    from equime_builder.audit import Auditor
+    from equime_builder.audit.auditor import Auditor
 
 
 def build_shard(
@@ -123,7 +123,7 @@ def _unused(clips: Sequence[PlannedClip], keys: Sequence[str], rejected: Sequenc
 def _auditor(profile: Profile, wanted: bool, face_model: Path | None) -> AbstractContextManager[Auditor | None]:
     if not wanted:
         return nullcontext()
-    from equime_builder.audit import open_auditor
+    from equime_builder.audit.auditor import open_auditor
 
     return open_auditor(find_model("face-landmarker", face_model), profile.audit)
 
@@ -241,7 +241,7 @@ def _judge(
         return _Outcome(None, (str(error),))
     if making.auditor is None:
         return _Outcome(sample)
-    from equime_builder.audit import Claim
+    from equime_builder.audit.claim import Claim
 
     audit = making.auditor.judge(sample.video, Claim.from_labels(sample.labels), portrait)
     sample.labels.update(audit.labels())

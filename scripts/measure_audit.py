@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
 
-from equime_builder.audit import Audit, Auditor, open_auditor
+from equime_builder.audit.auditor import Auditor, open_auditor
 from equime_builder.audit.claim import code
 from equime_builder.audit.features import NAMES
 from equime_builder.audit.responses import shipped_signatures
-from equime_builder.audit.verdict import ALIKE
+from equime_builder.audit.verdict import ALIKE, Audit
 from equime_builder.encode import decode_planes, encode
 from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.portraits import PortraitSource

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from equime_builder.audit import Claim, Thresholds
-from equime_builder.audit.claim import parse_aus
+from equime_builder.audit.claim import Claim, parse_aus
 from equime_builder.audit.features import GROUPS, NAMES
 from equime_builder.audit.footage import Unreadable, read_footage
 from equime_builder.audit.identity import aligned, open_embedder, shape_distance, similarity
@@ -18,6 +17,7 @@ from equime_builder.audit.pose import head_drift
 from equime_builder.audit.regions import face, lids, shown
 from equime_builder.audit.report import Judged, annotation, kind, shares, table, write_table
 from equime_builder.audit.responses import fit_signatures, read_signatures, shipped_signatures, write_signatures
+from equime_builder.audit.thresholds import Thresholds
 from equime_builder.audit.timing import Curve, fit_event
 from equime_builder.audit.verdict import ACCEPTED, Measured, decide, rejected
 from equime_builder.encode import encode

@@ -16,9 +16,11 @@ from PIL import Image
 from planted import FAULTS, Actor, Take, actor, good, performed
 from typer.testing import CliRunner
 
-from equime_builder.audit import Auditor, Claim, Thresholds, open_auditor
+from equime_builder.audit.auditor import Auditor, open_auditor
 from equime_builder.audit.cases import table_cases
+from equime_builder.audit.claim import Claim
 from equime_builder.audit.run import Bench, run
+from equime_builder.audit.thresholds import Thresholds
 from equime_builder.build import build
 from equime_builder.cli import app
 from equime_builder.profiles import Profile, load_profile

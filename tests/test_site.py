@@ -86,6 +86,13 @@ def test_an_earlier_page_is_replaced_and_hidden_files_stay(built: Path, tmp_path
     (target / ".git").mkdir(parents=True)
     (target / ".git" / "config").write_text("kept")
     write_site(built, target, videos=4)
+
+    def cut(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_site(built, target, progress=cut)
+    assert not (target / "index.html").exists() and not (target / "clips.js").exists(), "words of other pictures"
     written = write_site(built, target, listed=3, videos=2)
     assert (written.clips, written.videos) == (3, 2)
     assert sorted(path.name for path in target.glob("*/*.*")) == [

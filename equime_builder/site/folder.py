@@ -31,6 +31,7 @@ from equime_loader.schema import FIELD, LOCATION
 VIDEOS, LISTED = 60, 1_000  # what a page has where nothing else is asked for
 MOST_LISTED = 1_000
 STILL_FOLDER, VIDEO_FOLDER, MARK = "stills", "videos", "site.json"
+HTML, CLIPS = "index.html", "clips.js"
 SHOWING = ("source", "generator", "corpus", "publication")
 COLUMNS = dict.fromkeys((*clips.COLUMNS, *figures.COLUMNS, *SPREAD, *SHOWING, *(field.name for field in LOCATION)))
 KINDS = {field.name: field.kind for field in (*FIELD.values(), *LOCATION)}
@@ -95,18 +96,18 @@ def write_site(
         (target / folder).mkdir(exist_ok=True)
     data, sizes = [], {"stills": 0, "videos": 0, "video": 0}
     for number, one in enumerate(_shown(root, index, choice)):
-        (target / STILL_FOLDER / f"{number:04}.jpg").write_bytes(one.still)
+        write_atomic(target / STILL_FOLDER / f"{number:04}.jpg", one.still)
         if one.video:
-            (target / VIDEO_FOLDER / f"{number:04}.mp4").write_bytes(one.video)
+            write_atomic(target / VIDEO_FOLDER / f"{number:04}.mp4", one.video)
         data.append(one.data)
         sizes["stills"] += len(one.still)
         sizes["videos"] += len(one.video)
         sizes["video"] = max(sizes["video"], len(one.video))
         progress(number + 1, len(choice.rows))
     files = {name: (PAGE / name).read_bytes() for name in ASSETS}
-    files["clips.js"] = clips_script(data).encode()
+    files[CLIPS] = clips_script(data).encode()
     edition = _edition(root, plan, version=version, repository=repository)
-    files["index.html"] = page(index, choice, edition, judged, data, sizes).encode()
+    files[HTML] = page(index, choice, edition, judged, data, sizes).encode()
     files["README.md"] = readme(edition).encode()
     for name, content in files.items():
         write_atomic(target / name, content)
@@ -163,7 +164,9 @@ def _check(root: Path, target: Path, *, listed: int, videos: int, repository: st
 
 
 def _clear(target: Path) -> None:
-    """Remove stills and videos of an earlier page: files of our names and no others."""
+    """Remove an earlier page, stills and videos: files of our names and no others. What is cut now is no page."""
+    for name in (HTML, CLIPS):
+        (target / name).unlink(missing_ok=True)
     for folder in (STILL_FOLDER, VIDEO_FOLDER):
         for path in (target / folder).glob("*"):
             if PARTS.fullmatch(path.relative_to(target).as_posix()) and not path.is_dir():

@@ -61,7 +61,9 @@ def check_dataset(folder: Path) -> None:
         FolderError: it is not, or there is no such folder.
     """
     if not is_dataset(folder):
-        raise FolderError(f"{folder}: no EquiME dataset; it has no {HEADER}")
+        inner = min(folder.glob(f"*/{HEADER}"), default=None)
+        hint = f", but {inner.parents[1]} is one" if inner else f"; it has no {HEADER}"
+        raise FolderError(f"{folder}: no EquiME dataset{hint}")
 
 
 def check_complete(folder: Path) -> None:
@@ -72,4 +74,4 @@ def check_complete(folder: Path) -> None:
     """
     check_dataset(folder)
     if not (folder / INDEX).is_file():
-        raise FolderError(f"{folder}: has no {INDEX}; finish the build first")
+        raise FolderError(f"{folder}: has no {INDEX}; finish the build first, with the options that it was begun with")

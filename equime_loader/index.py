@@ -20,6 +20,7 @@ from equime_loader.arguments import nearest
 from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.schema import LABELS, LOCATION, Field, index_schema
 from equime_loader.storage import Store, open_store
+from equime_loader.storage.errors import MissingError
 
 FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
@@ -67,7 +68,10 @@ class Index:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.path: Path = store.file(FILE)
+        try:
+            self.path: Path = store.file(FILE)
+        except MissingError as error:
+            raise MissingError(f"{error}; no EquiME dataset, or one whose build has not ended") from error
         try:
             # The file is mapped, so that opening reads its footer and a column costs its own pages.
             self._file = pq.ParquetFile(self.path, memory_map=True)
@@ -86,7 +90,8 @@ class Index:
         """Open the dataset in a folder, or at a URL that fsspec knows; `options` go to `open_store`.
 
         Raises:
-            IndexFault: no index, or one that is damaged. AccessError, StorageError: the folder cannot be read.
+            MissingError: no folder, or one without an index. IndexFault: the index is damaged. AccessError,
+                StorageError: the folder cannot be read.
         """
         return cls(open_store(root, **options))
 

@@ -22,6 +22,7 @@ from equime_loader.index import IndexFault
 from equime_loader.reading import ClipReader
 from equime_loader.schema import AUS, EMOTIONS, GENDERS, RACES, SPLITS
 from equime_loader.selection import SelectionError
+from equime_loader.storage import MissingError
 
 AUS_USED = (1, 4, 12)
 ROW = st.fixed_dictionaries(
@@ -127,6 +128,11 @@ def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert codes.codes.tolist() == [0, -1] and codes.words == GENDERS
     assert clips.numbers("sway_px").tolist()[0] == 0.5 and np.isnan(clips.numbers("sway_px")[1])
     assert clips.counts("apparent_gender") == {None: 1, "Woman": 1}
+
+
+def test_a_folder_without_an_index_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"no such file; no EquiME dataset, or one whose build has not ended$"):
+        open_dataset(tmp_path)
 
 
 def test_nothing_is_read_before_it_is_needed(built: Path) -> None:

@@ -80,12 +80,13 @@ class LocalStore(Store):
     def __init__(self, root: str | os.PathLike[str]) -> None:
         """
         Raises:
-            MissingError: no such folder.
+            MissingError: no such folder, or a file of that name.
         """
         self.root = os.fspath(root)
         self._folder = os.path.realpath(os.path.expanduser(self.root))
         if not os.path.isdir(self._folder):
-            raise MissingError(f"{self.root}: no such folder")
+            is_file = os.path.exists(self._folder)
+            raise MissingError(f"{self.root}: {'a file, not a folder' if is_file else 'no such folder'}")
         self._within = (self._folder, *_blobs(self._folder))
         self._opened = _Opened()
 

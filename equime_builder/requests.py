@@ -175,14 +175,19 @@ def make_request(
     generator: str = "warp",
     settings: Sequence[str] = (),
     audit: bool = False,
+    pin: bool = True,
 ) -> Request:
     """A request; `formats` and the generator's `settings` as the user typed them, None for the default formats.
 
+    Args:
+        pin: see `generators.check_options`.
+
     Raises:
-        ValueError: an unknown generator, a setting that it does not have, or a size that it cannot draw.
+        ValueError: an unknown generator, a setting that it does not have, a size that it cannot draw, or a model that
+            is not on this machine.
     """
     check_size(generator, profile.size)
-    options = check_options(generator, parse_settings(settings))
+    options = check_options(generator, parse_settings(settings), pin=pin)
     request = Request(profile, source, seed, generator, options, audit)
     chosen = words(formats)
     return request if chosen is None else replace(request, formats=chosen)

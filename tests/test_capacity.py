@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,11 @@ from equime_builder.capacity import (
     sampled,
     shipped,
 )
-from equime_builder.generators import GENERATORS, Kind
+from equime_builder.cli import app
+from equime_builder.generators import GENERATORS, Kind, check_options
 from equime_builder.generators.protocol import ClipRequest
 from equime_builder.generators.warped import WarpGenerator
+from equime_builder.models import ModelMissing
 from equime_builder.plan import Plan
 from equime_builder.profiles import load_profile
 from equime_builder.sources.drawn import ProceduralSource
@@ -89,6 +92,10 @@ def test_every_shipped_profile_has_a_rate(name: str) -> None:
     assert cost is not None
     assert 0.01 < cost.cpu_s.middle < 30
     assert cost.gpu_s == NOTHING
+    header = {**made.header, "generator": "ltx", "generator_options": check_options("ltx", {}, pin=False)}
+    drawn = shipped(replace(made, header=header), read_rates())
+    assert drawn is not None
+    assert 0.5 < drawn.gpu_s.least < drawn.gpu_s.middle < 10
 
 
 def test_a_profile_has_its_own_row_and_an_unknown_part_has_none(plan: Plan) -> None:
@@ -184,3 +191,18 @@ def test_the_command_tells_what_it_measured(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"})
     assert "estimated gpu hours: 0\n" in done.stdout
     assert "scripts/" in done.stdout or "equime plan" in done.stdout
+
+
+def test_a_model_that_is_not_here_costs_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EQUIME_LTX_MODEL", str(tmp_path / "none"))
+    command = ["plan", "--profile", "readme", "--subjects", "3", "--generator", "ltx", "--json"]
+    app(command, standalone_mode=False)
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["estimated_gpu_hours"] > 0
+    assert facts["plan_sha256"] is None and str(tmp_path / "none") in facts["lacking"]
+    with pytest.raises(ModelMissing):
+        app([*command, "--measure", "1"], standalone_mode=False)
+    with pytest.raises(ValueError, match="must be a multiple of 32 for generator ltx"):
+        app([*command, "--size", "112"], standalone_mode=False)

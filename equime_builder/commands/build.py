@@ -132,10 +132,19 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Print what a build would make: counts, hours of processors and GPUs, and disk."""
-    _show_plan(_request(locals()), _processes(workers, generator), as_json, measure=measure, face_model=face_model)
+    options, lacking = locals(), None
+    try:
+        request = _request(options)
+    except ValueError as error:
+        if measure is not None:
+            raise
+        # What it costs can be told before the generator's model is here; any other error comes again.
+        request, lacking = _request(options, pin=False), str(error)
+    at_once = _processes(workers, generator)
+    _show_plan(request, at_once, as_json, lacking=lacking, measure=measure, face_model=face_model)
 
 
-def _request(options: dict[str, Any]) -> Any:
+def _request(options: dict[str, Any], *, pin: bool = True) -> Any:
     """Request from the options that `build` and `plan` share."""
     names = ("subjects", "size", "frames", "fps", "sequences", "ablations")
     overrides = {name: options[name] for name in names} | {"emotions": words(options["emotions"])}
@@ -159,12 +168,20 @@ def _request(options: dict[str, Any]) -> Any:
         generator=options["generator"],
         settings=options["settings"] or (),
         audit=options["audit"],
+        pin=pin,
     )
 
 
 def _show_plan(
-    request: Any, workers: int, as_json: bool, *, measure: int | None = None, face_model: Path | None = None
+    request: Any,
+    workers: int,
+    as_json: bool,
+    *,
+    lacking: str | None = None,
+    measure: int | None = None,
+    face_model: Path | None = None,
 ) -> None:
+    """Print a plan and its cost; without what is lacking it is none that could be built, and has no hash."""
     from equime_builder import capacity
     from equime_builder.build import plan_for
     from equime_builder.plan import summary
@@ -186,7 +203,8 @@ def _show_plan(
         "rejected_portraits": len(rejected),
         "shortfall": (made.header["curation"] or {}).get("shortfall"),
         **_costs(made, cost, workers),
-        "plan_sha256": made.header["plan_sha256"],
+        "plan_sha256": None if lacking else made.header["plan_sha256"],
+        "lacking": lacking,
     }
     if as_json:
         reasons = [{"portrait": rejection.name, "reason": rejection.reason} for rejection in rejected]

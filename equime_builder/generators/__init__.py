@@ -16,12 +16,14 @@ class Kind:
     Attributes:
         check: completes what a user set to the options that a plan keeps, plain JSON values; loads no model.
         make: the generator with such options.
+        pin: completes such options by the model that is on this machine.
         needs_gpu: whether it is for a GPU, and its model is worth being kept loaded.
         grid: what the sides of its clips are multiples of, in pixels.
     """
 
     check: Callable[[Mapping[str, Any]], dict[str, Any]]
     make: Callable[[Mapping[str, Any]], Generator]
+    pin: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     needs_gpu: bool = False
     grid: int = 2
 
@@ -39,6 +41,12 @@ def _warp(options: Mapping[str, Any]) -> Generator:
 
 
 def _ltx_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    from equime_builder.generators.ltx.options import options_from
+
+    return options_from(options).to_dict()
+
+
+def _ltx_pinned(options: Mapping[str, Any]) -> dict[str, Any]:
     from importlib.util import find_spec
 
     from equime_builder.generators.ltx.options import options_from
@@ -58,7 +66,7 @@ def _ltx(options: Mapping[str, Any]) -> Generator:
 
 GENERATORS: dict[str, Kind] = {
     "warp": Kind(_no_options, _warp),
-    "ltx": Kind(_ltx_options, _ltx, needs_gpu=True, grid=32),
+    "ltx": Kind(_ltx_options, _ltx, _ltx_pinned, needs_gpu=True, grid=32),
 }
 
 
@@ -68,13 +76,18 @@ def _kind(name: str) -> Kind:
     return GENERATORS[name]
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(name: str, options: Mapping[str, Any], *, pin: bool = True) -> dict[str, Any]:
     """The options of a generator as a plan keeps them, from what a user set.
 
+    Args:
+        pin: whether to find its model on this machine; without, they are enough to count with, and not to build.
+
     Raises:
-        ValueError: an unknown generator, or options that it does not have.
+        ValueError: an unknown generator, options that it does not have, or a model or package that is not here.
     """
-    return _kind(name).check(options)
+    kind = _kind(name)
+    checked = kind.check(options)
+    return kind.pin(checked) if pin else checked
 
 
 def check_size(name: str, size: int) -> None:

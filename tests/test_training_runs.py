@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -190,6 +192,31 @@ def test_a_folder_of_runs_stands_for_its_runs(tmp_path: Path) -> None:
     assert [run.name for run in open_runs([tmp_path / "runs" / "b"])] == ["b"]
     with pytest.raises(ValueError, match="is no run folder"):
         open_runs([tmp_path / "none"])
+
+
+@pytest.mark.parametrize("kind", ["configuration", "predictions", "result"])
+def test_a_file_is_flushed_and_whole_or_not_there(
+    kind: str, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, flushed = tmp_path / "run", []
+    folder.mkdir()
+    table = prediction_table(task, np.full((len(task.clips), len(task.classes)), 1 / len(task.classes), np.float32))
+    write = {
+        "configuration": lambda: write_config(CONFIG, folder / "file"),
+        "predictions": lambda: write_predictions(table, folder / "file"),
+        "result": lambda: write_result(folder, {"minutes": 1}),
+    }[kind]
+
+    def full(source: Path, target: Path) -> None:
+        flushed.append(Path(target).name)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    monkeypatch.setattr("os.fsync", lambda descriptor: flushed.append(""))
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        write()
+    assert flushed[0] == "" and Path(raised.value.filename) == folder / flushed[-1]
+    assert list(folder.iterdir()) == []
 
 
 def test_damaged_files_of_a_run_are_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from equime_loader.files import flush
 from training.runs import read_json, write_json
 
 MODEL, OPTIMIZER, STATE = FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -154,19 +155,11 @@ def _beside(folder: Path, suffix: str) -> Path:
 def _place(new: Path, folder: Path) -> None:
     """Put a finished checkpoint in the place of another; see `recover`."""
     for path in (*(new / name for name in FILES), new):
-        _sync(path)
+        flush(path)
     old = _beside(folder, "old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.is_dir():
         os.rename(folder, old)
     os.rename(new, folder)
-    _sync(folder.parent)
+    flush(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

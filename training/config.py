@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from equime_loader.files import write_atomic
 from equime_loader.schema import EXPRESSIONS
 
 # Plain values only: of a type that takes anything, the parser would make whatever class a file names.
@@ -227,11 +227,9 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def write_config(config: Config, path: str | Path) -> None:
-    """Write a configuration as YAML, whole: with every default."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.write_text(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    os.replace(temporary, target)
+    """Write a configuration as YAML with every default, whole or not at all."""
+    text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    write_atomic(Path(path), text.encode(), shared=True)
 
 
 def changes(before: Config, after: Config) -> list[str]:

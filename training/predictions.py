@@ -7,7 +7,6 @@ for each class in the order of the task (float32, 0..1), and the words `corpus`,
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from equime_loader.files import replacing
 
 if TYPE_CHECKING:
     from training.protocols.tasks import Task
@@ -82,12 +83,8 @@ def write_predictions(table: pa.Table, path: str | Path) -> None:
     """Write predictions as Parquet, whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(target, shared=True) as temporary:
         pq.write_table(table, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_predictions(path: str | Path) -> pa.Table:

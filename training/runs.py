@@ -18,7 +18,6 @@ import csv
 import io
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
@@ -27,6 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from equime_loader.files import write_atomic
 from training.config import Config, read_config
 from training.predictions import load_predictions
 
@@ -281,12 +281,4 @@ def _text(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomic(path, text.encode(), shared=True)

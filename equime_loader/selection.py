@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
@@ -19,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equime_loader.arguments import check_kind, nearest
+from equime_loader.files import write_atomic
 from equime_loader.index import Codes, Index
 from equime_loader.schema import AUS, FIELD, LABELS, Field
 from equime_loader.storage.errors import one_line
@@ -267,17 +267,7 @@ class Selection:
             "sha256": self.sha256,
             "rows": base64.b64encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode(),
         }
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomic(Path(path), f"{json.dumps(content, indent=1)}\n".encode(), shared=True)
 
     @classmethod
     def load(cls, path: str | Path, index: Index) -> Selection:

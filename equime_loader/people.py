@@ -31,7 +31,7 @@ def related(one: Selection, other: Selection) -> str:
     reasons = [why for family, why in RELATED if family & first and family & second]
     if same := sorted(name for name in first & second if not name.startswith(f"{EQUIME} ")):
         reasons.append(f"both hold clips of {', '.join(same)}")
-    if not reasons and (shared := max(_shared(one, other, field) for field in PEOPLE)):
+    if shared := max(_shared(one, other, field) for field in PEOPLE):
         reasons.append("1 person is in both" if shared == 1 else f"{shared:,} people are in both")
     return "; ".join(reasons)
 

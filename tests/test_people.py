@@ -32,7 +32,7 @@ def test_corpora_that_are_known_to_share_people() -> None:
     assert related(hs, vis) == "the same participants before three cameras"
     assert related(hs, samm) == related(samm, vis) == ""
     assert related(built("celeba-hq", ["p5"]), miex) == "portraits of CelebA may be in both"
-    assert related(miex, miex) == "portraits of CelebA may be in both; both hold clips of miex"
+    assert related(miex, miex) == ("portraits of CelebA may be in both; both hold clips of miex; 2 people are in both")
 
 
 def test_people_are_compared_by_portrait_and_by_names_that_mean_the_same() -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from enum import Enum
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from equime_builder.portrait_table import subject_from_row
 from equime_builder.portraits import Rejection
 
 LABELS = ("all", "emotion", "apparent gender", "apparent race", "age group", "split")
-Z_95 = 1.959964
 
 
 class Judged(Enum):
@@ -40,7 +38,7 @@ class Row:
     Attributes:
         planned: by the plan, without the reserve; where an audit has judged some clips only, those.
         first: accepted at the first attempt. accepted: at any attempt.
-        low, high: 95 % interval of accepted / planned (Wilson 1927).
+        low, high: 95% interval of accepted / planned (Wilson 1927).
         stood_in: clips of the reserve that were taken. final: what the dataset holds, refused clips that stay included.
     """
 
@@ -53,6 +51,16 @@ class Row:
     high: float
     stood_in: int
     final: int
+
+    @property
+    def share(self) -> str:
+        """Accepted of planned, as people read it."""
+        return f"{self.accepted / self.planned:.0%}" if self.planned else "–"
+
+    @property
+    def between(self) -> str:
+        """Its interval, as people read it."""
+        return f"{self.low:.0%} to {self.high:.0%}" if self.planned else "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +109,13 @@ class Fate:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) where nothing was tried."""
+    """95% interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) where nothing was tried."""
+    from scipy.stats import binomtest  # takes a second to import
+
     if not trials:
         return 0.0, 1.0
-    share, square = successes / trials, Z_95**2 / trials
-    middle, half = share + square / 2, Z_95 * sqrt(share * (1 - share) / trials + square / (4 * trials))
-    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
+    interval = binomtest(successes, trials).proportion_ci(0.95, "wilson")
+    return float(interval.low), float(interval.high)
 
 
 def count_fates(fates: Iterable[Fate]) -> tuple[Row, ...]:

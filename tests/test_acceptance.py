@@ -241,7 +241,7 @@ def test_a_folder_that_is_not_finished_has_no_report(tmp_path: Path) -> None:
 def test_a_folder_that_nobody_judged_is_not_said_to_be_accepted(built: Path) -> None:
     assert not acceptance(built).judged
     shown = CliRunner().invoke(app, ["acceptance", str(built)], env={"COLUMNS": "200"}).stdout
-    assert "%)" not in shown.replace("% (95 %)", "") and "not judged" in shown
+    assert "%)" not in shown.replace("% (95%)", "") and "not judged" in shown
     assert f"no clip was judged by what its frames show: `equime audit {built}` does that" in shown
 
 
@@ -309,6 +309,7 @@ def test_wilsons_interval_holds_the_share(counts: tuple[int, int]) -> None:
 def test_wilsons_interval_of_a_known_case() -> None:
     # Agresti & Coull 1998: 5 of 10 gives 0.237 to 0.763.
     assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(24, 24)[1] == 1
 
 
 @given(st.data())

@@ -1,7 +1,7 @@
 """How far reviewers agree with each other, and with the label: coefficients from libraries, intervals, and counts.
 
-Krippendorff's alpha is that of the package `krippendorff`; Fleiss' and Cohen's kappa, the interval of the latter, and
-Wilson's interval of rates are those of `statsmodels`. What a library has no interval for gets one by resampling clips.
+Krippendorff's alpha is that of the package `krippendorff`; Fleiss' and Cohen's kappa and the interval of the latter are
+those of `statsmodels`. What a library has no interval for gets one by resampling clips.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_builder.acceptance import wilson
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled
 
@@ -101,12 +102,7 @@ def cohen_kappas(ratings: Ratings, *, words: int) -> dict[tuple[int, int], Figur
 
 def rate(part: int, whole: int) -> Figure:
     """A share of clips with Wilson's interval."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    if not whole:
-        return Figure(None, None, None, 0, 0)
-    low, high = proportion_confint(part, whole, alpha=1 - CONFIDENCE, method="wilson")
-    return Figure(part / whole, float(low), float(high), whole, whole)
+    return Figure(part / whole, *wilson(part, whole), whole, whole) if whole else Figure(None, None, None, 0, 0)
 
 
 def against_label(truth: Ratings, said: Ratings, words: Sequence[str], *, seed: int = 0) -> Against:

@@ -19,13 +19,13 @@ LEAST_MOTION = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FlowSettings:
+class FlowSettings(Variation):
     """What can be set.
 
     Attributes:
         method: of optical flow: `dis`, `farneback` or `tvl1`. size: pixels of the square it is scaled to.
         width: channels of the first of three convolutions; each further one has twice as many.
-        dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`.
+        dropout: share of features left out.
 
     Raises:
         ValueError: a value out of its bounds.
@@ -41,16 +41,12 @@ class FlowSettings:
     zoom: float = 0.15
 
     def __post_init__(self) -> None:
+        Variation.__post_init__(self)  # no `super()`: a class with slots is made twice
         if self.method not in METHODS:
             raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}")
         check_whole("size", self.size, 16, 512)
         check_whole("width", self.width, 4, 512)
         check("dropout", self.dropout, 0, 0.95)
-        _ = self.variation
-
-    @property
-    def variation(self) -> Variation:
-        return Variation(mirror=self.mirror, shift=self.shift, turn=self.turn, zoom=self.zoom)
 
 
 class Strain(nn.Module):
@@ -106,7 +102,7 @@ def inputs(batch: Batch, settings: FlowSettings) -> Tensor:
 
 def augment(inputs: Tensor, seeds: Tensor, settings: FlowSettings) -> Tensor:
     """Faces mirrored, shifted, turned and zoomed; their vectors with them."""
-    return varied_flow(inputs, seeds, settings.variation)
+    return varied_flow(inputs, seeds, settings)
 
 
 FLOW = Baseline("flow", "small network on optical flow from onset to apex", FlowSettings, make, view, inputs, augment)

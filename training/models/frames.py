@@ -12,14 +12,14 @@ from training.models.inputs import Variation, check, check_truth, check_whole, s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameSettings:
+class FrameSettings(Variation):
     """What can be set of a network on frames.
 
     Attributes:
         frames: how many, spread evenly from onset to offset. size: pixels of the square. gray: one channel, else RGB.
         motion: show what moved since the onset, each frame less the first; else frames as they are, as published, in
             which who a clip shows outweighs what moves in it.
-        dropout: share of features left out. mirror, shift, turn, zoom: see `Variation`; none was published.
+        dropout: share of features left out. Published faces were not varied.
 
     Raises:
         ValueError: a value out of its bounds.
@@ -30,25 +30,18 @@ class FrameSettings:
     gray: bool = True
     motion: bool = True
     dropout: float = 0.5
-    mirror: bool = False
-    shift: float = 0.0
-    turn: float = 0.0
-    zoom: float = 0.0
 
     def __post_init__(self) -> None:
+        Variation.__post_init__(self)  # no `super()`: a class with slots is made twice
         check_whole("frames", self.frames, 2, 1024)
         check_whole("size", self.size, 16, 512)
+        check_truth("gray", self.gray)
         check_truth("motion", self.motion)
         check("dropout", self.dropout, 0, 0.95)
-        _ = self.variation
 
     @property
     def channels(self) -> int:
         return 1 if self.gray else 3
-
-    @property
-    def variation(self) -> Variation:
-        return Variation(mirror=self.mirror, shift=self.shift, turn=self.turn, zoom=self.zoom)
 
 
 def view(settings: FrameSettings) -> View:
@@ -63,4 +56,4 @@ def inputs(batch: Batch, settings: FrameSettings) -> Tensor:
 
 def augment(inputs: Tensor, seeds: Tensor, settings: FrameSettings) -> Tensor:
     """All frames of a clip moved alike."""
-    return varied_pictures(inputs, seeds, settings.variation)
+    return varied_pictures(inputs, seeds, settings)

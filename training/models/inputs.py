@@ -61,7 +61,7 @@ def draws(seeds: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
-    """How far training moves a face.
+    """How far training moves a face; settings of a model have it for a base.
 
     Attributes:
         mirror: whether half of the faces are mirrored. shift: most, of the width, in each direction.
@@ -82,7 +82,7 @@ class Variation:
             check(name, value, 0, high)
 
     @property
-    def is_none(self) -> bool:
+    def moves_nothing(self) -> bool:
         return not (self.mirror or self.shift or self.turn or self.zoom)
 
 
@@ -100,14 +100,14 @@ def motions(seeds: Tensor, variation: Variation) -> Tensor:
 
 def varied_pictures(pictures: Tensor, seeds: Tensor, variation: Variation) -> Tensor:
     """Pictures (B, C, h, w) or videos (B, C, T, h, w), each moved as its seed says; borders are continued."""
-    if variation.is_none:
+    if variation.moves_nothing:
         return pictures
     return _moved(pictures, motions(seeds, variation).to(pictures))
 
 
 def varied_flow(flow: Tensor, seeds: Tensor, variation: Variation) -> Tensor:
     """Flow (B, 2, h, w), right and down: moved as pictures are, and its vectors turned, mirrored and zoomed too."""
-    if variation.is_none:
+    if variation.moves_nothing:
         return flow
     motion = motions(seeds, variation).to(flow)
     moved = _moved(flow, motion)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from equime_loader import View, Window
 from training.models.baseline import Baseline, Batch
-from training.models.inputs import Variation, check, check_whole, standardized_video, varied_pictures
+from training.models.inputs import Variation, check, check_truth, check_whole, standardized_video, varied_pictures
 from training.models.pretrained import begin_with
 
 FEATURES = 1280
@@ -17,14 +17,14 @@ FROZEN_BLOCKS, FROZEN_STEPS = 12, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MobileNetSettings:
+class MobileNetSettings(Variation):
     """What can be set.
 
     Attributes:
         size: pixels of the square. gray: one channel, shown as three as published; else RGB.
         pretrained: ImageNet weights, see `begin_with`; the first 100 layers then stay as they are.
-        units: of the dense layer. dropout: share of features left out before and after it.
-        mirror, shift, turn, zoom: see `Variation`; none was published.
+        units: of the dense layer. dropout: share of features left out before and after it. Published faces were not
+            varied.
 
     Raises:
         ValueError: a value out of its bounds.
@@ -35,20 +35,13 @@ class MobileNetSettings:
     pretrained: str | None = None
     units: int = 128
     dropout: float = 0.5
-    mirror: bool = False
-    shift: float = 0.0
-    turn: float = 0.0
-    zoom: float = 0.0
 
     def __post_init__(self) -> None:
+        Variation.__post_init__(self)  # no `super()`: a class with slots is made twice
         check_whole("size", self.size, 32, 512)
+        check_truth("gray", self.gray)
         check_whole("units", self.units, 1, 8192)
         check("dropout", self.dropout, 0, 0.95)
-        _ = self.variation
-
-    @property
-    def variation(self) -> Variation:
-        return Variation(mirror=self.mirror, shift=self.shift, turn=self.turn, zoom=self.zoom)
 
 
 class MobileNet(nn.Module):
@@ -105,7 +98,7 @@ def inputs(batch: Batch, settings: MobileNetSettings) -> Tensor:
 
 def augment(inputs: Tensor, seeds: Tensor, settings: MobileNetSettings) -> Tensor:
     """Pictures mirrored, shifted, turned and zoomed."""
-    return varied_pictures(inputs, seeds, settings.variation)
+    return varied_pictures(inputs, seeds, settings)
 
 
 def begin(network: nn.Module, settings: MobileNetSettings) -> None:

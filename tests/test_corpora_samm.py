@@ -85,5 +85,5 @@ def test_long_videos_take_the_emotions_of_the_sheet_of_samm(tmp_path: Path) -> N
 
 def test_the_sheet_of_one_is_not_that_of_the_other(tmp_path: Path) -> None:
     make_samm.make_long(tmp_path, subjects=1)
-    with pytest.raises(SheetError, match="no annotation named like"):
+    with pytest.raises(SheetError, match=r"no annotation file such as SAMM_Micro_FACS_Codes_v2\.xlsx; if yours"):
         read_corpus("samm", tmp_path)

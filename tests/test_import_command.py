@@ -56,7 +56,7 @@ def test_import_says_what_became_of_the_rows(copy: Path, tmp_path: Path) -> None
     command = [sys.executable, "-W", "error", "-m", "equime_builder", "import", "casme2", copy, tmp_path / "out"]
     done = subprocess.run([*command, "--context", "0"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"{tmp_path / 'out'}: 13 clips of 5 subjects in 1 shards" in done.stdout
+    assert f"{tmp_path / 'out'}: 13 clips of 5 subjects in 1 shard\n" in done.stdout
     assert "5 events left out; reasons in " in done.stdout
     assert "it must not be passed on or published" in done.stdout
     done = subprocess.run([*command, "--context", "5"], capture_output=True, text=True, check=False)
@@ -97,9 +97,12 @@ def test_the_list_names_every_corpus(capsys: pytest.CaptureFixture[str]) -> None
     [
         (["casme9", ".", "out"], "'casme9' must be one of casme2, samm,"),
         (["casme2"], "name the folder of your copy, and the dataset folder to write"),
+        (["casme2", "."], "name the dataset folder to write, after .; or --check"),
+        (["CASME2", ".", "--check"], "no annotation file such as CASME2-coding-20190701.xlsx; .* --sheet FILE"),
+        (["dfme", ".", "--check"], "no annotation file such as train_full_with_AU.xlsx"),
         (["casme2", "--check"], "name the folder of your copy"),
         (["casme2", "nowhere", "out"], "nowhere"),
-        (["casme2", ".", "out", "--context", "-1"], r"context_ms=-1\.0 must lie within"),
+        (["casme2", ".", "out", "--context", "-1"], "context_ms=-1 must lie within"),
         (["casme2", ".", "out", "--formats", "zip"], "format 'zip' must be one of"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equime_builder.commands.shared import Complete, progress_bar, say
+from equime_loader.fairness.figures import counted
 
 
 def export(
@@ -20,4 +21,4 @@ def export(
     with progress_bar(False) as bar:
         task = bar.add_task("exporting", total=None, rate="")
         count = run(folder, target, progress=lambda shard: bar.update(task, description=f"exporting {shard}"))
-    say(f"{target}: {count} clips")
+    say(f"{target}: {counted(count, 'clip')}")

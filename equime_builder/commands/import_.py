@@ -24,11 +24,18 @@ from equime_builder.commands.shared import (
     screen,
 )
 from equime_builder.requests import words
+from equime_loader.fairness.figures import counted
 
 if TYPE_CHECKING:
     from equime_builder.importing.plan import Request
     from equime_loader.corpora.events import Reading
 
+FATES = {
+    "events_left_out": ("event", "left out"),
+    "events_kept_by_convention": ("event", "kept by convention"),
+    "clips_rejected": ("clip", "rejected"),
+    "signals_lacking": ("signal", "lacking"),
+}
 LISTED = ("name", "title", "source")
 SHOWN = 10  # findings on the screen; all of them stand in the folder, and in the JSON
 
@@ -55,8 +62,10 @@ def import_(
     if name == "list":
         _list(as_json)
         return
-    if root is None or (out is None and not check):
+    if root is None:
         raise ValueError(f"name the folder of your copy{'' if check else ', and the dataset folder to write'}")
+    if out is None and not check:
+        raise ValueError(f"name the dataset folder to write, after {root}; or --check, which writes nothing")
     if out is not None:
         check_key_outside(out)  # before reading, which makes the key
     chosen = words(formats)
@@ -119,7 +128,7 @@ def _check(reading: Reading, request: Request, as_json: bool) -> None:
             say(f"  {finding.where}: {finding.name}: {finding.reason}")
         if len(some) > SHOWN:
             say(f"  and {len(some) - SHOWN} more; --json prints all")
-    say(f"{len(clips)} clips would be imported")
+    say(f"{counted(len(clips), 'clip')} would be imported")
 
 
 def _report(out: Path, as_json: bool) -> None:
@@ -146,8 +155,9 @@ def _report(out: Path, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    say(f"{out}: {facts['clips']} clips of {facts['subjects']} subjects in {facts['shards']} shards")
-    for name in ("events_left_out", "events_kept_by_convention", "clips_rejected", "signals_lacking"):
+    clips, subjects, shards = (counted(facts[f"{noun}s"], noun) for noun in ("clip", "subject", "shard"))
+    say(f"{out}: {clips} of {subjects} in {shards}")
+    for name, (noun, fate) in FATES.items():
         if facts[name]:
-            say(f"{facts[name]} {name.replace('_', ' ')}; reasons in {out / manifest.REJECTED}")
+            say(f"{counted(facts[name], noun)} {fate}; reasons in {out / manifest.REJECTED}")
     say("the agreement for the corpus holds for this folder: it must not be passed on or published")

@@ -9,6 +9,7 @@ import typer
 
 from equime_builder.commands.shared import Complete, say
 from equime_builder.requests import words
+from equime_loader.fairness.figures import counted
 
 
 def preview(
@@ -23,7 +24,7 @@ def preview(
     from equime_builder.preview import contact_sheet
 
     shown = contact_sheet(folder, out, keys=words(keys), rows=rows)
-    say(f"{out}: {len(shown)} clips")
+    say(f"{out}: {counted(len(shown), 'clip')}")
     if figures is not None:
         composition_page(folder, figures)
         say(f"{figures}: composition")

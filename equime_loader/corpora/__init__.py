@@ -32,7 +32,7 @@ def read_corpus(
     """Every annotated event of a corpus, and what is not as it should be. No frame is decoded.
 
     Args:
-        name: a key of `CORPORA`. root: folder of the licensed copy.
+        name: a key of `CORPORA`, in capitals or not. root: folder of the licensed copy.
         corrections: CSV file of rows to put right, see `corrections`.
         sheet: annotation file, where it lies elsewhere or several do; "none" to read folders alone (SMIC).
         frames: part of the path of the folders whose frames are wanted, where there are several copies of a clip.
@@ -41,8 +41,9 @@ def read_corpus(
         ValueError: no such corpus. FileNotFoundError: no such folder.
         SheetError: no annotation, or one that cannot be read.
     """
-    if name not in CORPORA:
-        raise ValueError(f"name={name!r} must be one of {', '.join(CORPORA)}")
+    if name.lower() not in CORPORA:
+        raise ValueError(f"{name=} must be one of {', '.join(CORPORA)}")
+    name = name.lower()
     copy = Copy(
         name,
         Path(root),

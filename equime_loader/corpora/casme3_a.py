@@ -24,7 +24,7 @@ from equime_loader.corpora.annotations import Annotation, Conventions, RowFault,
 from equime_loader.corpora.copies import Copy
 from equime_loader.corpora.events import FrameFiles, Frames, Known, Reading, VideoFile
 from equime_loader.corpora.frames import frame_number, in_order
-from equime_loader.corpora.sheets import Form, Record, SheetError, Table, find_table, read_sheets
+from equime_loader.corpora.sheets import Form, Record, Table, find_table, read_sheets
 
 _LABELS = {
     "disgust": 250,
@@ -76,7 +76,7 @@ def read(copy: Copy) -> Reading:
         *(ALL_SHEETS.format(version=name) for name in ("v2", "v1"))
     )
     if path is None:
-        raise SheetError(f"{copy.tree.root}: no annotation named like {MICRO_SHEETS[0]}; name the file as the sheet")
+        raise copy.no_sheet()
     table = find_table(read_sheets(path), [MICRO_FORM, ALL_FORM])
     version = "v1" if "v1" in path.name.casefold() else "v2"
     if version == "v1":

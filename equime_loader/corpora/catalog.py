@@ -14,7 +14,8 @@ class Corpus:
     Attributes:
         name: short name, as in the field `corpus` of a sample. terms: what its license allows, in short; the agreement
             that a user has signed is what counts. source: where to ask for it. citation: the paper to cite.
-        module: of the adapter, which has `read(copy) -> Reading`.
+        module: of the adapter, which has `read(copy) -> Reading`. sheet: what an annotation file of it is called, for
+            example; empty where there is none.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Corpus:
     source: str
     citation: str
     module: str
+    sheet: str = ""
 
 
 _AGREEMENT = (
@@ -31,8 +33,10 @@ _AGREEMENT = (
 )
 
 
-def _corpus(name: str, title: str, source: str, citation: str, *, module: str | None = None, more: str = "") -> Corpus:
-    return Corpus(name, title, f"{_AGREEMENT} {more}".strip(), source, citation, f"{_PACKAGE}.{module or name}")
+def _corpus(
+    name: str, title: str, source: str, citation: str, *, sheet: str, module: str | None = None, more: str = ""
+) -> Corpus:
+    return Corpus(name, title, f"{_AGREEMENT} {more}".strip(), source, citation, f"{_PACKAGE}.{module or name}", sheet)
 
 
 _SMIC = "Li et al., A Spontaneous Micro-expression Database: Inducement, Collection and Baseline, FG 2013"
@@ -49,6 +53,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "Yan et al., CASME II: An Improved Spontaneous Micro-Expression Database and the Baseline Evaluation, PLOS ONE "
         "9(1), 2014",
         more="Pictures of subjects 12 and 22 may not be published.",
+        sheet="CASME2-coding-20190701.xlsx",
     ),
     _corpus(
         "samm",
@@ -56,30 +61,56 @@ ENTRIES: tuple[Corpus, ...] = (
         "Manchester Metropolitan University",
         "Davison et al., SAMM: A Spontaneous Micro-Facial Movement Dataset, IEEE Transactions on Affective Computing "
         "9(1), 2018",
+        sheet="SAMM_Micro_FACS_Codes_v2.xlsx",
     ),
     _corpus(
         "samm_long",
         "SAMM Long Videos",
         "Manchester Metropolitan University",
         "Yap et al., SAMM Long Videos: A Spontaneous Facial Micro- and Macro-Expressions Dataset, FG 2020",
+        sheet="SAMM_LongVideos_V1_Release.xlsx",
     ),
-    _corpus("smic_hs", "SMIC, high speed", "University of Oulu", _SMIC, module="smic"),
-    _corpus("smic_vis", "SMIC, visible light", "University of Oulu", _SMIC, module="smic"),
-    _corpus("smic_nir", "SMIC, near infrared", "University of Oulu", _SMIC, module="smic"),
+    _corpus(
+        "smic_hs", "SMIC, high speed", "University of Oulu", _SMIC, sheet="SMIC-HS-E_annotation.xlsx", module="smic"
+    ),
+    _corpus(
+        "smic_vis",
+        "SMIC, visible light",
+        "University of Oulu",
+        _SMIC,
+        sheet="SMIC_VIS_E_annotation.xlsx",
+        module="smic",
+    ),
+    _corpus(
+        "smic_nir",
+        "SMIC, near infrared",
+        "University of Oulu",
+        _SMIC,
+        sheet="SMIC-NIR-E_annotation.xlsx",
+        module="smic",
+    ),
     _corpus(
         "casme_sq",
         "CAS(ME)²",
         "Institute of Psychology, Chinese Academy of Sciences",
         "Qu et al., CAS(ME)²: A Database for Spontaneous Macro-Expression and Micro-Expression Spotting and "
         "Recognition, IEEE Transactions on Affective Computing 9(4), 2018",
+        sheet="CAS(ME)^2code_final.xlsx",
     ),
-    _corpus("casme3_a", "CAS(ME)³, part A", "Institute of Psychology, Chinese Academy of Sciences", _CASME3),
+    _corpus(
+        "casme3_a",
+        "CAS(ME)³, part A",
+        "Institute of Psychology, Chinese Academy of Sciences",
+        _CASME3,
+        sheet="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",
+    ),
     _corpus(
         "casme3_c",
         "CAS(ME)³, part C",
         "Institute of Psychology, Chinese Academy of Sciences",
         _CASME3,
         more="Physiological signals are personal data.",
+        sheet="CAS(ME)3_part_C_ME.xlsx",
     ),
     _corpus(
         "mmew",
@@ -87,6 +118,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "Shandong University",
         "Ben et al., Video-Based Facial Micro-Expression Analysis: A Survey of Datasets, Features and Algorithms, IEEE "
         "Transactions on Pattern Analysis and Machine Intelligence 44(9), 2022",
+        sheet="MMEW_Micro_Exp.xlsx",
     ),
     _corpus(
         "4dme",
@@ -95,6 +127,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "Li et al., 4DME: A Spontaneous 4D Micro-Expression Dataset With Multimodalities, IEEE Transactions on "
         "Affective Computing 14(4), 2023",
         module="fourdme",
+        sheet="4DME_Labelling_Micro_release v1.xlsx",
     ),
     _corpus(
         "dfme",
@@ -102,6 +135,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "Zhao et al., the authors of the paper",
         "Zhao et al., DFME: A New Benchmark for Dynamic Facial Micro-Expression Recognition, IEEE Transactions on "
         "Affective Computing 15(3), 2024",
+        sheet="train_full_with_AU.xlsx",
     ),
     _corpus(
         "mmme",
@@ -110,6 +144,7 @@ ENTRIES: tuple[Corpus, ...] = (
         "Ma et al., MMME: A Spontaneous Multi-Modal Micro-Expression Dataset Enabling Visual-Physiological Fusion, "
         "2025",
         more="Names of participants are replaced by pseudonyms; physiological signals are personal data.",
+        sheet="coding_file.xlsx",
     ),
     Corpus(
         "miex",

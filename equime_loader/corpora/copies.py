@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from equime_loader.corpora.annotations import Annotation, Conventions, Ledger, RowFault, Span, numbered, read_event
+from equime_loader.corpora.catalog import ENTRIES
 from equime_loader.corpora.corrections import Correction, corrected
 from equime_loader.corpora.events import CorpusEvent, Frames, Known, Reading, SignalSource, VideoFile
 from equime_loader.corpora.frames import SHEETS, Tree, in_order, list_frames
@@ -75,8 +76,15 @@ class Copy:
         """
         path = self.annotation(*patterns)
         if path is None:
-            raise SheetError(f"{self.tree.root}: no annotation named like {patterns[0]}; name the file as the sheet")
+            raise self.no_sheet()
         return read_sheets(path)
+
+    def no_sheet(self) -> SheetError:
+        """The error of a copy in which no annotation file is found."""
+        like = next((f" such as {corpus.sheet}" for corpus in ENTRIES if corpus.name == self.corpus), "")
+        return SheetError(
+            f"{self.tree.root}: no annotation file{like}; if yours has another name, give it as --sheet FILE"
+        )
 
     def table(self, patterns: Sequence[str], forms: Sequence[Form]) -> Table:
         """The annotation's table.

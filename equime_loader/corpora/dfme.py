@@ -14,7 +14,7 @@ from pathlib import Path
 from equime_loader.corpora.annotations import Annotation, Conventions, RowFault
 from equime_loader.corpora.copies import Copy
 from equime_loader.corpora.events import Known, Reading
-from equime_loader.corpora.sheets import Form, Record, SheetError, find_table, read_sheets
+from equime_loader.corpora.sheets import Form, Record, find_table, read_sheets
 
 # The numbers of emotions in the sheets.
 EMOTIONS = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -73,7 +73,7 @@ def _sheets(copy: Copy) -> dict[str, Path]:
     if (given := copy.annotation()) is not None:
         return {next((part for part, path in sheets.items() if path.samefile(given)), given.name): given}
     if not sheets:
-        raise SheetError(f"{copy.tree.root}: no annotation named like {', '.join(PARTS)}; name the file as the sheet")
+        raise copy.no_sheet()
     return sheets
 
 

@@ -62,7 +62,7 @@ class Detection:
 
 
 def inter_ocular(points: NDArray[np.float32]) -> float:
-    """Distance between the iris centers of landmarks (478, 2)."""
+    """The inter-ocular distance (IOD): between the iris centers of landmarks (478, 2), in their unit."""
     return float(np.linalg.norm(points[IRISES[0]] - points[IRISES[1]]))
 
 

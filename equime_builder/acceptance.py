@@ -60,7 +60,7 @@ class Row:
     @property
     def between(self) -> str:
         """Its interval, as people read it."""
-        return f"{self.low:.0%} to {self.high:.0%}" if self.planned else "–"
+        return f"{100 * self.low:.0f}–{self.high:.0%}" if self.planned else "–"
 
 
 @dataclass(frozen=True, slots=True)

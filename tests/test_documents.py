@@ -366,7 +366,7 @@ def test_the_audit_of_a_folder_is_told(plan: Plan, index: pa.Table) -> None:
     for name, values in columns.items():
         judged = judged.set_column(judged.schema.get_field_index(name), name, values)
     text = tables.audit(judged, acceptance_of(plan, judged, []))
-    assert f"| all | {len(index)} | {len(index) - 1} | {len(index) - 1} | 92% | 65%–99% | 0 | {len(index)} |" in text
+    assert f"| all | {len(index)} | {len(index) - 1} | {len(index) - 1} | 92% | 65–99% | 0 | {len(index)} |" in text
     assert {f"| emotion: {name} " in text for name in ("happiness", "surprise")} == {True}
     assert "| apex | 12 | 10 | 10 |" in text
     assert "- 1 x … (\\*lip\\*) does not show: … of …" in text
@@ -409,7 +409,7 @@ def test_clips_that_were_not_judged_are_neither_accepted_nor_refused(plan: Plan,
     facts = facts_of(plan, partly, Beside(rejected=1, commits=[gone]))
     shown = card(facts)
     assert "9 of 12 clips were not judged." in " ".join(shown.split())
-    assert "| clips | judged | accepted | share | 95 % |" in shown and "| all | 3 | 2 | 67% | 21%–94% |" in shown
+    assert "| clips | judged | accepted | share | 95% |" in shown and "| all | 3 | 2 | 67% | 21–94% |" in shown
     assert "no motion is left" not in shown and "planned" not in shown.split("### Audit")[1].split("\n## ")[0]
     told = "of 3 that it judged it accepted 2; 9 others were not judged."
     assert told in " ".join(datasheet(facts).split()) and told in croissant_text(facts, [])

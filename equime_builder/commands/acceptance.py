@@ -20,7 +20,7 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
         print_json({"folder": str(folder), **found.to_dict()})
         return
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for name in ("clips", "planned", "first", "accepted", "% (95 %)", "extra", "final"):
+    for name in ("clips", "planned", "first", "accepted", "% (95%)", "extra", "final"):
         table.add_column(name, justify="left" if name == "clips" else "right", no_wrap=True)
     for row in found.rows:
         rate = f"{row.accepted / row.planned:.0%} ({100 * row.low:.0f}-{100 * row.high:.0f})" if row.planned else "-"

@@ -9,7 +9,9 @@ import typer
 
 from equime_builder.commands.shared import Complete, say
 
-Text = Annotated[str, typer.Option("--text", help="which one: README.md, DATASHEET.md, croissant.json or LICENSE")]
+Text = Annotated[
+    str, typer.Option("--text", help="README.md, DATASHEET.md, croissant.json, LICENSE or __manifest__/rejected.csv")
+]
 Repository = Annotated[
     str | None, typer.Option(help="with --write: where the folder is to be found, OWNER/NAME", show_default=False)
 ]

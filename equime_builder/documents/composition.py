@@ -28,7 +28,7 @@ LABELS = (
     ("age group", "age_group"),
 )
 BINS = 12
-HEAD_OF_RANGE = tuple("median" if share == 50 else f"{share} %" for share in PERCENTILES)
+HEAD_OF_RANGE = tuple("median" if share == 50 else f"{share}%" for share in PERCENTILES)
 
 
 def composition(index: pa.Table) -> str:

@@ -34,7 +34,7 @@ JUDGED = (
 )
 OF_PLAN = (
     "Clips that were refused while the dataset was built are not in it, unless the profile keeps them; others may have "
-    "stood in. Shares are of all clips that were planned, with their 95 % interval."
+    "stood in. Shares are of all clips that were planned, with their 95% interval."
 )
 
 
@@ -149,7 +149,7 @@ def audit(index: pa.Table, report: Acceptance | None) -> str:
     else:
         parts = [_of_judged(report) if report.extent is Judged.SOME else _of_plan(report)]
     if timing := _timing(index):
-        parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95 %, ms"), timing))
+        parts.append(table(("found in the frames, against the label", "clips", "median, ms", "95%, ms"), timing))
     reasons = [] if report.left else list(report.reasons.items())
     parts.append("\n".join(f"- {count} x {plain(reason)}" for reason, count in reasons[:MOST_REASONS]))
     return "\n\n".join(part for part in parts if part)
@@ -158,29 +158,23 @@ def audit(index: pa.Table, report: Acceptance | None) -> str:
 def _of_plan(report: Acceptance) -> str:
     """What an audit of every clip accepted, of what was planned."""
     rows = [
-        (_value(row), row.planned, row.first, row.accepted, *_share(row), row.stood_in, row.final)
+        (_value(row), row.planned, row.first, row.accepted, row.share, row.between, row.stood_in, row.final)
         for row in report.rows
     ]
-    head = ("clips", "planned", "accepted at first", "at any attempt", "share", "95 %", "stood in", "in the dataset")
+    head = ("clips", "planned", "accepted at first", "at any attempt", "share", "95%", "stood in", "in the dataset")
     return f"{JUDGED} {OF_PLAN}\n\n{table(head, rows)}"
 
 
 def _of_judged(report: Acceptance) -> str:
     """What an audit of some clips accepted, of those."""
-    rows = [(_value(row), row.planned, row.accepted, *_share(row)) for row in report.rows]
+    rows = [(_value(row), row.planned, row.accepted, row.share, row.between) for row in report.rows]
     clips = report.rows[0].planned + report.unjudged
-    left = (
-        f"{report.unjudged:,} of {clips:,} clips were not judged. Shares are of the others, with their 95 % interval."
-    )
-    return f"{JUDGED} {left}\n\n{table(('clips', 'judged', 'accepted', 'share', '95 %'), rows)}"
+    left = f"{report.unjudged:,} of {clips:,} clips were not judged. Shares are of the others, with their 95% interval."
+    return f"{JUDGED} {left}\n\n{table(('clips', 'judged', 'accepted', 'share', '95%'), rows)}"
 
 
 def _value(row: Row) -> str:
     return "all" if row.label == "all" else f"{row.label}: {plain(row.value)}"
-
-
-def _share(row: Row) -> tuple[str, str]:
-    return (f"{row.accepted / row.planned:.0%}", f"{row.low:.0%}–{row.high:.0%}") if row.planned else ("–", "–")
 
 
 def _timing(index: pa.Table) -> list[tuple[object, ...]]:
@@ -202,7 +196,7 @@ def measured(index: pa.Table) -> str:
         for one in measures(index)
     ]
     return (
-        table(("column", "what it is", "clips", "5 %", "median", "95 %"), rows, words=2)
+        table(("column", "what it is", "clips", "5%", "median", "95%"), rows, words=2)
         if rows
         else "Nothing was measured."
     )

@@ -156,7 +156,7 @@ def _planned(every: Row) -> str:
         "A program measured the frames of every clip after encoding. It accepts a clip where the labeled AUs act and "
         "others do not, onset, apex and offset lie near their labels, the face returns to neutral, and head and "
         f"identity keep still. Of {every.planned:,} clips that were planned it accepted {every.accepted:,}, "
-        f"{_share(every)}; {every.first:,} of them at the first attempt."
+        f"{every.share} (95% interval {every.between}); {every.first:,} of them at the first attempt."
     ]
     if refused:
         told = (
@@ -173,18 +173,11 @@ def _planned(every: Row) -> str:
 def _judged(said: Verdicts) -> str:
     """What was said of some clips."""
     every = said.rows[0]
-    told = f"{every.accepted:,} of {every.planned:,} clips that were judged were accepted, {_share(every)}."
+    share = f"{every.share} (95% interval {every.between})"
+    told = f"{every.accepted:,} of {every.planned:,} clips that were judged were accepted, {share}."
     clips = every.planned + said.unjudged
     left = f" {said.unjudged:,} of {clips:,} clips were not judged." if said.unjudged else ""
     return f"{said.title}: {told}{left}"
-
-
-def _share(row: Row) -> str:
-    return f"{row.accepted / row.planned:.0%} (95% interval {_between(row)}%)"
-
-
-def _between(row: Row) -> str:
-    return f"{100 * row.low:.0f}–{100 * row.high:.0f}"
 
 
 def _accepted(said: Verdicts, group: str) -> str:
@@ -201,11 +194,10 @@ def _accepted(said: Verdicts, group: str) -> str:
 
 def _row(row: Row, planned: bool, reserve: bool) -> str:
     known = row.planned > 0
-    share = f"{row.accepted / row.planned:.0%}" if known else "–"
     drawn = bar(row.accepted / row.planned, (row.low, row.high)) if known else ""
     numbers = [row.planned, *([row.first] if planned else []), row.accepted, *([row.stood_in] if reserve else [])]
     cells = "".join(f"<td>{number:,}</td>" for number in numbers)
     return (
-        f'<tr><th scope="row">{word(row.value)}</th><td class="wide">{drawn}</td><td>{share}</td>'
-        f"<td>{_between(row) if known else '–'}</td>{cells}</tr>"
+        f'<tr><th scope="row">{word(row.value)}</th><td class="wide">{drawn}</td><td>{row.share}</td>'
+        f"<td>{row.between}</td>{cells}</tr>"
     )

@@ -252,7 +252,7 @@ def test_frames_of_a_clip_move_alike() -> None:
         ("resnet3d", {"motion": 1}, "motion=1 must be true or false"),
         ("resnet3d", {"gray": "no"}, "gray='no' must be true or false"),
         ("mobilenet", {"gray": 0}, "gray=0 must be true or false"),
-        ("flow", {"depth": 3}, "no setting 'depth'; there are mirror, .* method, size"),
+        ("flow", {"depth": 3}, "no setting 'depth'; there are mirror, shift, turn, zoom, method, size"),
         ("flow", {"size": 8}, "size=8 must be a whole number within 16..512"),
         ("flow", {"method": "horn"}, "method='horn' must be one of dis"),
         ("st_cnn", {"frames": 1}, "frames=1 must be a whole number within 2..1024"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from equime_loader.files import file_sha256, replacing
 
+UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 PIECE = 2**20  # bytes that are read at a time
 
 
@@ -42,10 +43,15 @@ class Model:
     library: tuple[str, str] | None = None
     command: str = ""
 
+    @property
+    def about(self) -> str:
+        """The size as people read it: `3.8 MB`, `about 28.0 GB`."""
+        unit, name = next(one for one in UNITS if self.size >= one[0] or one == UNITS[-1])
+        return f"{'' if self.sha256 else 'about '}{self.size / unit:.1f} {name}"
+
     def __str__(self) -> str:
-        about = "" if self.sha256 else "about "
         known = f", sha256 {self.sha256}" if self.sha256 else ""
-        return f"{self.file} ({about}{self.size / 1e6:.1f} MB, {self.license}{known})"
+        return f"{self.file} ({self.about}, {self.license}{known})"
 
 
 def _deepface(attribute: str, size: int, license: str, file: str | None = None) -> Model:

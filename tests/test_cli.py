@@ -60,7 +60,7 @@ def test_a_part_is_said_to_be_a_part(equime: Run, tmp_path: Path) -> None:
     root = tmp_path / "equime"
     done = equime("build", root, *SMALL, *ONE, "--shards", "0")
     assert done.returncode == 0
-    assert "shards are still to be built" in done.stdout
+    assert "1 of 2 shards still to be built" in done.stdout
     done = equime("verify", root)
     assert done.returncode == 1
     told = "fault: 1 shard is not committed, first validation-00000; run the build again, with the same options"
@@ -109,6 +109,8 @@ def test_models_lists_what_is_needed(equime: Run) -> None:
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert model.sha256 in text
     assert model.license in text
+    sizes = [line.split(": ")[1] for line in text.splitlines() if line.lstrip().startswith("size:")]
+    assert sizes[0] == "3.8 MB" and "about 28.0 GB" in sizes and "about 4.0 kB" in sizes
 
 
 @pytest.mark.parametrize(

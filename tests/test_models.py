@@ -105,7 +105,7 @@ def test_missing_model_is_told_whole_and_in_one_line(model: Model) -> None:
     for fact in (
         "landmarks (photographs, curation, audit)",
         "face_landmarker.task",
-        "0.0 MB",
+        "0.0 kB",
         "Apache-2.0",
         f"sha256 {model.sha256}",
         "--face-model",

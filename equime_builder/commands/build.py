@@ -44,6 +44,7 @@ from equime_builder.commands.shared import (
 )
 from equime_builder.generators import needs_gpu
 from equime_builder.requests import make_profile, make_request, make_source, parse_shards, words
+from equime_loader.fairness.figures import counted
 
 PATHS = ("portraits", "attributes", "curation", "face_model")
 
@@ -259,13 +260,15 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
         print_json(facts)
         return
     if not complete:
-        say(f"{folder}: {left} of {len(shards)} shards are still to be built")
+        say(f"{folder}: {left:,} of {counted(len(shards), 'shard')} still to be built")
         return
-    say(f"{folder}: {facts['clips']} clips in {len(shards)} shards")
+    say(f"{folder}: {counted(facts['clips'], 'clip')} in {counted(len(shards), 'shard')}")
     if lacking := header["clips"] - facts["clips"]:
-        say(f"{lacking} of {header['clips']} planned clips are lacking; `equime acceptance {folder}` tells which")
-    for what in ("portraits", "clips"):
-        if count := facts[f"rejected_{what}"]:
-            say(f"{count} {what} rejected; reasons in {folder / manifest.REJECTED}")
+        say(
+            f"lacking: {lacking:,} of {counted(header['clips'], 'planned clip')}; `equime acceptance {folder}` tells which"
+        )
+    for what in ("portrait", "clip"):
+        if count := facts[f"rejected_{what}s"]:
+            say(f"{counted(count, what)} rejected; reasons in {folder / manifest.REJECTED}")
     if facts["shortfall"]:
         say(f"short: {facts['shortfall']}")

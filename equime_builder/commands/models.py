@@ -40,5 +40,6 @@ def models(
             say("")
         for name, value in row.items():
             shown = ", ".join(value) if isinstance(value, list) else value
+            shown = MODELS[row["name"]].about if name == "size" else shown
             if shown != "":
                 say(f"{name:>8}: {ABSENT.get(name) if value is None else shown}")

@@ -44,14 +44,15 @@ class Model:
     command: str = ""
 
     @property
-    def about(self) -> str:
-        """The size as people read it: `3.8 MB`, `about 28.0 GB`."""
+    def size_text(self) -> str:
+        """The size as people read it: `3.8 MB`, `about 28 GB`."""
         unit, name = next(one for one in UNITS if self.size >= one[0] or one == UNITS[-1])
-        return f"{'' if self.sha256 else 'about '}{self.size / unit:.1f} {name}"
+        number = f"{self.size / unit:.1f}".removesuffix(".0")
+        return f"{'' if self.sha256 else 'about '}{number} {name}"
 
     def __str__(self) -> str:
         known = f", sha256 {self.sha256}" if self.sha256 else ""
-        return f"{self.file} ({self.about}, {self.license}{known})"
+        return f"{self.file} ({self.size_text}, {self.license}{known})"
 
 
 def _deepface(attribute: str, size: int, license: str, file: str | None = None) -> Model:

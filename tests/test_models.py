@@ -105,7 +105,7 @@ def test_missing_model_is_told_whole_and_in_one_line(model: Model) -> None:
     for fact in (
         "landmarks (photographs, curation, audit)",
         "face_landmarker.task",
-        "0.0 kB",
+        "(0 kB",
         "Apache-2.0",
         f"sha256 {model.sha256}",
         "--face-model",
@@ -160,7 +160,7 @@ def test_a_librarys_file_lies_where_the_library_looks(monkeypatch: pytest.Monkey
         find_model(LIBRARY)
     text = str(caught.value)
     assert "\n" not in text
-    for fact in ("about 539.0 MB", "non-commercial", str(kept), "$DEEPFACE_HOME moves it", f"--fetch {LIBRARY}"):
+    for fact in ("about 539 MB", "non-commercial", str(kept), "$DEEPFACE_HOME moves it", f"--fetch {LIBRARY}"):
         assert fact in text, fact
 
 

@@ -264,9 +264,8 @@ def _report_build(folder: Path, complete: bool, as_json: bool) -> None:
         return
     say(f"{folder}: {counted(facts['clips'], 'clip')} in {counted(len(shards), 'shard')}")
     if lacking := header["clips"] - facts["clips"]:
-        say(
-            f"lacking: {lacking:,} of {counted(header['clips'], 'planned clip')}; `equime acceptance {folder}` tells which"
-        )
+        planned = counted(header["clips"], "planned clip")
+        say(f"lacking: {lacking:,} of {planned}; `equime acceptance {folder}` tells which")
     for what in ("portrait", "clip"):
         if count := facts[f"rejected_{what}s"]:
             say(f"{counted(count, what)} rejected; reasons in {folder / manifest.REJECTED}")

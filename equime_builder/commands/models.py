@@ -38,8 +38,7 @@ def models(
     for number, row in enumerate(rows):
         if number:
             say("")
-        for name, value in row.items():
+        for name, value in {**row, "size": MODELS[row["name"]].size_text}.items():
             shown = ", ".join(value) if isinstance(value, list) else value
-            shown = MODELS[row["name"]].about if name == "size" else shown
             if shown != "":
                 say(f"{name:>8}: {ABSENT.get(name) if value is None else shown}")

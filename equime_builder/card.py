@@ -13,7 +13,7 @@ import yaml
 from equime_builder.documents import tables
 from equime_builder.documents.citation import paper
 from equime_builder.documents.composition import action_units, composition, events
-from equime_builder.documents.facts import Facts, portrait_license, said
+from equime_builder.documents.facts import Facts, portrait_license, said, shown_split
 from equime_builder.documents.publication import PLACEHOLDER
 from equime_builder.documents.words import document, filled, printable, text_of
 from equime_builder.hub.gate import gate_metadata
@@ -36,8 +36,7 @@ def card(facts: Facts) -> str:
     """The README of a dataset folder, with the metadata that the Hub and `datasets` read."""
     plan, index, published = facts.plan, facts.whole, facts.beside.published
     head = yaml.safe_dump(metadata(plan, facts.index), sort_keys=False, allow_unicode=True, width=110).strip()
-    held = set(index["split"].to_pylist())
-    split = next((name for name in SPLITS if name in held), SPLITS[0])  # the one that the ways to load show
+    split = shown_split(index)
     where = published.repository if published else PLACEHOLDER
     values = {
         "yaml": head,

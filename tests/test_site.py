@@ -333,13 +333,15 @@ def test_clips_that_lack_labels(built: Path, copy_of: Callable[[Path], Path], tm
     nothing: list[Any] = [None] * len(table)
     uncoded = [{"au": 45, "side": "both", "intensity": None}, {"au": 99, "side": None, "intensity": 2.0}]
     for aus in ([], uncoded):
-        changed = change(table, emotion=nothing, apparent_race=nothing, age_group=nothing, aus=[aus] * len(table))
+        held = {"split": ["test"] * len(table), "aus": [aus] * len(table)}
+        changed = change(table, emotion=nothing, apparent_race=nothing, age_group=nothing, **held)
         pq.write_table(changed, root / "index.parquet")
         write_site(root, tmp_path / "page")
         clip = data_of(tmp_path / "page")["clips"][0]
         assert (clip["emotion"], clip["race"], clip["age"]) == ("unknown",) * 3
         assert [one[0] for one in clip["aus"]] == [one["au"] for one in aus]
-        assert "unknown" in (tmp_path / "page" / "index.html").read_text()
+        page = (tmp_path / "page" / "index.html").read_text()
+        assert "unknown" in page and 'test = load_dataset(repo, split="test"' in html.unescape(page)
 
 
 class Parsed(HTMLParser):

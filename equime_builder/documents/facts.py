@@ -140,6 +140,12 @@ def split_counts(facts: Facts) -> str:
     return ", ".join(counts)
 
 
+def shown_split(index: pa.Table) -> str:
+    """The split that ways to load show: the first one that has clips."""
+    held = set(pc.unique(index["split"]).to_pylist())
+    return next((split for split in SPLITS if split in held), SPLITS[0])
+
+
 def missing(facts: Facts) -> str:
     """Labels and columns that are not known of clips."""
     index = facts.whole

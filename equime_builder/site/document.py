@@ -17,6 +17,7 @@ import yaml
 
 from equime_builder.counts import au_shares, coded
 from equime_builder.documents.citation import paper
+from equime_builder.documents.facts import shown_split
 from equime_builder.documents.measures import measures
 from equime_builder.documents.words import words_of
 from equime_builder.facs import ACTION_UNITS
@@ -101,7 +102,7 @@ def page(
         access=_access(edition),
         prompt=escape(gate_metadata()["extra_gated_prompt"]),
         fields="\n".join(f"<li>{escape(label)}</li>" for label in gate_fields()),
-        snippet=escape(_snippet(edition)),
+        snippet=escape(_snippet(edition, shown_split(index))),
         citation=escape(paper().bibtex),
         plan=markup.word(edition.plan),
         license=escape(_lines(edition.terms)),
@@ -198,13 +199,13 @@ def _access(edition: Edition) -> str:
     )
 
 
-def _snippet(edition: Edition) -> str:
+def _snippet(edition: Edition, split: str) -> str:
     revision = f', revision="{edition.version}"' if edition.version else ""
     return (
         "# after your request was accepted, and `hf auth login`\n"
         "from datasets import load_dataset\n\n"
         f'repo = "{edition.repository or "OWNER/NAME"}"\n'
-        f'train = load_dataset(repo, split="train"{revision}, streaming=True)'
+        f'{split} = load_dataset(repo, split="{split}"{revision}, streaming=True)'
     )
 
 

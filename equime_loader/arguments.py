@@ -24,6 +24,20 @@ def check_kind(name: str, value: Any, kinds: type | tuple[type, ...], told: str)
         raise TypeError(f"{name} must be {told}; it is {shown}")
 
 
+def as_names(name: str, value: str | Iterable[str]) -> tuple[str, ...]:
+    """An argument that is one name or several, as several.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    told = "a name or several"
+    check_kind(name, value, Iterable, told)
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if strange := [each for each in names if not isinstance(each, str)]:
+        check_kind(f"each of {name}", strange[0], str, "a name")
+    return names
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """What an unknown name may have meant, for the end of a message: up to three names, all where none is like it."""
     names = list(known)

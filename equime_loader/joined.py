@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from equime_loader.arguments import check_kind
 from equime_loader.arrays import from_numpy
 from equime_loader.corpora.classes import is_built
 from equime_loader.index import Index
@@ -34,11 +35,15 @@ def join(parts: Mapping[str, Selection]) -> Selection:
     dataset does not say which `corpus` it is of, the name stands there.
 
     Raises:
-        ValueError: no parts, or a name that is not of 1 to 40 letters, digits and underscores.
+        ValueError: no parts, or a name that is not of 1 to 40 letters, digits and underscores. TypeError: parts that
+            are no selections by name.
     """
+    check_kind("parts", parts, Mapping, "selections by name, such as {'casme2': clips}")
     if not parts:
         raise ValueError("parts: there is none to join")
-    for name in parts:
+    for name, part in parts.items():
+        check_kind("the name of a part", name, str, "a word")
+        check_kind(f"parts[{name!r}]", part, Selection, "a Selection, as open_dataset gives")
         if not NAME.fullmatch(name):
             raise ValueError(f"the name {name!r} of a part must be 1 to 40 letters, digits and underscores")
     return Selection.all(JoinedIndex(parts))

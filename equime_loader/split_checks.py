@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.joined import own_words, unjoined
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of
@@ -45,7 +47,7 @@ class LeakageReport:
 
 
 def check_leakage(
-    splits: Mapping[str, Selection] | Sequence[Selection], *, by: Sequence[str] = PEOPLE
+    splits: Mapping[str, Selection] | Sequence[Selection], *, by: str | Sequence[str] = PEOPLE
 ) -> LeakageReport:
     """Check that no two splits share a word of the given fields, also where they are of different folders.
 
@@ -59,7 +61,7 @@ def check_leakage(
     Raises:
         LeakageError: naming the subjects, and in which splits they stand.
     """
-    named = _named(splits)
+    named, by = _named(splits), as_names("by", by)
     shared, distinct, unknown = {}, {}, {}
     for field in by:
         columns, words = common_codes(list(named.values()), field)
@@ -127,9 +129,13 @@ def plural(field: str) -> str:
 
 
 def _named(splits: Mapping[str, Selection] | Sequence[Selection]) -> dict[str, Selection]:
+    told = "selections by name, as holdout gives, or a list of them"
+    check_kind("splits", splits, (Mapping, Sequence), told)
     named = dict(splits) if isinstance(splits, Mapping) else {f"split {n}": part for n, part in enumerate(splits)}
     if not named:
         raise ValueError("splits: there is none")
+    for name, part in named.items():
+        check_kind(f"splits: {name}", part, Selection, "a Selection")
     return named
 
 
@@ -233,7 +239,7 @@ def split_report(
     *,
     sizes: Mapping[str, float] | None = None,
     by: str = "subject",
-    stratify: Sequence[str] = STRATIFY,
+    stratify: str | Sequence[str] = STRATIFY,
 ) -> SplitReport:
     """Measure how even splits are: those made here, or any others, such as `split` of the dataset.
 
@@ -241,11 +247,12 @@ def split_report(
         sizes: what was asked for, by name, to be told beside what was got.
     """
     named = _named(splits)
+    check_kind("sizes", sizes, (Mapping, NoneType), "what was asked for, by name, such as {'train': 0.8, 'test': 0.2}")
     selections, names = list(named.values()), tuple(named)
     which = np.repeat(np.arange(len(names)), [len(selection) for selection in selections])
     groups = np.concatenate(common_codes(selections, by)[0])
     columns, worst = [], []
-    for field in stratify:
+    for field in as_names("stratify", stratify):
         codes, words = common_codes(selections, field)
         columns.append(np.concatenate(codes))
         worst.append(_deviation(field, words, columns[-1], which, names))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.index import Codes
 from equime_loader.people import related
 from equime_loader.selection import Selection
@@ -115,7 +116,7 @@ def holdout(
     sizes: Mapping[str, float] = SIZES,
     *,
     by: By = "subject",
-    stratify: Sequence[str] = STRATIFY,
+    stratify: By = STRATIFY,
     seed: int = 0,
 ) -> dict[str, Selection]:
     """Divide a selection into named splits that share no subject, each with the strata of the whole.
@@ -130,12 +131,14 @@ def holdout(
         stratify: fields whose words, alone, by twos and all crossed, are spread evenly.
 
     Raises:
-        ValueError: sizes that cannot be met, or a clip without a word in `by`.
+        ValueError: sizes that cannot be met, or a clip without a word in `by`. TypeError: sizes that are no mapping to
+            numbers.
     """
+    check_kind("sizes", sizes, Mapping, "shares or counts by name, such as {'train': 0.8, 'test': 0.2}")
     groups, count = _groups(selection, by)
     counts = _group_counts(sizes, count, _noun(by))
     parts = [*counts, count - sum(counts)]
-    part_of = divide(groups, [selection.codes(name).codes for name in stratify], parts, seed=seed)
+    part_of = divide(groups, _strata(selection, stratify), parts, seed=_checked(seed))
     clip_part, splits = part_of[groups], {}
     for part, (name, size) in enumerate(sizes.items()):
         chosen = clip_part == part
@@ -149,9 +152,7 @@ def holdout(
     return splits
 
 
-def k_fold(
-    selection: Selection, folds: int, *, by: By = "subject", stratify: Sequence[str] = STRATIFY, seed: int = 0
-) -> Folds:
+def k_fold(selection: Selection, folds: int, *, by: By = "subject", stratify: By = STRATIFY, seed: int = 0) -> Folds:
     """Cross-validation in which each subject is tested once; the folds differ by one subject at most.
 
     `split_report([fold.test for fold in folds])` tells how even the folds are. Arguments as `holdout`.
@@ -159,11 +160,12 @@ def k_fold(
     Raises:
         ValueError: fewer than two folds, fewer subjects than folds, or a clip without a word in `by`.
     """
+    check_kind("folds", folds, Integral, "a whole number")
     groups, count = _groups(selection, by)
     if not 2 <= folds <= count:
         raise ValueError(f"{folds=} must be at least 2 and at most {count}, the {_noun(by)} of the selection")
     sizes = apportion([1.0] * folds, count)
-    part_of = divide(groups, [selection.codes(name).codes for name in stratify], sizes, seed=seed)
+    part_of = divide(groups, _strata(selection, stratify), sizes, seed=_checked(seed))
     names = tuple(f"fold {number} of {folds}" for number in range(1, folds + 1))
     return Folds(selection, part_of[groups], names, f"{folds} folds of {_noun(by)}, seed {seed}")
 
@@ -206,6 +208,7 @@ def leave_one_dataset_out(selection: Selection, *, by: str = "corpus") -> Folds:
 
 def _held_out(selection: Selection, by: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Group of each clip, and what the groups are called."""
+    check_kind("by", by, str, "the name of a field")
     groups, count = _groups(selection, by)
     label = selection.codes(by)
     words = tuple(label.words[code] for code in np.unique(label.codes))
@@ -222,7 +225,10 @@ def _noun(by: By) -> str:
 
 def _groups(selection: Selection, by: By) -> tuple[NDArray[np.int64], int]:
     """Group of each clip, without gaps, and how many there are."""
-    first, *others = (by,) if isinstance(by, str) else by
+    check_kind("selection", selection, Selection, "a Selection, as open_dataset gives")
+    if not (names := as_names("by", by)):
+        raise ValueError(f"{by=} must name at least one field")
+    first, *others = names
     label = selection.codes(first)
     if not len(label.codes):
         raise ValueError("the selection is empty; there is nothing to split")
@@ -232,6 +238,17 @@ def _groups(selection: Selection, by: By) -> tuple[NDArray[np.int64], int]:
         return dense(label.codes, len(label.words))
     linked = _linked(label, [selection.codes(name) for name in others])
     return dense(linked[label.codes], len(label.words))
+
+
+def _strata(selection: Selection, stratify: By) -> list[NDArray[np.int32]]:
+    return [selection.codes(name).codes for name in as_names("stratify", stratify)]
+
+
+def _checked(seed: int) -> int:
+    check_kind("seed", seed, Integral, "a whole number")
+    if seed < 0:
+        raise ValueError(f"{seed=} must be at least 0")
+    return seed
 
 
 def _linked(first: Codes, others: Sequence[Codes]) -> NDArray[np.int64]:
@@ -257,6 +274,7 @@ def _group_counts(sizes: Mapping[str, float], groups: int, noun: str) -> list[in
     if not sizes or any(whole) != all(whole):
         raise ValueError(f"{told} must be all shares (floats) or all counts of {noun} (ints), at least one of them")
     for name, size in sizes.items():
+        check_kind(f"sizes[{name!r}]", size, Real, f"a share (float) or a count of {noun} (int)")
         if not 0 < size < np.inf:
             raise ValueError(f"sizes[{name!r}]={size} must be above 0")
     total = sum(sizes.values())

@@ -278,6 +278,12 @@ def test_a_report_of_nothing_known() -> None:
         bias_report(nobody, ())
 
 
+def test_one_attribute_may_be_given_as_a_word() -> None:
+    assert str(bias_report(SIX, "apparent_race", labels="emotion")) == str(bias_report(SIX, ["apparent_race"]))
+    with pytest.raises(TypeError, match=r"^attributes must be names of fields; it is 5$"):
+        bias_report(SIX, 5)  # type: ignore[arg-type]
+
+
 def _emotion(clips: int) -> dict[str, tuple[list[int], tuple[str, ...]]]:
     return {"emotion": ([0] * clips, EMOTIONS)}
 

@@ -123,3 +123,14 @@ def test_names_that_could_not_stand_in_keys_are_refused(built: Path, name: str) 
 def test_nothing_cannot_be_joined() -> None:
     with pytest.raises(ValueError, match="parts: there is none to join"):
         equime.join({})
+
+
+def test_parts_that_are_no_selections_are_told(tmp_path: Path) -> None:
+    clips = equime.open_dataset(write_index(tmp_path, {"emotion": ["fear"]}))
+    for parts, message in (
+        ([clips], r"^parts must be selections by name, such as \{'casme2': clips\}; it is \[1 of 1 clips"),
+        ({"a": str(tmp_path)}, r"^parts\['a'\] must be a Selection, as open_dataset gives; it is '"),
+        ({5: clips}, r"^the name of a part must be a word; it is 5$"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            equime.join(parts)

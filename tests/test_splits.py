@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -353,6 +353,51 @@ def test_leave_one_dataset_out_trains_on_nobody_whom_it_tests() -> None:
     one_person = clips_of(subject=["s", "s"], corpus=["casme2", "samm"])
     with pytest.raises(ValueError, match=r"^every corpus may show the people of casme2: samm; none is left to train"):
         leave_one_dataset_out(one_person)
+
+
+# --- what is no argument
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: holdout(c, 0.8), r"^sizes must be shares or counts by name, such as .*; it is 0\.8$"),
+        (lambda c: holdout(c, {"train": "x"}), r"^sizes\['train'\] must be a share \(float\) or a count of subjects"),
+        (lambda c: holdout("folder"), r"^selection must be a Selection, as open_dataset gives; it is 'folder'$"),
+        (lambda c: holdout(c, by=5), r"^by must be a name or several; it is 5$"),
+        (lambda c: holdout(c, stratify=["emotion", 5]), r"^each of stratify must be a name; it is 5$"),
+        (lambda c: holdout(c, seed=1.5), r"^seed must be a whole number; it is 1\.5$"),
+        (lambda c: k_fold(c, 2.5), r"^folds must be a whole number; it is 2\.5$"),
+        (
+            lambda c: leave_one_subject_out(c, by=("subject",)),
+            r"^by must be the name of a field; it is \('subject',\)$",
+        ),
+        (
+            check_leakage,
+            r"^splits must be selections by name, as holdout gives, or a list of them; it is 12 of 12 clips",
+        ),
+        (
+            lambda c: check_leakage(k_fold(c, 2)),
+            r"^splits: split 0 must be a Selection; it is Fold\(train=6 of 12 clips",
+        ),
+        (lambda c: split_report(holdout(c), sizes=0.8), r"^sizes must be what was asked for, by name.*; it is 0\.8$"),
+    ],
+)
+def test_what_is_no_argument_is_told_in_one_line(call: Callable[[Selection], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message) as caught:
+        call(clips_of(**crowd(6, 2)))
+    assert "\n" not in str(caught.value)
+
+
+def test_at_least_one_field_is_kept_together() -> None:
+    with pytest.raises(ValueError, match=r"^by=\(\) must name at least one field$"):
+        holdout(clips_of(**crowd(6, 2)), by=())
+
+
+def test_one_field_may_be_given_as_a_word() -> None:
+    selection = clips_of(**crowd(9, 3))
+    assert holdout(selection, stratify="emotion") == holdout(selection, stratify=["emotion"])
+    assert list(check_leakage(holdout(selection), by="portrait").distinct) == ["portrait"]
 
 
 # --- the check

@@ -343,6 +343,29 @@ def test_what_cannot_be_asked_is_refused(arguments: dict, message: str) -> None:
         balanced(people(*CROWD), **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attributes": 5}, r"^attributes must be a name or several; it is 5$"),
+        (
+            {"attributes": "emotion", "target": "anger"},
+            r"^target must be weights of words by attribute, such as .*'anger'$",
+        ),
+        (
+            {"attributes": "emotion", "target": {"emotion": 3}},
+            r"^target\['emotion'\] must be weights by word, .* it is 3$",
+        ),
+        (
+            {"attributes": "emotion", "target": {"emotion": {"fear": "1"}}},
+            r"weight of emotion='fear' must be a number; it",
+        ),
+    ],
+)
+def test_what_is_no_argument_is_told_in_one_line(arguments: dict, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        balanced(people(*CROWD), **arguments)
+
+
 def test_balances_that_cannot_be_are_refused_with_numbers() -> None:
     nested = people(("Woman", "asian", 2, 1), ("Woman", "white", 2, 1), ("Man", "black", 3, 1))
     with pytest.raises(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.fairness.figures import counted, number, plain
 from equime_loader.fairness.groups import CROSS, Labeled, crossed, crosstab
 from equime_loader.index import Codes
@@ -313,15 +314,15 @@ class BiasReport:
 
 def bias_report(
     selection: Labeled,
-    attributes: Sequence[Attribute] = ("apparent_gender", "apparent_race", "age_group"),
+    attributes: str | Sequence[Attribute] = ("apparent_gender", "apparent_race", "age_group"),
     *,
-    labels: Sequence[str] = ("emotion",),
+    labels: str | Sequence[str] = ("emotion",),
 ) -> BiasReport:
     """Bias of the clips of a selection.
 
     Args:
         selection: a selection, or an index for all of its clips.
-        attributes: names of fields; a tuple of names stands for their crossing.
+        attributes: names of fields, or one; a tuple of names among them stands for their crossing.
         labels: names of the fields that the groups should say nothing about.
 
     A group's subjects are those with at least one clip in it. Clips whose attribute is null are counted as unknown and
@@ -335,12 +336,14 @@ def bias_report(
     if not attributes:
         raise ValueError("attributes must name at least one field")
     subject = selection.codes("subject").codes
-    names = [(name,) if isinstance(name, str) else tuple(name) for name in attributes]
+    several = (attributes,) if isinstance(attributes, str) else attributes
+    check_kind("attributes", several, Sequence, "names of fields")
+    names = [as_names("attributes", each) for each in several]
     groups = dict(crossed({name: selection.codes(name) for name in parts}) for parts in names)
     representation = [item for name, codes in groups.items() for item in _represented(name, codes, subject)]
     associations = [
         Association.of(name, label, codes, selection.codes(label))
-        for label in labels
+        for label in as_names("labels", labels)
         for name, codes in groups.items()
         if label not in name.split(CROSS)
     ]

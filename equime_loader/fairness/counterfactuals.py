@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.fairness.groups import crossed
 from equime_loader.joined import built
 from equime_loader.selection import Selection
@@ -104,7 +105,8 @@ def counterfactuals(selection: Selection, across: str | Sequence[str]) -> Counte
         ValueError: an unknown attribute, no clip that was built here, fewer than two groups, or no program that two
             groups share.
     """
-    names = (across,) if isinstance(across, str) else tuple(across)
+    check_kind("selection", selection, Selection, "a Selection, as open_dataset gives")
+    names = as_names("across", across)
     told = ", ".join(names)
     _, label = crossed({name: selection.codes(name) for name in names})
     drawn = built(selection)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled, shuffled
 from equime_loader.fairness.figures import counted
@@ -56,7 +57,8 @@ def fairness_report(
             with a known group.
     """
     _check(confidence, resamples=resamples, min_clips=min_clips, min_subjects=min_subjects)
-    attribute, codes = predictions.by([by] if isinstance(by, str) else by)
+    check_kind("predictions", predictions, Predictions, "Predictions, as read_predictions gives")
+    attribute, codes = predictions.by(as_names("by", by))
     sets, everyone = _sets(codes), np.arange(len(predictions))
     if not sets:
         raise ValueError(f"{attribute} is unknown for every clip; there is nothing to compare")

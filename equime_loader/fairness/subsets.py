@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.arguments import as_names, check_kind
 from equime_loader.fairness.balance import Balance, joint_balance, marginal_balance
 from equime_loader.fairness.groups import CROSS
 from equime_loader.index import Codes
@@ -103,9 +105,10 @@ def balanced(
     Raises:
         ValueError: an unknown attribute or word, a target without a clip, a combination without a clip where `joint`,
             a balance that no clip can meet, or subjects whose clips differ in an attribute where they are counted.
+        TypeError: attributes that are no names, or a target that is no mapping to numbers.
     """
-    names = (attributes,) if isinstance(attributes, str) else tuple(attributes)
-    target = target or {}
+    check_kind("selection", selection, Selection, "a Selection, as open_dataset gives")
+    names, target = as_names("attributes", attributes), target or {}
     _check(names, target, unit)
     units = _units(selection, names, unit)
     shares = {name: _shares(name, label, target.get(name), unit) for name, label in units.labels.items()}
@@ -138,12 +141,15 @@ def balanced(
 
 
 def _check(names: Sequence[str], target: Target, unit: str) -> None:
+    check_kind("target", target, Mapping, "weights of words by attribute, such as {'emotion': {'fear': 2, 'anger': 1}}")
     if unit not in ("clip", "subject"):
         raise ValueError(f"{unit=} must be clip or subject")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"attributes={list(names)} must name at least one field, each once")
     if strange := [name for name in target if name not in names]:
         raise ValueError(f"target: {strange[0]!r} must be one of the attributes to balance, {', '.join(names)}")
+    for name, weights in target.items():
+        check_kind(f"target[{name!r}]", weights, Mapping, "weights by word, such as {'fear': 2, 'anger': 1}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +197,7 @@ def _shares(name: str, label: Codes, weights: Mapping[str, float] | None, unit: 
     for word, weight in weights.items():
         if word not in label.words:
             raise ValueError(f"target: {name}={word!r} must be one of {', '.join(label.words)}")
+        check_kind(f"target: the weight of {name}={word!r}", weight, Real, "a number")
         if not 0 <= weight < np.inf:
             raise ValueError(f"target: {name}={word!r} has weight {weight}, must be 0 or more")
     total = sum(weights.values())

@@ -209,8 +209,8 @@ def test_a_portrait_that_cannot_be_compared_costs_its_clip(
 
 
 def test_rows_are_named_by_their_lines(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text('file,aus\n\n"a\nb",1\n,12\n')
-    assert list(table_cases(tmp_path, tmp_path / "t.csv").faults) == ["a\nb", "t.csv line 5"]
+    (tmp_path / "t.csv").write_text('file,aus\n\n"a\nb",1\n,12\n"a\nb",4\n')
+    assert list(table_cases(tmp_path, tmp_path / "t.csv").faults) == ["a\nb", "t.csv line 5", "a\nb (line 7)"]
 
 
 def test_a_users_mistake_is_one_line(tmp_path: Path, invoke: Callable[..., str]) -> None:

@@ -70,7 +70,7 @@ def table_cases(folder: Path, table: Path) -> Labeled:
             if name in cases:
                 raise ValueError("is named twice")
         except ValueError as error:
-            faults[label if label not in cases else f"{label} (line {number})"] = str(error)
+            faults[f"{label} (line {number})" if label in cases or label in faults else label] = str(error)
             continue
         cases[name] = case
         emotions[name] = (row.get("emotion") or "").strip()

@@ -118,8 +118,8 @@ def _subject_with(field: str, word: str, split: Selection) -> str | None:
     for part in unjoined(split):
         codes, subjects = part.codes(field), part.codes("subject")
         having = subjects.codes[codes.codes == codes.words.index(word)] if word in codes.words else subjects.codes[:0]
-        if having.max(initial=-1) >= 0:
-            return subjects.words[having.max()]
+        if (last := int(having.max(initial=-1))) >= 0:
+            return subjects.words[last]
     return None
 
 

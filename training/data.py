@@ -14,10 +14,11 @@ import torch
 from equime_loader import Loader, Selection, View, WindowCacheSettings, check_leakage, holdout, join, open_dataset
 from equime_loader.order import Balanced
 from equime_loader.order.keys import purpose_key
+from equime_loader.split_checks import PEOPLE
 from equime_loader.splits import STRATIFY
 from training.config import SPLITS, Config, DataConfig, LoaderConfig
 from training.progress import is_first_process
-from training.protocols.apart import APART, PEOPLE, PROGRAM, sharing
+from training.protocols.apart import APART, PROGRAM, sharing
 from training.protocols.tasks import Task, make_task
 from training.runs import check_name
 

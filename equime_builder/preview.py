@@ -246,7 +246,7 @@ def _draw_labels(page: Page, labels: Mapping[str, Any], y: float) -> None:
 def label_lines(labels: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The text left of a clip: words and style of each line."""
     age = labels["apparent_age"]
-    person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{age:.0f}")
+    person = (labels["apparent_gender"], labels["apparent_race"], None if age is None else f"{int(age)}")
     known = ", ".join(word for word in person if word is not None)
     title = labels["emotion"] or labels["key"].split("_")[0]
     lines: list[tuple[str, dict[str, Any]]] = [(_wrapped(title, 20), {"size": 15, "weight": "bold"})]

@@ -49,7 +49,7 @@ def main(folder: Dataset, picture: Target, subjects: Count = 12) -> None:
             frames = frames_of(folder, row)
             place.imshow(face(frames[0 if emotion == "neutral" else row["apex_frame"]]))
             title = "" if number else f"{emotion}\n"
-            who = f"{row['apparent_gender'] or ''} {row['apparent_age'] or 0:.0f}".strip()
+            who = f"{row['apparent_gender'] or ''} {int(row['apparent_age'] or 0)}".strip()
             place.set_title(title + (who if emotion == "neutral" else row["au_text"]), fontsize=7.5, pad=2)
     figure.savefig(picture)
 

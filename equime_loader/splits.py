@@ -66,7 +66,6 @@ class Folds(Sequence[Fold]):
 
     Attributes:
         held_out: what each fold tests on: a subject, a dataset, or `fold 1 of 5`.
-        relatives: by number of a fold, others whose clips it does not train on either.
     """
 
     def __init__(
@@ -78,6 +77,7 @@ class Folds(Sequence[Fold]):
         *,
         relatives: Mapping[int, Sequence[int]] = MappingProxyType({}),
     ) -> None:
+        """`relatives`: by number of a fold, others whose clips it does not train on either."""
         self.held_out = held_out
         self._selection, self._how, self._relatives = selection, how, relatives
         self._order = np.argsort(fold_of, kind="stable")

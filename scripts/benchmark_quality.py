@@ -29,9 +29,6 @@ import numpy as np
 import torch
 import typer
 from door import Rounds
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from stand_ins import write_clip
 
 from equime_builder.models import ModelMissing, find_model

@@ -1,14 +1,19 @@
 """The door of every script: the parameters of its `main` are the command line, and a wrong word is one line, as typer
 tells it. `--help` shows the script's docstring as it is written.
+
+With it come the modules of `tests`: stand-ins of corpora, servers and faults.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
 
 
 def _dataset(folder: Path) -> Path:

@@ -6,16 +6,13 @@ The corpus is a stand-in of CASME II.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import door
+from corpora import make_casme2
 from door import Count
 from kill_builds import equime, kill_and_compare
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from corpora import make_casme2
 
 
 def main(rounds: Count = 20, subjects: Count = 40) -> None:

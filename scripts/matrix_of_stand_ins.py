@@ -17,10 +17,8 @@ from typing import Annotated, Any
 
 import door
 import typer
-from door import Count, Target
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from corpora import make_casme2, make_casme3, make_samm, make_smic
+from door import Count, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "training" / "configs"

@@ -7,7 +7,6 @@ are made per fault, up to three per emotion of every face, and up to two per AU.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,9 +18,6 @@ import door
 import numpy as np
 import typer
 from door import Count, File
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from planted import FAULTS, Actor, Take, actor, claim_of, good, performed
 
 from equime_builder.audit.auditor import Auditor, open_auditor

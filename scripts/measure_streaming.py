@@ -6,18 +6,14 @@ A random share of the clips is read through the loader, in the windowed order; t
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Annotated
 
 import door
 import numpy as np
 import typer
 from door import Dataset
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from httpserver import RangeServer, serving
 
 from equime_loader import CacheSettings, Loader, Selection, open_dataset

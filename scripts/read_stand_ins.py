@@ -7,7 +7,6 @@ The stand-ins have the layout, the headers and the faults of the corpora, and no
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,6 @@ from typing import Annotated, Any
 
 import door
 import typer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from corpora import (
     make_casme2,
     make_casme3,

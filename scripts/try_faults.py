@@ -7,18 +7,14 @@ FOLDER is left as it is; it must be drawn faces in all three formats, with two s
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import door
 import numpy as np
 import typer
-from door import Count, Dataset
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from conftest import tree
+from door import Count, Dataset
 from faults import FAULTS
 
 from equime_builder.repair import repair

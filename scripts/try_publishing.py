@@ -26,8 +26,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 import door
 import huggingface_hub
 import pyarrow.parquet as pq

@@ -23,9 +23,6 @@ from unittest import mock
 import door
 import numpy as np
 from door import Count
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-
 from httpserver import FAULTS, RangeServer, serving
 
 from equime_loader.storage import CacheSettings, Retries, StorageError, Store, open_store

@@ -75,11 +75,11 @@ class Folds(Sequence[Fold]):
         held_out: tuple[str, ...],
         how: str,
         *,
-        relatives: Mapping[int, Sequence[int]] = MappingProxyType({}),
+        relatives: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         """`relatives`: by number of a fold, others whose clips it does not train on either."""
         self.held_out = held_out
-        self._selection, self._how, self._relatives = selection, how, relatives
+        self._selection, self._how, self._relatives = selection, how, relatives or {}
         self._order = np.argsort(fold_of, kind="stable")
         self._start = np.searchsorted(fold_of[self._order], np.arange(len(held_out) + 1))
 
@@ -94,10 +94,10 @@ class Folds(Sequence[Fold]):
         if isinstance(which, slice):
             return [self[number] for number in range(*which.indices(len(self)))]
         number = range(len(self))[which]
-        left_out = [number, *self._relatives.get(number, ())]
+        name, relatives = self.held_out[number], self._relatives.get(number, ())
+        who = f" and {', '.join(self.held_out[one] for one in relatives)}, which may show its people" * bool(relatives)
         return Fold(
-            self._narrowed(left_out, f"all but {', '.join(self.held_out[one] for one in left_out)}", rest=True),
-            self._narrowed([number], self.held_out[number]),
+            self._narrowed([number, *relatives], f"all but {name}{who}", rest=True), self._narrowed([number], name)
         )
 
     def _narrowed(self, folds: Sequence[int], told: str, *, rest: bool = False) -> Selection:

@@ -8,15 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from equime_loader.files import replacing
 
 DPI, LINE_SPACING = 100, 1.25
+CHANGE_GAIN = 6.0
 POINTS_PER_PIXEL = 72 / DPI
 INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
 BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
@@ -27,6 +30,12 @@ METADATA: dict[str, dict[str, None]] = {
     **{".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}},
     **{suffix: {} for suffix in (".jpg", ".jpeg", ".webp", ".tif", ".tiff")},
 }
+
+
+def change_picture(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
+    """What changed between two frames' luma (H, W), 0-255: `CHANGE_GAIN` times, gray where nothing did."""
+    change = after.astype(np.float32) - before.astype(np.float32)
+    return np.clip(127.5 + CHANGE_GAIN * change, 0, 255).astype(np.uint8)
 
 
 class Page:

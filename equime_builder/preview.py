@@ -22,6 +22,7 @@ from equime_builder.origins import IMPORTED, headline
 from equime_builder.page import (
     BLACK,
     BLUE,
+    CHANGE_GAIN,
     GREEN,
     INK,
     MUTED,
@@ -34,6 +35,7 @@ from equime_builder.page import (
     SKY,
     VERMILION,
     Page,
+    change_picture,
     check_suffix,
 )
 from equime_builder.plan import UNKNOWN
@@ -57,7 +59,6 @@ BLINK = 45
 MOMENTS = ("onset", "halfway up", "apex", "halfway down", "offset", "last frame")
 # The middle of a portrait, where its face is: left, top and side as shares of the frame.
 CROP = (0.1, 0.14, 0.8)
-AMPLIFICATION = 6.0
 WINDOW_MS = 1500.0
 
 CELL, GAP = 164, 4
@@ -166,8 +167,7 @@ def show(labels: Mapping[str, Any], video: bytes, curves: NDArray[np.float32]) -
     frames = moments(labels, curves, len(planes) + labels["onset_frame"])
     pictures = [planes[frame - labels["onset_frame"]] for frame in frames]
     height = planes.shape[1] * 2 // 3
-    onset, apex = (pictures[MOMENTS.index(name)][:height].astype(np.float32) for name in ("onset", "apex"))
-    change = np.clip(127.5 + AMPLIFICATION * (apex - onset), 0, 255).astype(np.uint8)
+    change = change_picture(*(pictures[MOMENTS.index(name)][:height] for name in ("onset", "apex")))
     shown = [_cell(cv2.cvtColor(picture, cv2.COLOR_YUV2RGB_I420)) for picture in pictures]
     return Shown(labels, frames, np.stack(shown), _cell(change), curves)
 
@@ -231,7 +231,7 @@ def _draw_head(page: Page, shown: Sequence[Shown]) -> None:
     page.text(MARGIN, 58, f"clips shown: {clips}", size=13, color=MUTED)
     heads = [(MARGIN, "clip", "labels, and apparent attributes")]
     heads += [(FRAMES_X + number * (CELL + GAP), name, "") for number, name in enumerate(MOMENTS)]
-    heads.append((CHANGE_X, "apex − onset", f"luma × {AMPLIFICATION:g}, gray: no change"))
+    heads.append((CHANGE_X, "apex − onset", f"luma × {CHANGE_GAIN:g}, gray: no change"))
     heads.append((PLOT_X, "expression program", "AU intensity, 0-5, over ms; shaded from onset to offset, line: apex"))
     for x, head, note in heads:
         page.text(x, HEAD - 52, head, size=13, weight="bold")

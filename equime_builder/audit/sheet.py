@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from equime_builder.audit.footage import Footage, Unreadable, read_footage
+from equime_builder.audit.footage import Unreadable, read_footage
 from equime_builder.audit.report import Judged
+from equime_builder.page import CHANGE_GAIN, change_picture
 
 CELL, TEXT, MARGIN = 176, 372, 10  # pixels
-GAIN = 4  # times which the change of luma is shown, about mid gray
 INK, PALE, RED = (30, 30, 34), (120, 120, 126), (176, 32, 32)
-HEADS = ("neutral", "apex", "end", f"change to the apex x{GAIN}")
+HEADS = ("neutral", "apex", "end", f"change to the apex x{CHANGE_GAIN:g}")
 HEAD = 26
 
 
@@ -55,13 +55,8 @@ def _pictures(judged: Judged, video: bytes) -> list[NDArray[np.uint8]]:
     middle = len(footage) // 2 if apex is None else min(round(apex), len(footage) - 1)
     first, last = 0, len(footage) - 1
     frames = [_fitted(footage.rgb(frame)) for frame in (first, middle, last)]
-    return [*frames, _fitted(_change(footage, first, middle))]
-
-
-def _change(footage: Footage, first: int, second: int) -> NDArray[np.uint8]:
-    difference = footage.luma[second].astype(np.float32) - footage.luma[first].astype(np.float32)
-    gray = np.clip(128 + GAIN * difference, 0, 255).astype(np.uint8)
-    return np.repeat(gray[:, :, None], 3, axis=2)
+    change = change_picture(footage.luma[first], footage.luma[middle])
+    return [*frames, _fitted(np.repeat(change[:, :, None], 3, axis=2))]
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

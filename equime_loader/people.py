@@ -20,8 +20,8 @@ RELATED: tuple[tuple[frozenset[str], str], ...] = (
 def origins(clips: Selection) -> frozenset[str]:
     """Where the people of clips are from: their corpora, and of what is built here the source of the portraits."""
     corpus, source = clips.codes("corpus"), clips.codes("source")
-    pairs = np.unique(np.stack([corpus.codes, source.codes]), axis=1).T.tolist()
-    words = [((*corpus.words, None)[of], (*source.words, None)[by]) for of, by in pairs]  # -1, null, is the last
+    found = set(zip(corpus.codes.tolist(), source.codes.tolist(), strict=True))
+    words = [((*corpus.words, None)[of], (*source.words, None)[by]) for of, by in found]  # -1, null, is the last
     return frozenset(f"{EQUIME} {source}" if is_built(corpus) else str(corpus) for corpus, source in words)
 
 

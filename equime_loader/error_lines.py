@@ -18,6 +18,7 @@ REFUSALS = {
     errno.EROFS: "the disk is read-only; name another place",
     errno.ENOENT: "no such file or folder",
     errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "exists already; name another place",
     errno.EISDIR: "a folder stands where a file is needed",
     errno.ENAMETOOLONG: "the name is too long; name another place",
 }

@@ -14,6 +14,8 @@ from equime_loader.error_lines import REFUSALS, as_typed, error_line
 from equime_loader.extras import MissingExtra, needing
 from equime_loader.files import replacing, write_atomic
 
+TRAIN = "train --model.name flow --out run"
+
 # Runs code where a package cannot be imported.
 WITHOUT = """
 import sys
@@ -132,3 +134,35 @@ def test_training_names_its_extra(package: str, arguments: list[str], built: Pat
     done = without(package, code, *(built if argument == "FOLDER" else argument for argument in arguments))
     assert done.returncode == 1, done.stdout
     assert done.stderr == f"error: training needs {package}; install it with: pip install 'equime[train]'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("train", "train needs --model.name, --out; see `python -m training train --help`"),
+        ("report", "report needs runs, --out; see `python -m training report --help`"),
+        ("train --bad 1", "unrecognized arguments: --bad 1"),
+        ("trian", "argument command: invalid choice: 'trian' (choose from 'ceiling', "),
+        ("train --config nope.yaml --out run", "--config: File does not exist: "),
+        ("train --config list --out run", "--config: is no YAML of names with values"),
+        (f"{TRAIN} --data.train FOLDER", "--data.train FOLDER must be values by name: --data.train.NAME VALUE"),
+        (f"{TRAIN} --optimization.epochs ten", "--optimization.epochs ten must be a whole number"),
+        (f"{TRAIN} --optimization.epochs 0", "--optimization.epochs 0 must be at least 1"),
+        (f"{TRAIN} --data.split drwn", "--data.split drwn must be one of 'drawn', 'given'"),
+        (f"{TRAIN} --data.train.a nowhere", "nowhere: no such folder"),
+        ("report nowhere --out page --resamples many", "--resamples many must be a whole number"),
+        ("report nowhere --out page", "nowhere: is no run folder"),
+    ],
+)
+def test_a_wrong_call_of_training_is_one_line(
+    arguments: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jsonargparse", reason="training needs the extra `train`")
+    from training.__main__ import main
+
+    (tmp_path / "list").write_text("- 3")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments.split()) == 1
+    said = capsys.readouterr()
+    assert not said.out and said.err.startswith(f"error: {told}") and said.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["list"]

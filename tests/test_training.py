@@ -189,9 +189,9 @@ def test_predictions_are_those_of_the_best_weights_in_evaluation(trained: Run) -
         (["--model.name=none"], "model 'none' is unknown"),
         (["--model.settings.sise=3"], "no setting 'sise'"),
         (["--data.train.equime=/nowhere"], "/nowhere"),
-        (["--data.classes=nine"], "kind='nine'"),
+        (["--data.classes=nine"], "--data.classes 'nine' must be"),
         (["--data.where.emotion=fear"], "kind='three'"),
-        (["--optimization.learning_rate=0"], "learning_rate=0"),
+        (["--optimization.learning_rate=0"], "--optimization.learning_rate 0.0 must be"),
         (["--data.test.test=x"], "'test'"),
     ],
 )

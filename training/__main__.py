@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from equime_loader.error_lines import error_line
+from equime_loader.error_lines import as_typed, error_line
 from equime_loader.extras import MissingExtra, needing
 from training import commands
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
+
+
+PROGRAM = "python -m training"
+# Kinds of values, as the parser calls them, in words; those of several values with how they are typed.
+KINDS = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "true or false",
+    "<class 'list'>": "a list, such as [{value}]",
+    "<class 'dict'>": "values by name: --{option}.NAME VALUE",
+}
 
 
 def command_modules() -> dict[str, ModuleType]:
@@ -24,29 +37,40 @@ def command_modules() -> dict[str, ModuleType]:
 
 
 def make_parser() -> ArgumentParser:
-    """The parser of all commands."""
+    """The parser of all commands. What it cannot read it raises as an `ArgumentError`."""
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(prog="python -m training", description="EquiME: train, test and report baselines.")
+    about = "EquiME: train, test and report baselines."
+    parser = ArgumentParser(prog=PROGRAM, description=about, exit_on_error=False)
     subcommands = parser.add_subcommands(dest="command")
-    for name, module in command_modules().items():
-        first, *_ = (module.__doc__ or name).splitlines()
-        subparser = ArgumentParser(description=first)
-        module.add_arguments(subparser)
-        subcommands.add_subcommand(name, subparser, help=first)
+    for name in command_modules():
+        subparser = _command_parser(name)
+        subcommands.add_subcommand(name, subparser, help=subparser.description)
+    return parser
+
+
+def _command_parser(name: str) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    module = command_modules()[name]
+    first, *_ = (module.__doc__ or name).splitlines()
+    parser = ArgumentParser(description=first, exit_on_error=False)
+    module.add_arguments(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on standard error and exit code 1, never a traceback."""
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
         with needing("train", "training"):
-            parsed = make_parser().parse_args(arguments)
+            parsed = make_parser().parse_args(typed or ["--help"])
             command_modules()[parsed.command].run(parsed[parsed.command])
-    except (ValueError, OSError, RuntimeError, MissingExtra) as error:
+    except (ValueError, OSError, RuntimeError, MissingExtra, ArgumentError) as error:
         if isinstance(error, RuntimeError) and not _is_foreseen(error):
             raise
-        print(f"error: {error_line(error)}", file=sys.stderr)
+        line = _in_words(error_line(error)) if isinstance(error, ArgumentError) else error_line(error)
+        print(f"error: {as_typed(line, typed)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; run the same command to go on", file=sys.stderr)
@@ -54,6 +78,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         _leave_group()
     return 0
+
+
+def _in_words(line: str) -> str:
+    """What the parser says of a call that it cannot read, in the words of the one who typed it."""
+    if lacking := re.fullmatch(r"the following arguments are required: (.*)", line):
+        names = [name.partition(".") for name in lacking[1].split(", ")]
+        command = names[0][0]
+        positional = [action.dest for action in _command_parser(command)._actions if not action.option_strings]
+        typed = ", ".join(name if name in positional else f"--{name}" for _, _, name in names)
+        return f"{command} needs {typed}; see `{PROGRAM} {command} --help`"
+    if wrong := re.fullmatch(r'Parser key "([\w.]+)".*?: Expected an? (.*)\. Got value: (.*)', line):
+        option, kind, value = wrong.groups()
+        words = re.fullmatch(r"typing\.Literal\[(.*)\]", kind)
+        wanted = f"one of {words[1]}" if words else KINDS.get(kind, kind)
+        return f"--{option} {value} must be {wanted.format(option=option, value=value)}"
+    line = re.sub(r"^(Problems parsing|Unexpected) config:", "--config: is no YAML of names with values:", line)
+    return re.sub(r'^Parser key "([\w.]+)":', r"--\1:", line)
 
 
 def _is_foreseen(error: RuntimeError) -> bool:

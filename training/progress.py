@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
+from equime_loader.fairness.figures import counted
 from training.protocols.scores import PARTIAL_NOTE, partial_mark
 from training.runs import Epoch, Run
 
@@ -103,7 +104,7 @@ def show_scores(run: Run) -> None:
     result = run.result
     console = Console()
     console.print(
-        f"{run.folder}: {result['epochs']} epochs in {result['minutes']:.1f} minutes, stopped by "
+        f"{run.folder}: {counted(result['epochs'], 'epoch')} in {result['minutes']:.1f} minutes, stopped by "
         f"{result['stopped_by']}, best epoch {result['best_epoch']}; "
         f"{result['waiting_share']:.1%} of training time waiting for batches",
         highlight=False,

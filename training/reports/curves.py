@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from equime_loader.fairness.figures import counted
 from equime_loader.fairness.plots import BLUE, INK, MUTED, RULE, VERMILION
 from training.reports.drawing import (
     CARD,
@@ -49,7 +50,7 @@ def curves(runs: Sequence[RunFacts]) -> Figure:
     for row, run in enumerate(runs):
         y = HEAD + row * (HEIGHT + GAP)
         ended = run.result.get("stopped_by")
-        words = f"seed {run.seed}: {len(run.history)} epochs{f', ended by {ended}' if ended else ''}"
+        words = f"seed {run.seed}: {counted(len(run.history), 'epoch')}{f', ended by {ended}' if ended else ''}"
         write(figure, left, y - 0.08, words, size=SMALL, color=MUTED)
         for place, (lines, title) in enumerate(((LOSSES, "loss"), (FIGURES, "validation"))):
             panel = axes(figure, left + place * (WIDTH + GAP), y, WIDTH, HEIGHT)

@@ -53,7 +53,7 @@ def at_a_glance(results: Sequence[Result]) -> Section:
     """What a reviewer would want to know first."""
     above = [one for one in results if one.above_constant]
     said = [
-        f"{len(above)} of {counted(len(results), 'result')} lie above the constant predictor: the whole "
+        f"{len(above)} of {counted(len(results), 'result')} above the constant predictor: the whole "
         f"{percent(CONFIDENCE, 1, 0)} interval of their UF1 exceeds what always saying the most frequent class has."
     ]
     if only := [one for one in results if one.only_class]:

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 import typer
 from door import Rounds
-from stand_ins import write_clip
+from tiny_clip import write_clip
 
 from equime_builder.models import ModelMissing, find_model
 from equime_builder.quality.brisque import FEATURES, LARGEST_COEFFICIENT, VECTORS

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import FACES, SHARED, small_profile, small_request
-from stand_ins import write_clip
+from tiny_clip import write_clip
 
 pytest.importorskip("piq", reason="the metrics need the extra `quality`")
 

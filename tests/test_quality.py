@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import SHARED
 from numpy.typing import NDArray
-from stand_ins import write_clip
+from tiny_clip import write_clip
 
 torch = pytest.importorskip("torch", reason="the metrics need the extra `quality`")
 piq = pytest.importorskip("piq", reason="the metrics need the extra `quality`")

@@ -39,15 +39,20 @@ def error_line(error: BaseException) -> str:
 def as_typed(line: str, arguments: Sequence[str]) -> str:
     """An error's line that begins with a parameter, such as `frames=40 must …`, as it was typed: `--frames 40 must …`.
 
-    The option is the one of the parameter's name, else the only one that was given the value.
+    The option is the one of the parameter's name, without what it is part of or its unit, else the only one that was
+    given the value, which is then no number: two parameters may well have the same one. An argument is the value alone.
     """
     begin = re.match(r"([\w.]+)=('[^']*'|[^\s:,]*)", line)
     if begin is None:
         return line
     name, value = begin[1], begin[2].strip("'")
     given = {option: text for option, text in map(_given, arguments, [*arguments[1:], ""]) if option.startswith("--")}
-    options = [option for option in given if option[2:].replace("-", "_") == name]
-    options = options or [option for option, text in given.items() if text == value]
+    names = (name, name.rpartition(".")[2], name.removesuffix("_ms"))
+    options = [option for option in given if option[2:].replace("-", "_") in names]
+    if not re.fullmatch(r"[-+.\d]*", value):
+        options = options or [option for option, text in given.items() if text == value]
+        if not options and value in arguments:
+            return line[begin.start(2) :]
     return f"{options[0]} {line[begin.start(2) :]}" if len(options) == 1 else line
 
 

@@ -111,6 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def commit_path(root: Path, shard: Shard) -> Path:
+    """Where a shard's line lies once it is committed."""
     return root / FOLDER / "shards" / f"{shard.name}.json"
 
 
@@ -138,6 +139,7 @@ def read_commit(root: Path, shard: Shard) -> Commit | None:
 
 
 def write_commit(root: Path, shard: Shard, commit: Commit) -> None:
+    """Commit a shard: write its line, whole or not at all."""
     path = commit_path(root, shard)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, commit.line())
@@ -173,6 +175,7 @@ def plan_files(header: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """A plan's header as its file holds it."""
     return (json.dumps(header, indent=1) + "\n").encode()
 
 

@@ -89,6 +89,7 @@ def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> l
 
 
 def plan_faults(root: Path) -> Iterator[Fault]:
+    """What is wrong with the plan of a folder: damaged, or with a file of another content than was recorded."""
     header = manifest.folder_header(root)
     origin = origin_of(header)
     try:

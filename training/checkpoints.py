@@ -111,7 +111,7 @@ def parameter_names(model: nn.Module) -> list[str]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Tensor]:
-    """What an optimizer keeps of each parameter: `{parameter}.{what}` to a tensor."""
+    """What an optimizer keeps of each parameter: `{parameter}.{what}` to a tensor, most of the parameter's shape."""
     kept = optimizer.state_dict()["state"]
     return {
         f"{names[number]}.{what}": value

@@ -74,7 +74,7 @@ class Network:
         return torch.autocast(self.accelerator.device.type, kind, enabled=precision != "no")
 
     def inputs(self, batch: Mapping[str, Any], *, augmented: bool) -> Tensor:
-        """What the model takes of a batch that is on the device."""
+        """What the model takes of a batch of B clips that is on the device: (B, ...) float32; see its baseline."""
         inputs = self.baseline.inputs(batch, self.settings)
         return self.baseline.augment(inputs, batch["seed"], self.settings) if augmented else inputs
 

@@ -93,6 +93,11 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
 def cores(workers: int | None) -> int:
+    """How many processes to start: as asked, else one for each core that this one may use.
+
+    Raises:
+        ValueError: outside 1..256.
+    """
     if workers is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not 1 <= workers <= 256:
@@ -101,14 +106,17 @@ def cores(workers: int | None) -> int:
 
 
 def say(text: str) -> None:
+    """Print words for people, as they are."""
     screen.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
+    """Print one line of JSON for programs."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def progress_bar(as_json: bool) -> Progress:
+    """A bar with what is done and the time left, on a terminal alone; none beside JSON. Tasks give their `rate`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     return Progress(*columns, *times, console=notes, transient=True, disable=as_json or not notes.is_terminal)

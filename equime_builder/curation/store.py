@@ -72,6 +72,7 @@ class Store:
         self._keep(make_table(rows, (*SCORES, *LANDMARKS)))
 
     def keep_estimates(self, estimates: Mapping[str, Estimate]) -> None:
+        """Write estimates by the SHA-256 of their photographs, as a part beside those that are there."""
         rows = [{"sha256": digest, **estimate_row(estimate)} for digest, estimate in estimates.items()]
         self._keep(make_table(rows, (*_SHA256, *ESTIMATE)))
 

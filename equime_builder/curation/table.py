@@ -194,6 +194,7 @@ def make_table(rows: Iterable[Mapping[str, Any]], fields: Iterable[Field]) -> pa
 
 
 def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet, whole or not at all."""
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

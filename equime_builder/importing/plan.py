@@ -187,10 +187,12 @@ def make_plan(reading: Reading, request: Request) -> ImportPlan:
 
 
 def clip_table(clips: Iterable[PlannedClip]) -> pa.Table:
+    """The clips as a table with `CLIP_SCHEMA`."""
     return pa.Table.from_pylist([clip.row() for clip in clips], schema=CLIP_SCHEMA)
 
 
 def finding_table(findings: Iterable[Finding]) -> pa.Table:
+    """The findings as a table with `FINDING_SCHEMA`."""
     rows = [{name: getattr(finding, name) for name in FINDING_SCHEMA.names} for finding in findings]
     return pa.Table.from_pylist(rows, schema=FINDING_SCHEMA)
 

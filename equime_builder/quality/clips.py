@@ -90,6 +90,11 @@ class VideoRow:
     row: int
 
     def data(self) -> bytes:
+        """The MP4.
+
+        Raises:
+            ClipFault: the file has no such row.
+        """
         with pq.ParquetFile(self.path) as file:
             row = self.row
             for group in range(file.num_row_groups):

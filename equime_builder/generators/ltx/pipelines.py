@@ -73,7 +73,11 @@ def load(folder: Path, options: LtxOptions, device: torch.device) -> Any:
 
 
 def set_up(pipe: Any, options: LtxOptions, device: torch.device) -> Any:
-    """Place a pipeline on `device` and prepare it as options and preset say."""
+    """Place a pipeline on `device` and prepare it as options and preset say.
+
+    Raises:
+        ValueError: the model's latents are of another size than clips are laid out for.
+    """
     ratios = pipe.vae_spatial_compression_ratio, pipe.vae_temporal_compression_ratio
     if ratios != (SPATIAL, TEMPORAL):
         raise ValueError(f"the model's VAE makes latents of {ratios} pixels and frames, not of {(SPATIAL, TEMPORAL)}")

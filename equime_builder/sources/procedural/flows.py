@@ -290,6 +290,7 @@ FLOWS: dict[str, tuple[Callable[[Scalp, np.random.Generator, int], Strands], int
 
 
 def fringe(scalp: Scalp, rng: np.random.Generator, count: int) -> Strands:
+    """Hair that falls over the forehead, to about the brows: (count, 13, 2) float32 in face units."""
     across = rng.uniform(-1, 1, (count, 1))
     t = np.linspace(0, 1, 13)[None]
     x = across * (0.38 + 0.50 * np.sqrt(t))

@@ -35,7 +35,7 @@ METADATA: dict[str, dict[str, None]] = {
 def change_picture(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.uint8]:
     """What changed between two frames' luma (H, W), 0-255: `CHANGE_GAIN` times, gray where nothing did."""
     change = after.astype(np.float32) - before.astype(np.float32)
-    return np.clip(127.5 + CHANGE_GAIN * change, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(127.5 + CHANGE_GAIN * change, 0, 255), np.uint8)
 
 
 class Page:

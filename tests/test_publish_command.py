@@ -293,7 +293,7 @@ def test_the_place_of_the_folder_before_is_the_real_one(
 def test_a_mistake_is_one_line(
     arguments: tuple[str, ...], token: str | None, said: str, built: Path, hub: LocalHub
 ) -> None:
-    run = equime if token == OWNER else process
+    run = equime if token in (OWNER, None) else process
     done = run(hub, *(argument.format(root=built) for argument in arguments), token=token)
     assert done.returncode == 1
     assert said in error_of(done)

@@ -231,12 +231,21 @@ def test_a_folder_with_faults_is_refused(built: Path, copy_of: Copy) -> None:
     assert "equime.py" in found[0].what
 
 
+@pytest.fixture(scope="module")
+def tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tars alone; read only."""
+    root = tmp_path_factory.mktemp("tars") / "equime"
+    assert build(root, small_request(formats=("webdataset",)))
+    return root
+
+
 @pytest.mark.parametrize("edits", ["withdrawal", "refusal", "numbering"])
 @pytest.mark.parametrize("filtered", [False, True])
-def test_damage_is_not_edited_into_a_new_folder(edits: str, filtered: bool, tmp_path: Path) -> None:
+def test_damage_is_not_edited_into_a_new_folder(
+    edits: str, filtered: bool, tars: Path, copy_of: Copy, tmp_path: Path
+) -> None:
     """An edition describes its files anew: what was damaged before would be good ever after."""
-    root = tmp_path / "equime"
-    assert build(root, small_request(formats=("webdataset",)))
+    root = copy_of(tars)
     index = pq.read_table(root / INDEX).to_pylist()
     row = index[0]
     out = row if filtered else next(each for each in index if each["shard"] != row["shard"])

@@ -145,8 +145,8 @@ def test_mistakes_are_one_line(built: Path, tmp_path: Path, run: Any) -> None:
     for options, message in (
         ([str(built), "--report", "--store", str(tmp_path / "none")], "holds no review"),
         ([str(tmp_path)], "no EquiME dataset"),
-        ([str(built), "--store", str(tmp_path / "a"), "--by", "color"], "by='color'"),
-        ([str(built), "--store", str(tmp_path / "b"), "--port", "70000"], "port=70000"),
+        ([str(built), "--store", str(tmp_path / "a"), "--by", "color"], "--by 'color' must be"),
+        ([str(built), "--store", str(tmp_path / "b"), "--port", "70000"], "--port 70000 must"),
         ([str(built), "--store", str(tmp_path / "c"), "--host", "192.0.2.1"], "choose another --port"),
     ):
         code, _, told = run(*options)

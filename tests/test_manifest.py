@@ -206,7 +206,7 @@ HEADER = """{
  },
  "reserve": {},
  "curation": null,
- "plan_sha256": "48b69c8c6ab0bdc89a36aa43a4e0ea37039a08bdf3bc64ca0e002608a3fdf22c"
+ "plan_sha256": "c42f298db0a9cdd6c94f2d2b44e1ebc706511a0c738f97cf7edef9de080989ec"
 }
 """
 

@@ -334,7 +334,7 @@ def changes_of(header: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def rejected_left(header: Mapping[str, Any]) -> int:
     """How many rejected clips have left in editions: those that stayed tell no share of accepted clips."""
-    return sum(change["clips"] for change in changes_of(header) if change["what"] == REJECTED_LEFT)
+    return sum(change.get("clips", 0) for change in changes_of(header) if change["what"] == REJECTED_LEFT)
 
 
 def differences(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> list[str]:

@@ -18,22 +18,11 @@ from numpy.typing import NDArray
 from equime_builder.counts import activations, au_shares, coded, crosstab, event_times, read_index
 from equime_builder.facs import EXPRESSIVE_AUS
 from equime_builder.origins import headline
-from equime_builder.page import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    POINTS_PER_PIXEL,
-    RULE,
-    SKY,
-    VERMILION,
-    Page,
-    check_suffix,
-)
+from equime_builder.page import POINTS_PER_PIXEL, Page, check_suffix
 from equime_builder.plan import UNKNOWN
 from equime_builder.profiles import LONGEST_ME_MS
 from equime_builder.samples import LEAST_MOTION_RATIO
+from equime_loader.palette import BLUE, GREEN, INK, MUTED, ORANGE, RULE, SKY, VERMILION
 from equime_loader.schema import SPLITS
 
 SHADES = LinearSegmentedColormap.from_list("shades", ("#f5f8fb", "#a9cdea", SKY))

@@ -1,7 +1,4 @@
-"""A page to draw on: axes and texts placed by pixels, in the colors of the house, written as the same bytes each time.
-
-Colors are the palette of Okabe & Ito (2008), which stays apart for color-blind readers.
-"""
+"""A page to draw on: axes and texts placed by pixels, written as the same bytes each time."""
 
 from __future__ import annotations
 
@@ -17,13 +14,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from equime_loader.files import replacing
+from equime_loader.palette import INK, MUTED, RULE
 
 DPI, LINE_SPACING = 100, 1.25
 CHANGE_GAIN = 6.0
 POINTS_PER_PIXEL = 72 / DPI
-INK, MUTED, RULE, PALE = "#1c1c1c", "#5f6368", "#d5d8dc", "#eef0f2"
-BLUE, SKY, ORANGE, GREEN = "#0072B2", "#56B4E9", "#E69F00", "#009E73"
-VERMILION, PURPLE, OLIVE, BLACK = "#D55E00", "#CC79A7", "#8A7F00", "#000000"
 
 # What is written beside the pixels would differ from run to run, or say nothing.
 METADATA: dict[str, dict[str, None]] = {

@@ -19,27 +19,10 @@ from equime_builder.counts import coded, read_index
 from equime_builder.encode import decode_planes
 from equime_builder.facs import ACTION_UNITS, AUS, describe
 from equime_builder.origins import IMPORTED, headline
-from equime_builder.page import (
-    BLACK,
-    BLUE,
-    CHANGE_GAIN,
-    GREEN,
-    INK,
-    MUTED,
-    OLIVE,
-    ORANGE,
-    PALE,
-    POINTS_PER_PIXEL,
-    PURPLE,
-    RULE,
-    SKY,
-    VERMILION,
-    Page,
-    change_picture,
-    check_suffix,
-)
+from equime_builder.page import CHANGE_GAIN, POINTS_PER_PIXEL, Page, change_picture, check_suffix
 from equime_builder.plan import UNKNOWN
 from equime_builder.readers import read_samples
+from equime_loader.palette import BLACK, BLUE, GREEN, INK, MUTED, OLIVE, ORANGE, PALE, PURPLE, RULE, SKY, VERMILION
 from equime_loader.schema import LOCATION
 
 LABEL_COLUMNS = (

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from equime_builder.attributes.agreement import Agreement
 from equime_builder.curation.survey import kind_of
 from equime_builder.landmarks import cut
-from equime_builder.page import BLUE, GREEN, INK, MUTED, PALE, VERMILION, Page
+from equime_builder.page import Page
 from equime_builder.pictures import decode_picture, locate, read_bytes
 from equime_builder.portraits import PortraitError, Survey
+from equime_loader.palette import BLUE, GREEN, INK, MUTED, PALE, VERMILION
 
 COLUMNS, CELL, GAP, MARGIN = 8, 158, 12, 36
 WIDTH = 2 * MARGIN + COLUMNS * CELL + (COLUMNS - 1) * GAP

@@ -23,10 +23,9 @@ from equime_loader.fairness.bias import BiasReport, Representation
 from equime_loader.fairness.figures import counted, number
 from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.report import FairnessReport, Gap, Group
+from equime_loader.palette import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
 from equime_loader.tables import percent
 
-INK, MUTED, FAINT, RULE = "#1c1c1c", "#5f6368", "#74797e", "#d5d8dc"
-BLUE, SKY, VERMILION, BAND = "#0072B2", "#56B4E9", "#D55E00", "#e9f1f7"
 DPI, MARGIN, ROW, PANEL, BARS = 150, 0.3, 0.46, 2.7, 5.0  # inches
 MAX_ROWS, MAX_WORD = 60, 44  # rows that a page holds, characters of a name
 SHOWN = ("uf1", "uar")

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from equime_loader.fairness.figures import counted
-from equime_loader.fairness.plots import BLUE, INK, MUTED, RULE, VERMILION
+from equime_loader.palette import BLUE, GREEN, INK, MUTED, RULE, VERMILION
 from training.reports.drawing import (
     CARD,
-    GREEN,
     MARGIN,
     MARKERS,
     NORMAL,

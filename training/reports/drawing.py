@@ -20,9 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equime_loader.fairness.plots import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
+from equime_loader.palette import BAND, BLUE, FAINT, GREEN, INK, MUTED, OLIVE, ORANGE, PURPLE, RULE, SKY, VERMILION
 
-GREEN, ORANGE, PURPLE, OLIVE = "#009e73", "#e69f00", "#cc79a7", "#8a7f00"
 CARD = "#ffffff"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, OLIVE)
 MARKERS = "oDs^vPX"

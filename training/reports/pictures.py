@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from equime_loader.fairness.figures import counted, number
 from equime_loader.fairness.formulas import TITLES
-from equime_loader.fairness.plots import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
+from equime_loader.palette import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
 from equime_loader.tables import percent
 from training.protocols.scores import PARTIAL
 from training.reports.calibration import Calibration

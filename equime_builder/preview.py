@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from equime_builder.counts import coded, read_index
+from equime_builder.counts import read_index
 from equime_builder.encode import decode_planes
 from equime_builder.facs import ACTION_UNITS, AUS, describe
 from equime_builder.origins import IMPORTED, headline
 from equime_builder.page import CHANGE_GAIN, POINTS_PER_PIXEL, Page, change_picture, check_suffix
 from equime_builder.plan import UNKNOWN
 from equime_builder.readers import read_samples
+from equime_builder.spread import spread
 from equime_loader.palette import BLACK, BLUE, GREEN, INK, MUTED, OLIVE, ORANGE, PALE, PURPLE, RULE, SKY, VERMILION
 from equime_loader.schema import LOCATION
 
@@ -30,11 +31,6 @@ LABEL_COLUMNS = (
     *("onset_frame", "apex_frame", "offset_frame", "onset_ms", "apex_ms", "offset_ms"),
     *("apparent_gender", "apparent_race", "apparent_age", "age_group", "fps", "profile", "generator"),
 )
-# What the shown clips are spread over, and how much each counts.
-SPREAD = {
-    **{"emotion": 4.0, "subject": 3.0, "au_text": 2.0},
-    **{"apparent_gender": 2.0, "apparent_race": 2.0, "split": 1.0, "age_group": 1.0},
-}
 LINE_COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, OLIVE, BLACK)
 LINE_STYLES = ("solid", (0, (5, 2)))  # curves of equal intensity lie on each other: both stay visible
 BLINK = 45
@@ -78,7 +74,7 @@ def contact_sheet(root: Path, target: Path, *, keys: Sequence[str] | None = None
     """Write a contact sheet of a dataset folder; its suffix is one of `page.METADATA`.
 
     Args:
-        keys: clips to show, in this order; by default `rows` clips, spread over the labels of `SPREAD`.
+        keys: clips to show, in this order; by default `rows` clips, chosen by `spread`.
 
     Returns:
         Keys of the shown clips, from top to bottom.
@@ -109,30 +105,6 @@ def places(index: pa.Table, keys: Sequence[str]) -> list[int]:
         if place is None:
             raise ValueError(f"{key=} is not in the index")
     return found
-
-
-def spread(index: pa.Table, rows: int) -> list[int]:
-    """At most `rows` rows of an index, by emotion, chosen so that every label of `SPREAD` occurs about equally often.
-
-    Each choice takes the clip whose labels were shown least; the first one in the index where several are equal.
-
-    Raises:
-        ValueError: `rows` below 1.
-    """
-    if rows < 1:
-        raise ValueError(f"{rows=} must be at least 1")
-    codes = {name: coded(index, name)[1] for name in SPREAD}
-    shown = {name: np.zeros(code.max() + 1) for name, code in codes.items()}
-    cost = np.zeros(len(index))
-    chosen: list[int] = []
-    for _ in range(min(rows, len(index))):
-        best = int(np.argmin(cost))
-        chosen.append(best)
-        cost[best] = np.inf
-        for name, weight in SPREAD.items():
-            shown[name][codes[name][best]] += 1
-            cost += weight * (codes[name] == codes[name][best])
-    return sorted(chosen, key=lambda row: (codes["emotion"][row], row))
 
 
 # ------------------------------------------------------------------------------------------------- samples

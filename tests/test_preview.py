@@ -17,10 +17,11 @@ from equime_builder.counts import coded, read_index
 from equime_builder.figures import composition_page, draw_composition
 from equime_builder.manifest import FolderError
 from equime_builder.page import METADATA, Page
-from equime_builder.preview import MOMENTS, contact_sheet, draw_sheet, show, spread
+from equime_builder.preview import MOMENTS, contact_sheet, draw_sheet, show
 from equime_builder.profiles import load_profile
 from equime_builder.readers import _from_tables, read_samples
 from equime_builder.sources.drawn import ProceduralSource
+from equime_builder.spread import spread
 from equime_loader.schema import AUS, LOCATION, index_schema
 
 FORMATS = ("webdataset", "parquet", "arrow")

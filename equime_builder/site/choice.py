@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equime_builder.counts import coded
 from equime_builder.origins import IMPORTED
-from equime_builder.preview import spread
+from equime_builder.spread import spread
 
 OWN, ALLOWED, ACCEPTED = "equime", "allowed", "accepted"
 # Portrait sources: faces that are nobody's; photographs that their owner may release; photographs that nobody here may.

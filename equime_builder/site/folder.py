@@ -18,12 +18,12 @@ from equime_builder.documents.publication import check_repository, read_publicat
 from equime_builder.finish import INDEX, LICENSE
 from equime_builder.manifest import FolderError, read_plan
 from equime_builder.plan import Plan
-from equime_builder.preview import SPREAD
 from equime_builder.readers import read_samples
 from equime_builder.site import clips, figures
 from equime_builder.site.choice import Choice, choose
 from equime_builder.site.clips import Shown, show
 from equime_builder.site.document import ASSETS, PAGE, Edition, clips_script, page, readme
+from equime_builder.spread import SPREAD
 from equime_loader.files import write_atomic
 from equime_loader.index import Index
 from equime_loader.schema import FIELD, LOCATION

@@ -163,7 +163,7 @@ def test_runs_are_compared_with_the_ceiling(tmp_path: Path, capsys: pytest.Captu
     own = Run.open(tmp_path / "run").result["predictions"]["test"]["scores"]["uf1"]
     assert compared["uf1"] == pytest.approx(own) and compared["share"] == pytest.approx(own / compared["ceiling"])
     assert main(["ceiling", f"--on.faces={folder}", "--classes=four"]) == 1
-    assert "kind='four' must be one of" in capsys.readouterr().err
+    assert "--classes 'four' must be one of" in capsys.readouterr().err
 
 
 def test_what_folders_hold_of_the_composite(

@@ -237,6 +237,8 @@ def test_a_picture_goes_into_a_folder_that_is_there(equime: Run, built: Path, tm
     done = equime("preview", built, "--out", "no/such.png", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: no/such.png: there is no folder no; make it first, or name another\n"
+    done = equime("preview", ".", cwd=built)  # which nothing may be added to
+    assert done.stderr == "error: --out preview.png lies inside the dataset folder; name a place beside it\n"
 
 
 def test_a_file_that_cannot_be_written_is_named(built: Path, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ def preview(
     from equime_builder.figures import composition_page
     from equime_builder.preview import contact_sheet
 
+    for option, path in (("--out", out), ("--figures", figures)):
+        if path is not None and path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{option} {path} lies inside the dataset folder; name a place beside it")
     shown = contact_sheet(folder, out, keys=words(keys), rows=rows)
     say(f"{out}: {counted(len(shown), 'clip')}")
     if figures is not None:

@@ -393,7 +393,7 @@ def test_an_exception_of_the_consumer_leaves_nothing(settled: Selection, options
 
 @pytest.mark.parametrize("options", MODES)
 def test_an_error_that_is_kept_keeps_nothing_running(settled: Selection, options: dict[str, Any]) -> None:
-    before = threads(), children()
+    before = threads(), Counter(children())
 
     def broken(batch: dict[str, Any]) -> dict[str, Any]:
         raise RuntimeError("augmentation")
@@ -401,7 +401,8 @@ def test_an_error_that_is_kept_keeps_nothing_running(settled: Selection, options
     loader = Loader(settled, VIEW, batch_size=2, transform=broken, **options)
     with pytest.raises(RuntimeError, match="augmentation") as kept:
         list(loader)
-    assert comes_true(lambda: (threads(), children()) == before)
+    # What others had running may end meanwhile.
+    assert comes_true(lambda: threads() <= before[0] and Counter(children()) <= before[1])
     assert kept.value.__traceback__ is not None
 
 

@@ -7,6 +7,7 @@ Needs playwright and Chromium; `EQUIME_CHROMIUM` names another than the one that
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,14 +34,9 @@ def draw(url: str, target: Path) -> None:
         page.locator('#frame:not([max="0"])').wait_for()
         page.get_by_text("loading the clip").wait_for(state="hidden")
         page.keyboard.press("a")
-        for choice in (
-            f"label-{page.inner_text('#facts dd')}",
-            "au-1",
-            "au-2",
-            "au-5",
-            "verdict-accepted",
-            "confidence-4",
-        ):
+        label, aus = page.locator("#facts dd").all_inner_texts()[:2]
+        shown = [f"au-{number}" for number in re.findall(r"\d+", aus)]
+        for choice in (f"label-{label}", *shown, "verdict-accepted", "confidence-4"):
             page.check(f"#{choice}")
         page.screenshot(path=target, type="jpeg", quality=QUALITY, full_page=True)
 

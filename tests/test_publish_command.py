@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ from equime_builder.commands.shared import notes
 from equime_builder.documents.publication import PLACEHOLDER, Publication, read_publication
 from equime_builder.finish import INDEX, rewrite_texts
 from equime_builder.verify import verify
+from equime_loader.storage.retry import Retries
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 # Everything that any library logs is written, and nothing of it may be the token.
@@ -297,6 +299,14 @@ def test_a_mistake_is_one_line(
     done = run(hub, *(argument.format(root=built) for argument in arguments), token=token)
     assert done.returncode == 1
     assert said in error_of(done)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_four_times(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not six times as often, by the patience that the client has with lists."""
+    monkeypatch.setattr("equime_loader.storage.retry.Retries", partial(Retries, first_delay_s=0))
+    hub.cut(0)
+    assert error_of(equime(hub, "access", "list", NAME)).endswith("the Hub cannot be reached (attempt 4 of 4)")
+    assert len(hub.requests) == 4
 
 
 def test_access_from_the_command_line(built: Path, hub: LocalHub, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def _hub(repository: str) -> Hub:
     from equime_builder.hub.client import Hub
     from equime_loader.storage.retry import Retries
 
-    return Hub(repository, retries=Retries(attempts=5))
+    return Hub(repository, retries=Retries(attempts=4, timeout_s=4.0))
 
 
 @app.command("list")

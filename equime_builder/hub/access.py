@@ -66,6 +66,8 @@ def list_requests(hub: Hub, status: str) -> list[Request]:
         raise ValueError(f"status={status!r} must be one of {', '.join(STATUSES)}")
 
     def listed(api: HfApi) -> list[Any]:
+        # The client asks for lists with a patience of its own, half a minute or more per attempt; for this it has none.
+        api.dataset_info(hub.name, expand=["gated"], timeout=hub.retries.timeout_s)
         return list(getattr(api, f"list_{status}_access_requests")(hub.name, repo_type="dataset"))
 
     found = hub.ask(f"listing {status} requests", listed)

@@ -92,7 +92,7 @@ def main(
 ) -> None:
     with tempfile.TemporaryDirectory() as place, chromium() as browser:
         start = time.perf_counter()
-        written = write_site(folder, Path(place) / "page", listed=clips, **PUBLISHED)
+        written = write_site(folder, Path(place) / "page", clips=clips, **PUBLISHED)
         seconds = time.perf_counter() - start
         times = []
         for _ in range(rounds):

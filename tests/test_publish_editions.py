@@ -196,7 +196,7 @@ def test_an_edition_without_rejected_clips_tells_no_share_of_accepted_ones(
     assert "| all | 12 | 9 | 9 | 75%" in (root / "README.md").read_text(encoding="utf-8")
     replace_by_edition(root, [refusal])
     assert verify(root) == [] and acceptance(root).left == 3
-    write_site(root, tmp_path / "page", listed=1, videos=0)
+    write_site(root, tmp_path / "page", clips=1, videos=0)
     said = (
         "3 clips that audit or review rejected have left the dataset: from those that stayed, no share of accepted "
         "clips can be told."

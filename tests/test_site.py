@@ -93,7 +93,7 @@ def test_an_earlier_page_is_replaced_and_hidden_files_stay(built: Path, tmp_path
     with pytest.raises(KeyboardInterrupt):
         write_site(built, target, progress=cut)
     assert not (target / "index.html").exists() and not (target / "clips.js").exists(), "words of other pictures"
-    written = write_site(built, target, listed=3, videos=2)
+    written = write_site(built, target, clips=3, videos=2)
     assert (written.clips, written.videos) == (3, 2)
     assert sorted(path.name for path in target.glob("*/*.*")) == [
         "0000.jpg",
@@ -118,15 +118,15 @@ def test_what_it_will_not_write_over(built: Path, tmp_path: Path) -> None:
         write_site(built, tmp_path / "mine")
     with pytest.raises(FolderError, match="holds no index"):
         write_site(tmp_path, tmp_path.parent / "page")
-    for bad in (
-        {"listed": 0},
-        {"listed": 1_001},
-        {"videos": -1},
-        {"repository": "a b"},
-        {"repository": "../x/y"},
-        {"version": "1"},
+    for bad, said in (
+        ({"clips": 0}, r"clips=0 must lie within 1\.\.1,000"),
+        ({"clips": 1_001}, r"clips=1001 must lie within 1\.\.1,000"),
+        ({"videos": -1}, r"videos=-1 must lie within 0\.\.clips, 1,000"),
+        ({"repository": "a b"}, "repository"),
+        ({"repository": "../x/y"}, "repository"),
+        ({"version": "1"}, "version"),
     ):
-        with pytest.raises(ValueError, match=next(iter(bad))):
+        with pytest.raises(ValueError, match=said):
             write_site(built, tmp_path / "page", **bad)  # type: ignore[arg-type]
     assert not (tmp_path / "page").exists()
 

@@ -37,7 +37,7 @@ def site(
         written = write_site(
             folder,
             out,
-            listed=clips,
+            clips=clips,
             videos=min(videos, clips),
             repository=repo,
             version=version,

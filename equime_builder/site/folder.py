@@ -61,7 +61,7 @@ def write_site(
     root: Path,
     target: Path,
     *,
-    listed: int = LISTED,
+    clips: int = LISTED,
     videos: int = VIDEOS,
     photographs: bool = False,
     repository: str | None = None,
@@ -72,7 +72,7 @@ def write_site(
 
     Args:
         target: an empty folder or none yet, or that of an earlier page; names that begin with a dot stay.
-        listed: the most clips on the page. videos: the most of them that play.
+        clips: the most on the page. videos: the most of them that play.
         photographs: whether people on photographs of a folder may be shown; those of CelebA-HQ never are.
         repository: `owner/name` of the dataset on the Hub; None for where the folder says that it is published.
         version: its tag there.
@@ -82,11 +82,11 @@ def write_site(
             where it is published.
         ValueError: a number out of its bounds, no clip that may be shown, or a target that holds something else.
     """
-    _check(root, target, listed=listed, videos=videos, repository=repository, version=version)
+    _check(root, target, clips=clips, videos=videos, repository=repository, version=version)
     if repository is None and (published := read_publication(root)):
         repository = published.repository
     index = read_table(root)
-    choice = choose(index, clips=listed, videos=videos, photographs=photographs)
+    choice = choose(index, clips=clips, videos=videos, photographs=photographs)
     plan = read_plan(root)
     judged = figures.verdicts(index, plan, [commit for _, commit in manifest.committed(root)])
     target.mkdir(parents=True, exist_ok=True)
@@ -145,11 +145,11 @@ def read_table(root: Path) -> pa.Table:
     return pa.table({name: index.column(name).cast(KINDS[name]) for name in COLUMNS})
 
 
-def _check(root: Path, target: Path, *, listed: int, videos: int, repository: str | None, version: str | None) -> None:
-    if not 1 <= listed <= MOST_LISTED:
-        raise ValueError(f"{listed=} must lie within 1..{MOST_LISTED}")
-    if not 0 <= videos <= listed:
-        raise ValueError(f"{videos=} must lie within 0..listed, {listed}")
+def _check(root: Path, target: Path, *, clips: int, videos: int, repository: str | None, version: str | None) -> None:
+    if not 1 <= clips <= MOST_LISTED:
+        raise ValueError(f"{clips=} must lie within 1..{MOST_LISTED:,}")
+    if not 0 <= videos <= clips:
+        raise ValueError(f"{videos=} must lie within 0..clips, {clips:,}")
     if repository is not None:
         check_repository(repository)
     if version is not None and not VERSION.fullmatch(version):

@@ -21,6 +21,7 @@ from equime_builder.commands.metrics import metrics
 from equime_builder.commands.models import models
 from equime_builder.commands.preview import preview
 from equime_builder.commands.publish import publish
+from equime_builder.commands.rendition import rendition
 from equime_builder.commands.review import review
 from equime_builder.commands.shared import notes
 from equime_builder.commands.site import site
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 for command in (curate, build, plan, verify, preview, export, metrics, audit, acceptance, review, models, publish):
     app.command()(command)
+app.command()(rendition)
 app.command()(site)
 app.command("import")(import_)
 app.command()(card)

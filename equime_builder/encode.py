@@ -21,6 +21,20 @@ UP_TO_AVX2 = "SSE2,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 
 
 @dataclass(frozen=True, slots=True)
+class Color:
+    """What a clip says of its colors, in the numbers of ITU-T H.273: matrix coefficients, and FFmpeg's of the range.
+
+    By default nothing: readers take BT.601 of limited range.
+    """
+
+    space: int = 2
+    range: int = 0
+
+
+UNSAID = Color()
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedClip:
     """An MP4 and what it is: `data`, seconds, kilobits per second of the whole file."""
 
@@ -56,6 +70,7 @@ def encode_stream(
     fps: float,
     keyframes: Collection[int],
     video: Video,
+    color: Color = UNSAID,
 ) -> EncodedClip:
     """Encode planar 4:2:0 frames as they come, so that a long recording need not lie in memory.
 
@@ -67,6 +82,7 @@ def encode_stream(
     Args:
         frames: at least one, each of `shape` (3 * H // 2, W), uint8, I420, H and W even.
         keyframes: indices of the frames where readers begin.
+        color: what the clip says of it; the frames are encoded as they are.
 
     Raises:
         ValueError: a frame rate outside 0..1,000,000. Whatever `frames` raises.
@@ -79,6 +95,7 @@ def encode_stream(
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, rows * 2 // 3, "yuv420p"
         stream.thread_count = 1
+        stream.codec_context.colorspace, stream.codec_context.color_range = color.space, color.range
         stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT
         stream.options = {
             "preset": video.preset,

@@ -36,12 +36,17 @@ class TarWriter:
 
     def write(self, sample: Sample) -> None:
         for member, data in zip(MEMBERS, tar_members(sample), strict=True):
-            entry = tarfile.TarInfo(f"{sample.key}.{member}")
-            entry.size, entry.mode, entry.mtime = len(data), 0o644, 0
-            self._tar.addfile(entry, io.BytesIO(data))
+            self._tar.addfile(tar_entry(f"{sample.key}.{member}", len(data)), io.BytesIO(data))
 
     def close(self) -> None:
         self._tar.close()
+
+
+def tar_entry(name: str, size: int) -> tarfile.TarInfo:
+    """The header of a member of so many bytes, the same whoever writes it and when."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = size, 0o644, 0
+    return entry
 
 
 def tar_members(sample: Sample) -> tuple[bytes, bytes, bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Tables in plain text, for reports that are printed."""
+"""Tables, counts and shares in plain text, for what is printed."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def _is_number(cell: str) -> bool:
 def percent(part: float, whole: float, digits: int = 1) -> str:
     """``percent(1, 8)`` is ``12.5 %``; a dash where there is no whole."""
     return f"{100 * part / whole:.{digits}f} %" if whole else "–"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 clip`, `1,200 clips`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

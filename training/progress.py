@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 from training.protocols.scores import PARTIAL_NOTE, partial_mark
 from training.runs import Epoch, Run
 

@@ -44,7 +44,7 @@ from equime_builder.commands.shared import (
 )
 from equime_builder.generators import needs_gpu
 from equime_builder.requests import make_profile, make_request, make_source, parse_shards, words
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 PATHS = ("portraits", "attributes", "curation", "face_model")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from equime_builder.commands.shared import Complete, progress_bar, say
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 
 def export(

@@ -24,7 +24,7 @@ from equime_builder.commands.shared import (
     screen,
 )
 from equime_builder.requests import words
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.importing.plan import Request

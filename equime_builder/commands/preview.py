@@ -9,7 +9,7 @@ import typer
 
 from equime_builder.commands.shared import Complete, say
 from equime_builder.requests import words
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 
 def preview(

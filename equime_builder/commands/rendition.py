@@ -17,7 +17,7 @@ from equime_builder.commands.shared import (
     progress_bar,
     say,
 )
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 
 def rendition(

@@ -25,7 +25,7 @@ from equime_builder.commands.shared import (
     say,
 )
 from equime_builder.requests import source_of
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.verify import Fault

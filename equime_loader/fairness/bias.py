@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equime_loader.arguments import as_names, check_kind
-from equime_loader.fairness.figures import counted, number, plain
+from equime_loader.fairness.figures import number, plain
 from equime_loader.fairness.groups import CROSS, Labeled, crossed, crosstab
 from equime_loader.index import Codes
-from equime_loader.tables import percent, text_table
+from equime_loader.tables import counted, percent, text_table
 
 Floats = NDArray[np.float64]
 Attribute = str | tuple[str, ...]

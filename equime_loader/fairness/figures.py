@@ -15,11 +15,6 @@ def number(value: float, *, digits: int = 3) -> str:
     return f"{value:.{digits}f}"
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 clip`, `1,200 clips`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def plain(value: Any) -> Any:
     """Dataclasses, mappings and sequences as dicts and lists that JSON holds; null where a number is not finite."""
     if is_dataclass(value):

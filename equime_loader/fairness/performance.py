@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from equime_loader.arguments import as_names, check_kind
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions, resampled, shuffled
-from equime_loader.fairness.figures import counted
 from equime_loader.fairness.formulas import CRITERIA, SCORES, Floats
 from equime_loader.fairness.predictions import Predictions
 from equime_loader.fairness.report import Criterion, Estimate, FairnessReport, Gap, Group
 from equime_loader.index import Codes
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 
 # One clip of 20 moves a group's accuracy by 5 points, as much as the gaps that are looked for.
 MIN_CLIPS = 20

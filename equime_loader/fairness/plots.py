@@ -20,11 +20,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from equime_loader.fairness.bias import BiasReport, Representation
-from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.figures import number
 from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.report import FairnessReport, Gap, Group
 from equime_loader.palette import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 
 DPI, MARGIN, ROW, PANEL, BARS = 150, 0.3, 0.46, 2.7, 5.0  # inches
 MAX_ROWS, MAX_WORD = 60, 44  # rows that a page holds, characters of a name

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from equime_loader.fairness import formulas
-from equime_loader.fairness.figures import counted, number, plain
+from equime_loader.fairness.figures import number, plain
 from equime_loader.fairness.formulas import SCORES, TITLES
-from equime_loader.tables import percent, text_table
+from equime_loader.tables import counted, percent, text_table
 
 Matrix = tuple[tuple[int, ...], ...]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from equime_loader.fairness import formulas
 from equime_loader.fairness.bootstrap import SubjectConfusions
-from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.figures import number
 from equime_loader.fairness.performance import MIN_CLIPS, MIN_SUBJECTS
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 from training.protocols.scores import scores_of
 from training.reports import curves
 from training.reports.document import Block, Picture, Section, Text

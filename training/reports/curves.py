@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from equime_loader.fairness.figures import counted
 from equime_loader.palette import BLUE, GREEN, INK, MUTED, RULE, VERMILION
+from equime_loader.tables import counted
 from training.reports.drawing import (
     CARD,
     MARGIN,

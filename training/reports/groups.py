@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from equime_loader.fairness import FairnessReport, fairness_report
-from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.figures import number
 from equime_loader.fairness.plots import MAX_ROWS, plot_fairness
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 from training.reports.document import Block, Fold, Gallery, Picture, Section, Text
 from training.reports.results import CONFIDENCE, Result
 from training.reports.tables import Column, Row, Table, Value, cells

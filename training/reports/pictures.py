@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.figures import number
 from equime_loader.fairness.formulas import TITLES
 from equime_loader.palette import BAND, BLUE, FAINT, INK, MUTED, RULE, SKY, VERMILION
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 from training.protocols.scores import PARTIAL
 from training.reports.calibration import Calibration
 from training.reports.drawing import (

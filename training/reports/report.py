@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from equime_loader.fairness.figures import counted
+from equime_loader.tables import counted
 from training.reports.attacks import attacks_section
 from training.reports.comparison import comparison_section
 from training.reports.document import Document, Picture, Section, Text, markdown, picture_path

@@ -8,10 +8,10 @@ from itertools import groupby
 
 import numpy as np
 
-from equime_loader.fairness.figures import counted, number
+from equime_loader.fairness.figures import number
 from equime_loader.fairness.formulas import TITLES
 from equime_loader.fairness.performance import FEW_SUBJECTS
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 from training.protocols.scores import PARTIAL, PARTIAL_NOTE, partial_mark
 from training.reports import pictures
 from training.reports import published as publications

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from equime_loader.fairness.figures import counted
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 from training.reports import curves
 from training.reports.document import Block, Fold, Gallery, Picture, Section, Text, slug
 from training.reports.evidence import RunFacts

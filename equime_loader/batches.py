@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -17,14 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from equime_loader.order import Share
 from equime_loader.order.keys import keys_of
 from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.video.frames import Clip
+from equime_loader.worker_processes import Crew, SharedMemory, Spare, crew
 
 FETCH_THREADS = 2
+# Batches that have memory besides those ahead: the one given out, the one before, and some for what a consumer does.
+BESIDE = 4
 
 Made = tuple[dict[str, Any] | None, list[SampleFault]]
 
@@ -99,25 +100,13 @@ class MakeBatch:
     pin: bool
 
     def room(self, planned: Planned, buffers: Buffers) -> torch.Tensor | None:
-        """Where the frames of a batch go, (B, T, h, w, C) uint8; None where the clips decide on its shape.
-
-        What a clip says of its length is not believed before its video was read.
-        """
-        size, frames = self.reader.view.scaling.size, self.reader.view.window.frames
-        if size is None or frames is None:
+        """Where the frames of a batch go, (B, T, h, w, C) uint8; None where the clips decide on its shape."""
+        shape = self.reader.shape(len(planned.positions))
+        if shape is None:
             return None
-        shape = (len(planned.positions), frames, *size, self.reader.view.scaling.channels)
         if self.pin:
             return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         return torch.from_numpy(buffers.get(shape))
-
-    def fill(self, position: int, data: Any, room: NDArray[np.uint8] | None) -> Clip | SampleFault:
-        """One clip of a batch; `room` (T, h, w, C) is its part of the batch."""
-        try:
-            return self.reader.read(position, data, room)
-        except SampleFault as fault:
-            # Without the traceback, which would hold the batch's memory for as long as the fault is kept.
-            return SampleFault(fault.shard, fault.key, fault.reason)
 
     def finish(self, planned: Planned, room: torch.Tensor | None, clips: Sequence[Clip | SampleFault]) -> Made:
         """The batch, without the samples that could not be read; None where none could."""
@@ -196,9 +185,8 @@ def thread_batches(
 def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
     """A batch, made here and now."""
     room = make.room(planned, buffers)
-    positions, parts = planned.positions.tolist(), _parts(planned, room)
-    fetched = make.reader.fetch(positions, parts)
-    return make.finish(planned, room, list(map(make.fill, positions, fetched, parts)))
+    clips = make.reader.attempt(planned.positions.tolist(), None if room is None else room.numpy())
+    return make.finish(planned, room, clips)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,7 +204,8 @@ class _Begun:
     def work(self, make: MakeBatch) -> None:
         fetched = self.fetched.result()
         for slot in self.slots:
-            self.clips[slot] = make.fill(int(self.planned.positions[slot]), fetched[slot], self.parts[slot])
+            position, part = int(self.planned.positions[slot]), self.parts[slot]
+            self.clips[slot] = make.reader.attempt_one(position, fetched[slot], part)
 
     def finish(self, make: MakeBatch) -> Made:
         for thread in self.threads:
@@ -265,39 +254,37 @@ def _parts(planned: Planned, room: torch.Tensor | None) -> list[NDArray[np.uint8
     return [None] * len(planned.positions) if room is None else list(room.numpy())
 
 
-class _Batches(Dataset[Made]):
-    """Batches by number, each made whole in one process."""
-
-    def __init__(self, make: MakeBatch, share: Share) -> None:
-        self._make, self._share = make, share
-
-    def __len__(self) -> int:
-        return len(self._share)
-
-    def __getitem__(self, number: int) -> Made:
-        return make_batch(self._make, planned_batch(self._share, number), Buffers())
-
-
 @contextmanager
-def process_batches(make: MakeBatch, share: Share, *, workers: int, prefetch: int) -> Iterator[Iterator[Made]]:
-    """Batches in order, made by worker processes that end with the block."""
-    # A fork would inherit this process's threads and decoders in whatever state they are. The server, once it has
-    # imported what workers need, has them ready in every epoch at the cost of a fork.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
-    made = DataLoader(
-        # Pinning is for the process that copies to the GPU; the others leave it alone.
-        _Batches(replace(make, pin=False), share),
-        batch_size=None,
-        shuffle=False,
-        num_workers=workers,
-        prefetch_factor=max(1, -(-prefetch // workers)),
-        multiprocessing_context=context,
-        pin_memory=make.pin,
-    )
-    batches: Any = iter(made)
-    try:
-        yield batches
-    finally:
-        # Letting go of the iterator would do as well, if no traceback held on to it.
-        batches._shutdown_workers()
+def process_batches(
+    make: MakeBatch, share: Share, *, workers: int, prefetch: int, spare: Spare
+) -> Iterator[Iterator[Made]]:
+    """Batches in order, made by worker processes that end with the block; their memory is then `spare`."""
+    shape = make.reader.shape(share.batch_size)
+    with ExitStack() as stack:
+        memory = None
+        if shape is not None:
+            memory = stack.enter_context(spare.memory(prefetch + BESIDE, shape, free=prefetch + 1))
+        working = stack.enter_context(crew(make.reader, share, memory, workers=min(workers, len(share))))
+        yield _answers(working, make, share, memory, prefetch)
+
+
+def _answers(
+    working: Crew, make: MakeBatch, share: Share, memory: SharedMemory | None, prefetch: int
+) -> Iterator[Made]:
+    """Each batch in turn, while `prefetch` behind it are worked on."""
+    asked: deque[tuple[int, int | None]] = deque()
+    numbers = iter(range(len(share)))
+    while True:
+        for number in islice(numbers, prefetch + 1 - len(asked)):
+            asked.append((number, None if memory is None else memory.take()))
+            working.ask(*asked[-1])
+        if not asked:
+            return
+        number, place = asked.popleft()
+        planned, clips = planned_batch(share, number), working.answer(number)
+        room = None
+        if memory is not None and place is not None:
+            room = torch.from_numpy(memory.give(place, len(planned.positions)))
+        made = make.finish(planned, room, clips)
+        del room, clips  # a batch that nobody holds any more is memory for the next
+        yield made

@@ -1,8 +1,9 @@
 """Clips as PyTorch tensors: a map-style dataset, and a loader whose order survives anything.
 
 `Loader` decodes with threads: they give the first batch at once, work in notebooks, and fill batches where they lie.
-`processes=True` decodes in worker processes, which begin after seconds, since they import torch, but are not held back
-by Python's lock: faster once they run, and the more so the more cores there are.
+`processes=True` decodes in worker processes, into memory that they share with this one. They begin when the script has
+been imported once more, and are not held back by Python's lock: faster once they run, and the more so the more cores
+there are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from equime_loader.arguments import check_kind
-from equime_loader.batches import Buffers, MakeBatch, Planned, make_batch, process_batches, thread_batches
+from equime_loader.batches import BESIDE, Buffers, MakeBatch, Planned, make_batch, process_batches, thread_batches
 from equime_loader.order import (
     Balanced,
     Order,
@@ -38,6 +39,7 @@ from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.selection import Selection
 from equime_loader.video import View
 from equime_loader.window_cache import WindowCacheSettings
+from equime_loader.worker_processes import Spare
 
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]
@@ -197,7 +199,8 @@ class Loader:
         self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
         self._workers, self._processes, self._prefetch = workers, processes, prefetch
         # Those that are worked on, the one given out, the one before that, and some for what else the consumer does.
-        self._buffers = Buffers(prefetch + 4)
+        self._buffers = Buffers(prefetch + BESIDE)
+        self._spare = Spare()
         self._pin, self._transform = pin_memory and torch.cuda.is_available(), transform
         self._next = self._now = Position()
         self.failures: list[SampleFault] = []
@@ -275,7 +278,7 @@ class Loader:
 
     def _batches(self, make: MakeBatch, share: Share) -> Any:
         if self._processes:
-            return process_batches(make, share, workers=self._workers, prefetch=self._prefetch)
+            return process_batches(make, share, workers=self._workers, prefetch=self._prefetch, spare=self._spare)
         return thread_batches(make, share, workers=self._workers, prefetch=self._prefetch, buffers=self._buffers)
 
     def _tolerate(self, faults: Sequence[SampleFault], bad: int, share: Share) -> None:

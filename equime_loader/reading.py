@@ -197,6 +197,34 @@ class ClipReader:
             self._windows.write(position, clip)
         return clip
 
+    def attempt(self, positions: Sequence[int], room: NDArray[np.uint8] | None = None) -> list[Clip | SampleFault]:
+        """The windows of some clips, or the faults of those that cannot be read.
+
+        Args:
+            room: (len(positions), T, h, w, C) uint8, contiguous, where the frames are to be written.
+        """
+        rooms = [None] * len(positions) if room is None else list(room)
+        fetched = self.fetch(positions, rooms)
+        return [self.attempt_one(*each) for each in zip(positions, fetched, rooms, strict=True)]
+
+    def attempt_one(
+        self, position: int, data: bytes | Clip | SampleFault | None, out: NDArray[np.uint8] | None
+    ) -> Clip | SampleFault:
+        """As `read`; where it raises a fault, that fault."""
+        try:
+            return self.read(position, data, out)
+        except SampleFault as fault:
+            # Without the traceback, which would hold the batch's memory for as long as the fault is kept.
+            return SampleFault(fault.shard, fault.key, fault.reason)
+
+    def shape(self, count: int) -> tuple[int, ...] | None:
+        """(count, T, h, w, C), of windows of this many clips; None where the clips decide on it.
+
+        What a clip says of its length is not believed before its video was read.
+        """
+        size, frames = self.view.scaling.size, self.view.window.frames
+        return None if size is None or frames is None else (count, frames, *size, self.view.scaling.channels)
+
 
 def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answer]:
     """The bytes of some clips, those of a shard in one request, or what is wrong with each."""

@@ -156,8 +156,8 @@ class _Collected:
 
 
 def _plane(plane: Any) -> Picture:
-    rows: Picture = np.frombuffer(plane, np.uint8, plane.height * plane.line_size).reshape(plane.height, -1)
-    return rows[:, : plane.width]
+    # Rows are longer in memory than what they show; one call makes the array of what is shown.
+    return np.ndarray((plane.height, plane.width), np.uint8, plane, 0, (plane.line_size, 1))
 
 
 def _convert(frame: Any, scaling: Scaling) -> Picture:

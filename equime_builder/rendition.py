@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -117,8 +117,7 @@ def complete(
     for clips in as_finished(render_shard, tasks, workers=workers, kept="what is made is kept"):
         done += clips
         progress(done, len(index))
-    records = [pq.read_table(root / record_path(size, shard), schema=SCHEMA) for shard in shards]
-    _write(root / index_path(size), pa.concat_tables(records) if records else SCHEMA.empty_table())
+    _write(root / index_path(size), read_records(root, size, shards))
     size_bytes = sum((root / tar_path(size, shard)).stat().st_size for shard in shards)
     return Rendition(size, len(index), left, size_bytes)
 
@@ -157,6 +156,11 @@ def read_record(path: Path) -> pa.Table:
     if not table.schema.equals(SCHEMA):
         raise ValueError(f"{path}: has other columns than a rendition")
     return table
+
+
+def read_records(root: Path, size: int, shards: Iterable[str]) -> pa.Table:
+    """Rows of the shards of a rendition, in this order."""
+    return pa.concat_tables([SCHEMA.empty_table(), *(read_record(root / record_path(size, shard)) for shard in shards)])
 
 
 def is_of(record: pa.Table, rows: pa.Table) -> bool:

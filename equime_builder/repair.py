@@ -1,7 +1,7 @@
 """Mending what `verify` finds broken in a dataset folder.
 
-What differs is rebuilt from the plan, so a repair brings the same bytes back. Annotations are not derived from the
-plan: one that is whole is folded again, one that is not is set aside.
+What differs is rebuilt from the plan, renditions from the clips, so a repair brings the same bytes back. Annotations
+are derived from neither: one that is whole is folded again, one that is not is set aside.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ from equime_builder.plan import CLIP_SCHEMA, Plan, Shard
 from equime_builder.portrait_table import PORTRAIT_SCHEMA
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
-from equime_builder.verify import LEFTOVER, STRAY, Fault, plan_faults, verify
+from equime_builder.rendition import complete
+from equime_builder.rendition_faults import rendition_faults, sizes_in
+from equime_builder.verify import LEFTOVER, RENDITION, STRAY, Fault, dataset_faults, plan_faults
 
 
 class Mender(Protocol):
-    """What makes the broken parts of a folder again."""
+    """What makes the broken parts of a folder again, with so many processes."""
+
+    @property
+    def workers(self) -> int: ...
 
     def plan(self, root: Path) -> None:
         """Write the plan's files again."""
@@ -71,7 +76,7 @@ def mend(root: Path, mender: Mender) -> list[Fault]:
     with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         if broken_plan := list(plan_faults(root)):
             mender.plan(root)
-        faults = broken_plan + [fault for fault in verify(root) if fault not in broken_plan]
+        faults = broken_plan + [fault for fault in dataset_faults(root) if fault not in broken_plan]
         names = {fault.repair for fault in faults}
         shards = manifest.shards_in(manifest.folder_header(root), None)
         mender.shards(root, [shard for shard in shards if shard.name in names])
@@ -82,6 +87,17 @@ def mend(root: Path, mender: Mender) -> list[Fault]:
                 (root / fault.path).unlink(missing_ok=True)
         if faults:
             finish(root)
+        faults += _mend_renditions(root, mender.workers)
+    return faults
+
+
+def _mend_renditions(root: Path, workers: int) -> list[Fault]:
+    """Remove what is broken of the renditions, and make it again."""
+    faults = [Fault(path, reason, RENDITION) for path, reason in rendition_faults(root)]
+    for fault in faults:
+        (root / fault.path).unlink(missing_ok=True)
+    for size in sizes_in(root) if faults else ():
+        complete(root, size, workers=workers)
     return faults
 
 

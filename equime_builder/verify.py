@@ -41,12 +41,14 @@ from equime_builder.manifest import FolderError
 from equime_builder.origins import Origin
 from equime_builder.plan import Shard
 from equime_builder.readers import READ_ERRORS, READERS, Members
+from equime_builder.rendition_faults import rendition_faults, rendition_files
 from equime_builder.top_up import cell_of, fill, lacking_before
 from equime_loader.error_lines import error_line
 from equime_loader.files import TEMPORARY_SUFFIX, file_sha256
+from equime_loader.renditions import FOLDER as RENDITIONS
 from equime_loader.schema import AUS, MEMBERS, check_labels, index_schema
 
-PLAN, FINISH, STRAY, LEFTOVER = "plan", "finish", "stray", "leftover"
+PLAN, FINISH, RENDITION, STRAY, LEFTOVER = "plan", "finish", "rendition", "stray", "leftover"
 UNCOMMITTED = "missing: the shard is not committed"
 
 
@@ -55,7 +57,8 @@ class Fault:
     """One broken promise.
 
     Attributes:
-        repair: the shard to rebuild, or `plan`, `finish`, `stray` (set the file aside), `leftover` (remove it).
+        repair: the shard to rebuild, or `plan`, `finish`, `rendition` (make them again), `stray` (set the file aside),
+            `leftover` (remove it).
     """
 
     path: str
@@ -67,7 +70,22 @@ class Fault:
 
 
 def verify(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> list[Fault]:
-    """All faults of a dataset folder; none means that every promise holds.
+    """All faults of a dataset folder, its renditions among them; none means that every promise holds.
+
+    Raises:
+        FolderError: the folder holds no plan that could be checked against.
+    """
+    faults = dataset_faults(root, progress=progress)
+    if all(fault.repair in (STRAY, LEFTOVER) for fault in faults):
+        progress(RENDITIONS)
+        for path, reason in rendition_faults(root):
+            command = f"equime rendition {root} --size {Path(path).parent.name}"
+            faults.append(Fault(path, f"{reason}; run `{command}`", RENDITION))
+    return faults
+
+
+def dataset_faults(root: Path, *, progress: Callable[[str], None] = lambda _: None) -> list[Fault]:
+    """All faults of what is published: of the dataset without its renditions, which are made of it.
 
     Raises:
         FolderError: the folder holds no plan that could be checked against.
@@ -274,7 +292,7 @@ def _expected_files(root: Path, shards: Sequence[Shard], header: Mapping[str, An
     for shard in shards:
         expected |= {*shard.files(header["formats"]).values(), f"{manifest.FOLDER}/shards/{shard.name}.json"}
         expected |= _signals(root, shard, origin)
-    return expected
+    return expected | rendition_files(root, header)
 
 
 def _signals(root: Path, shard: Shard, origin: Origin) -> set[str]:
@@ -292,7 +310,7 @@ def _signals(root: Path, shard: Shard, origin: Origin) -> set[str]:
 
 def _strays(root: Path, shards: Sequence[Shard], header: Mapping[str, Any]) -> Iterator[Fault]:
     expected = _expected_files(root, shards, header) | {annotation_path(name) for name in annotation_names(root)}
-    folders = {parent for path in expected for parent in Path(path).parents} | {Path(ANNOTATIONS)}
+    folders = {parent for path in expected for parent in Path(path).parents} | {Path(ANNOTATIONS), Path(RENDITIONS)}
     for folder, names, files in os.walk(root):
         here = Path(folder).relative_to(root)
         for name in sorted(names):

@@ -20,7 +20,7 @@ from equime_builder.finish import INDEX, hashed_files
 from equime_builder.hub.people import DRAWN, PUBLIC, traces
 from equime_builder.hub.words import word_list
 from equime_builder.pictures import SUFFIXES
-from equime_builder.verify import verify
+from equime_builder.verify import dataset_faults
 from equime_loader.schema import LABELS
 
 # Compared with text in the normal form NFKC: full-width signs are plain ones there. A revision like `@v1.0.0` is none.
@@ -58,7 +58,7 @@ def objections(root: Path, *, progress: Callable[[str], None] = lambda _: None) 
         FolderError: the folder is none that was built; one imported from a corpus is not ours to publish.
     """
     manifest.read_header(root)
-    if faults := verify(root, progress=progress):
+    if faults := dataset_faults(root, progress=progress):
         return [Objection(f"{len(faults)} faults, first {faults[0]}", "mend them with `equime verify --repair`")]
     return [*_rejected_clips(root), *_addresses(root), *_photographs(root)]
 

@@ -39,7 +39,7 @@ from equime_builder.hub.people import (
 )
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import CHANGES, REJECTED_LEFT, Plan, Shard, changes_of, plan_hash
-from equime_builder.verify import verify
+from equime_builder.verify import dataset_faults
 from equime_loader.files import replacing
 
 # Looks at a folder and says what is to change, None where nothing is.
@@ -295,7 +295,7 @@ def check_editable(root: Path, *, progress: Callable[[str], None] = lambda _: No
     """
     if before_of(root).exists():
         raise FolderError(f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away")
-    if faults := verify(root, progress=progress):
+    if faults := dataset_faults(root, progress=progress):
         raise FolderError(
             f"{root}: {len(faults)} faults, first {faults[0]}; mend them with `equime verify --repair`, then edit it"
         )

@@ -22,6 +22,7 @@ from equime_loader.files import write_atomic
 from equime_loader.index import Codes, Index
 from equime_loader.schema import AUS, FIELD, LABELS, Field
 from equime_loader.storage.errors import one_line
+from equime_loader.tables import counted
 
 FORMAT = "equime-selection-1"
 MAX_FILE = 64 * 2**20
@@ -239,7 +240,9 @@ class Selection:
 
     def __repr__(self) -> str:
         subjects = len(np.unique(self.codes("subject").codes))
-        lines = [f"{len(self):,} of {len(self.index):,} clips, {subjects:,} subjects, of {self.index.root}"]
+        lines = [
+            f"{len(self):,} of {counted(len(self.index), 'clip')}, {counted(subjects, 'subject')}, of {self.index.root}"
+        ]
         lines += [f"  chosen by {step}" for step in self.steps]
         for name in SHOWN:
             told = ", ".join(f"{'not labeled' if w is None else w} {n:,}" for w, n in self.counts(name).items())

@@ -13,7 +13,7 @@ from equime_loader.arguments import as_names, check_kind
 from equime_loader.joined import own_words, unjoined
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of
-from equime_loader.tables import percent, text_table
+from equime_loader.tables import counted, percent, text_table
 
 STRATIFY: tuple[str, ...] = ("emotion", "apparent_gender", "apparent_race", "age_group")
 PEOPLE: tuple[str, ...] = ("subject", "portrait")
@@ -42,7 +42,9 @@ class LeakageReport:
 
     def __str__(self) -> str:
         rows = [(field, *(f"{count:,}" for count in counts)) for field, counts in self.distinct.items()]
-        notes = [f"without {field}, so that nothing is known: {n:,} clips" for field, n in self.unknown.items() if n]
+        notes = [
+            f"without {field}, so that nothing is known: {counted(n, 'clip')}" for field, n in self.unknown.items() if n
+        ]
         return "\n".join([text_table(("in one split only", *self.splits), rows), *notes])
 
 

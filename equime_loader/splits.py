@@ -31,7 +31,7 @@ from equime_loader.split_checks import (
     split_report,
 )
 from equime_loader.stratify import apportion, dense, divide
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 
 __all__ = [
     "SIZES",
@@ -108,7 +108,7 @@ class Folds(Sequence[Fold]):
         return self._selection.narrowed(chosen, f"{self._how}: {told}")
 
     def __repr__(self) -> str:
-        return f"Folds({self._how}: {len(self):,} folds of {len(self._selection):,} clips)"
+        return f"Folds({self._how}: {counted(len(self), 'fold')} of {counted(len(self._selection), 'clip')})"
 
 
 def holdout(
@@ -214,7 +214,8 @@ def _held_out(selection: Selection, by: str) -> tuple[NDArray[np.int64], tuple[s
     words = tuple(label.words[code] for code in np.unique(label.codes))
     if count < 2:
         raise ValueError(
-            f"{by}={words[0]!r} in all {len(selection)} clips; leaving one out needs at least two {plural(by)}"
+            f"{by}={words[0]!r} in all {counted(len(selection), 'clip')}; leaving one out needs at least "
+            f"two {plural(by)}"
         )
     return groups, words
 

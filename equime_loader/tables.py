@@ -29,6 +29,6 @@ def percent(part: float, whole: float, digits: int = 1) -> str:
     return f"{100 * part / whole:.{digits}f} %" if whole else "–"
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 clip`, `1,200 clips`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: ``1 clip``, ``1,200 clips``. `plural`: of a noun that takes more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -128,7 +128,7 @@ def test_nothing_cannot_be_joined() -> None:
 def test_parts_that_are_no_selections_are_told(tmp_path: Path) -> None:
     clips = equime.open_dataset(write_index(tmp_path, {"emotion": ["fear"]}))
     for parts, message in (
-        ([clips], r"^parts must be selections by name, such as \{'casme2': clips\}; it is \[1 of 1 clips"),
+        ([clips], r"^parts must be selections by name, such as \{'casme2': clips\}; it is \[1 of 1 clip"),
         ({"a": str(tmp_path)}, r"^parts\['a'\] must be a Selection, as open_dataset gives; it is '"),
         ({5: clips}, r"^the name of a part must be a word; it is 5$"),
     ):

@@ -403,12 +403,12 @@ def test_padding_is_marked_and_dropping_is_said() -> None:
     padded = [rank_share(order, rank=rank, ranks=3, batch_size=2, ends="pad") for rank in range(3)]
     assert [batch.positions.tolist() for batch in padded[2]] == [[7, 4], [1, 8]]
     assert [batch.repeated.tolist() for batch in padded[2]] == [[False, False], [False, True]]
-    assert str(padded[2]) == "rank 2 of 3: 2 batches of 2, 1 samples repeated to fill the end"
+    assert str(padded[2]) == "rank 2 of 3: 2 batches of 2, 1 sample repeated to fill the end"
     dropped = rank_share(order, ranks=3, batch_size=2, start=3, ends="drop")
     assert [batch.positions.tolist() for batch in dropped] == [[6, 3]]
     assert str(dropped) == (
-        "rank 0 of 3: 1 batches of 2, from sample 3 of the epoch's 10, "
-        "1 samples of the epoch left out at the end, over all ranks"
+        "rank 0 of 3: 1 batch of 2, from sample 3 of the epoch's 10, "
+        "1 sample of the epoch left out at the end, over all ranks"
     )
 
 

@@ -454,7 +454,7 @@ def test_words_are_compared_across_folders_where_they_mean_the_same() -> None:
         "in one split only  train  test",
         "subject                2     3",
         "portrait               2     2",
-        "without portrait, so that nothing is known: 1 clips",
+        "without portrait, so that nothing is known: 1 clip",
     ]
 
 

@@ -276,7 +276,7 @@ def test_unlabeled_clips_are_left_out_and_counted() -> None:
     subset = balanced(selection, ["apparent_gender", "age_group"])
     assert subset.unlabeled == {"apparent_gender": 1, "age_group": 2}
     assert (subset.kept, subset.of) == (2, 4)
-    assert "1 clips without apparent_gender left out" in str(subset)
+    assert "1 clip without apparent_gender left out" in str(subset)
 
 
 @given(st.integers(0, 20), st.lists(st.integers(1, 9), min_size=2, max_size=6))

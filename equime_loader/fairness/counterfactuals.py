@@ -13,7 +13,7 @@ from equime_loader.fairness.groups import crossed
 from equime_loader.joined import built
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of
-from equime_loader.tables import percent
+from equime_loader.tables import counted, percent
 
 # What makes two programs the same: the seed draws AUs, sides, intensities and timing from an emotion under a profile,
 # `do` changes one AU. The fields that show what was drawn guard against seeds that mean something else elsewhere.
@@ -84,7 +84,7 @@ class CounterfactualSets:
         return "\n".join(
             [
                 f"{self.programs:,} of {self.performed:,} programs are performed by two or more groups of "
-                f"{', '.join(self.across)}, in {len(self.selection):,} clips",
+                f"{', '.join(self.across)}, in {counted(len(self.selection), 'clip')}",
                 *(
                     f"  by {size} of {len(self.groups)} groups: {int(count):,} ({percent(count, self.programs)})"
                     for size, count in enumerate(np.bincount(present))

@@ -131,7 +131,9 @@ def _heading(figure: Figure, title: str, note: str, *, top: float = 0.0, size: f
 
 def _summary(report: FairnessReport) -> str:
     size = f"{counted(report.overall.clips, 'clip')} of {counted(report.overall.subjects, 'subject')}"
-    intervals = f"{percent(report.confidence, 1, 0)} intervals over {report.resamples:,} resamples of whole subjects"
+    intervals = (
+        f"{percent(report.confidence, 1, 0)} intervals over {counted(report.resamples, 'resample')} of whole subjects"
+    )
     unknown = [f"{counted(report.unknown, 'clip')} of unknown group"] if report.unknown else []
     return " · ".join([size, *unknown, intervals])
 

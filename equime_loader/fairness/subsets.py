@@ -17,7 +17,7 @@ from equime_loader.fairness.groups import CROSS
 from equime_loader.index import Codes
 from equime_loader.selection import Selection
 from equime_loader.stratify import cells_of, dense
-from equime_loader.tables import percent, text_table
+from equime_loader.tables import counted, percent, text_table
 
 Unit = Literal["clip", "subject"]
 Target = Mapping[str, Mapping[str, float]]
@@ -57,7 +57,7 @@ class BalancedSubset:
             f"{self.kept:,} of {self.of:,} {self.unit}s kept ({percent(self.kept, self.of)}) "
             f"for balanced {how} of {', '.join(self.before)}"
         ]
-        lines += [f"{n:,} {self.unit}s without {name} left out" for name, n in self.unlabeled.items() if n]
+        lines += [f"{counted(n, self.unit)} without {name} left out" for name, n in self.unlabeled.items() if n]
         if self.kept < self.bound:
             lines.append(f"at most {self.bound:,} could be kept; the search ended before that was settled")
         if self.kept < self.of and self.binding:

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.tables import counted
+
 Ends = Literal["pad", "drop", "uneven"]
 ENDS: tuple[Ends, ...] = get_args(Ends)
 
@@ -62,13 +64,13 @@ class Share:
         return (self[number] for number in range(len(self)))
 
     def __str__(self) -> str:
-        said = [f"rank {self.rank} of {self.ranks}: {len(self)} batches of {self.batch_size}"]
+        said = [f"rank {self.rank} of {self.ranks}: {counted(len(self), 'batch', 'batches')} of {self.batch_size}"]
         if self.start:
             said.append(f"from sample {self.start} of the epoch's {self.total}")
         if repeats := int(self.repeated.sum()):
-            said.append(f"{repeats} samples repeated to fill the end")
+            said.append(f"{counted(repeats, 'sample')} repeated to fill the end")
         if self.left_out:
-            said.append(f"{self.left_out} samples of the epoch left out at the end, over all ranks")
+            said.append(f"{counted(self.left_out, 'sample')} of the epoch left out at the end, over all ranks")
         return ", ".join(said)
 
     def consumed(self, batches: int) -> int:

@@ -21,6 +21,7 @@ from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.schema import LABELS, LOCATION, Field, index_schema
 from equime_loader.storage import Store, open_store
 from equime_loader.storage.errors import MissingError
+from equime_loader.tables import counted
 
 FILE = "index.parquet"
 _FIELDS: dict[str, Field] = {field.name: field for field in (*LABELS, *LOCATION)}
@@ -123,7 +124,7 @@ class Index:
         return Index, (self.store,)
 
     def __repr__(self) -> str:
-        return f"Index({self.root!r}: {len(self):,} clips)"
+        return f"Index({self.root!r}: {counted(len(self), 'clip')})"
 
     @cached_property
     def sha256(self) -> str:
@@ -226,7 +227,7 @@ class Index:
         """
         column = self.column(name)
         if column.null_count:
-            raise IndexFault(f"{self.path}: {name!r} is null in {column.null_count} rows")
+            raise IndexFault(f"{self.path}: {name!r} is null in {counted(column.null_count, 'row')}")
         return to_numpy(column.cast(pa.int64()))
 
     def au_intensity(self, au: int, *, side: str | None = None) -> NDArray[np.float32]:

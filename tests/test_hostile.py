@@ -465,7 +465,7 @@ def test_links_cannot_lead_out_of_the_folder(folder: Path, name: str) -> None:
         ({"frames": -5}, r"frames=-5 of \w+ must lie within 1\.\.1000000"),
         ({"frames": 2**31 - 1}, r"frames=2147483647 of \w+ must lie within"),
         ({"apex_frame": -1}, r"apex_frame=-1 of \w+ must lie within"),
-        ({"apex_frame": None}, r"'apex_frame' is null in 1 rows"),
+        ({"apex_frame": None}, r"'apex_frame' is null in 1 row"),
         ({"mp4_offset": -1}, r"mp4_offset=-1 of \w+ must lie within"),
         ({"mp4_offset": 2**62}, r"mp4_offset=4611686018427387904 of \w+ must lie within"),
         ({"mp4_length": 2**62}, r"mp4_length=4611686018427387904 of \w+ must lie within"),

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from equime_loader import renditions
 from equime_loader.arguments import nearest
 from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.schema import LABELS, LOCATION, Field, index_schema
@@ -260,6 +261,39 @@ class Index:
     def au_told(self) -> NDArray[np.bool_]:
         """Whether it is told which AUs act in each clip; some corpora have clips, or are whole, without: (n,) bool."""
         return ~nulls(self.column("aus"))
+
+    def rendition(self, size: int) -> pa.Table:
+        """Where the clips of a rendition lie: `renditions.LOCATION`, a row for each clip, null for those that it lacks.
+
+        Raises:
+            MissingError: there is none of this size. IndexFault: it is damaged, or was made of other clips.
+        """
+        try:
+            path = self.store.file(renditions.index_path(size))
+        except MissingError as error:
+            made = f"`equime rendition FOLDER --size {size}` makes it"
+            raise MissingError(f"{self.root} has no rendition of {size} pixels; {made}") from error
+        try:
+            _check_claims(pq.read_metadata(path), path.stat().st_size)
+            table = pq.read_table(path, memory_map=True)
+            if not table.schema.equals(renditions.SCHEMA):
+                raise ValueError("other columns than a rendition has")
+            table.validate(full=True)
+            for name in ("mp4_offset", "mp4_length"):
+                values, (least, most) = to_numpy(table[name].combine_chunks()), _BOUNDS[name]
+                if ((values < least) | (values > most)).any():
+                    raise ValueError(f"{name} must lie within {least}..{most}")
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise IndexFault(f"{path}: cannot be read as the index of a rendition ({error})") from error
+        rows = table.take(pc.index_in(self.column("key"), table["key"].combine_chunks()))
+        other = pc.fill_null(pc.not_equal(rows["of_sha256"], self.column("mp4_sha256")), False)
+        if stale := pc.sum(other).as_py():
+            key = self.column("key").filter(other.combine_chunks())[0].as_py()
+            raise IndexFault(
+                f"{path}: was made of other clips than the index has ({stale}, first {key}); run `equime rendition` "
+                "again"
+            )
+        return rows.select(renditions.LOCATION)
 
     def rows(self, rows: Sequence[int] | NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
         """The named fields of some rows, as Python values."""

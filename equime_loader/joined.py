@@ -101,6 +101,15 @@ class JoinedIndex(Index):
         told = "".join(f"{name}:{part.sha256};" for name, part in self.parts.items())
         return hashlib.sha256(told.encode()).hexdigest()
 
+    def rendition(self, size: int) -> pa.Table:
+        """See `Index.rendition`."""
+        parts = []
+        for name, part in self.parts.items():
+            table = part.index.rendition(size).take(from_numpy(part.rows))
+            shards = _prefixed(table["shard"].combine_chunks(), f"{name}/")
+            parts.append(table.set_column(table.schema.get_field_index("shard"), "shard", shards))
+        return pa.concat_tables(parts)
+
     def _read(self, name: str) -> pa.Array:
         columns = [self._part(name, part, selection) for part, selection in self.parts.items()]
         if any(pa.types.is_dictionary(column.type) for column in columns):

@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equime_loader.arguments import check_kind
-from equime_loader.arrays import from_numpy
+from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
+from equime_loader.renditions import LOCATION
 from equime_loader.schema import AUS
 from equime_loader.selection import Selection, label_field
 from equime_loader.storage import PathError, StorageError, Store
@@ -60,20 +61,36 @@ class Places:
     sha256: pa.Array | None
 
     @classmethod
-    def of(cls, selection: Selection, *, hashed: bool) -> Places:
-        """Raises IndexFault where a clip has no shard, a place that cannot be, or no hash though it is asked for."""
-        shards = selection.codes("shard")
-        path = selection.index.path
-        if (shards.codes < 0).any():
-            raise IndexFault(f"{path}: clips without a tar; build the dataset with --formats webdataset,parquet")
+    def of(cls, selection: Selection, *, hashed: bool, rendition: int | None = None) -> Places:
+        """Where clips lie, or their renditions.
+
+        Raises:
+            MissingError: no such rendition. IndexFault: a clip has no shard, a place that cannot be, no hash though it
+                is asked for, or no rendition.
+        """
+        index, rows = selection.index, from_numpy(selection.rows)
+        if rendition is None:
+            shards = selection.codes("shard")
+            offset, length = (index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
+            hashes = index.column("mp4_sha256").take(rows) if hashed else None
+            remedy = "without a tar; build the dataset with --formats webdataset,parquet"
+        else:
+            table = index.rendition(rendition).take(rows)
+            name, offset, length, hashes = (table[name].combine_chunks() for name in LOCATION)
+            coded = name.dictionary_encode()
+            codes = np.where(nulls(coded.indices), np.int32(-1), to_numpy(coded.indices))
+            shards = Codes(codes, tuple(coded.dictionary.to_pylist()))
+            offset, length, hashes = to_numpy(offset), to_numpy(length), hashes if hashed else None
+            remedy = f"without a rendition of {rendition} pixels; run `equime rendition` again"
+        path = index.path
+        if lacking := int((shards.codes < 0).sum()):
+            raise IndexFault(f"{path}: {lacking} clips {remedy}")
         try:
             for shard in shards.words:
                 check_path(shard)
         except PathError as error:
             raise IndexFault(f"{path}: {error}") from error
-        selection.index.check(selection.rows)
-        offset, length = (selection.index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
-        hashes = selection.index.column("mp4_sha256").take(from_numpy(selection.rows)) if hashed else None
+        index.check(selection.rows)
         if hashes is not None and hashes.null_count:
             raise IndexFault(f"{path}: {hashes.null_count} clips have no mp4_sha256 to check; pass check=False")
         return cls(shards.codes, shards.words, offset, length, hashes)
@@ -113,7 +130,7 @@ class ClipReader:
         check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
         self.view = view
         self.store: Store = selection.index.store
-        self.places = Places.of(selection, hashed=check)
+        self.places = Places.of(selection, hashed=check, rendition=view.rendition)
         self.rows = selection.rows
         self._keys: pa.Array = selection.index.column("key").take(from_numpy(selection.rows))
         self._events = np.stack([selection.index.integers(name)[selection.rows] for name in EVENT_COLUMNS], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.arguments import check_kind
+from equime_loader.renditions import LARGEST, SMALLEST
 from equime_loader.video.backends import backend
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.flow import METHODS, flow
@@ -30,10 +31,12 @@ class View:
         gray: one channel in place of three.
         flow: None, or how optical flow from onset to apex is found: `dis`, `farneback` or `tvl1`.
         backend: `pyav`, `torchcodec`, `decord`, or None for the best that is installed.
+        rendition: None for the clips themselves, or pixels of the smaller ones that `equime rendition` has made of
+            them, which decode faster.
 
     Raises:
-        TypeError: `window` is no Window. ValueError: a size outside 1..8192, an unknown method or backend, one that is
-            not installed.
+        TypeError: `window` is no Window. ValueError: a size outside 1..8192, or above the rendition's; an unknown
+            method or backend, one that is not installed.
     """
 
     window: Window = field(default_factory=Window.around)
@@ -41,6 +44,7 @@ class View:
     gray: bool = False
     flow: str | None = None
     backend: str | None = None
+    rendition: int | None = None
 
     def __post_init__(self) -> None:
         check_kind("window", self.window, Window, "a Window, such as Window.around('apex', 16)")
@@ -49,6 +53,14 @@ class View:
         if self.flow is not None and self.flow not in METHODS:
             raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
         backend(self.backend)
+        if self.rendition is not None:
+            check_kind("rendition", self.rendition, int, "a number of pixels")
+            if not SMALLEST <= self.rendition <= LARGEST:
+                raise ValueError(f"rendition={self.rendition} must be pixels within {SMALLEST}..{LARGEST}")
+            if max(self.scaling.size or (0,)) > self.rendition:
+                raise ValueError(
+                    f"size={self.size} is more than rendition={self.rendition} has; name one of the two anew"
+                )
 
     @property
     def scaling(self) -> Scaling:

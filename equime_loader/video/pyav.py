@@ -27,7 +27,8 @@ DECODERS_PER_THREAD = 4
 # Strict: frames are put in order by what the level allows. A stream that does not say how far its frames are out of
 # order would lose the first ones else, since nothing was decoded to learn it from.
 _OPTIONS = {**ffmpeg.DECODER_OPTIONS, "strict": "strict"}
-_PLANAR_420 = ("yuv420p", "yuvj420p")
+# Formats of three planes, and whether chroma has the size of luma. Those of a j have the full range.
+_PLANAR = {"yuv420p": False, "yuvj420p": False, "yuv444p": True, "yuvj444p": True}
 _WEIGHTS = {Colorspace.ITU709: "bt709", 9: "bt2020", 10: "bt2020"}
 
 
@@ -129,14 +130,14 @@ class _Collected:
             raise VideoFault(f"frame {index} is damaged")
         self._missing.discard(index)
         form = (frame.height, frame.width, frame.format.name)
-        if turned or form[2] not in _PLANAR_420 or (self._stack is not None and form != self._form):
+        if turned or form[2] not in _PLANAR or (self._stack is not None and form != self._form):
             self._scaling.shape(len(self._place), frame.height, frame.width)
             self._converted[place] = _convert(frame, self._scaling)
             return
         if self._stack is None:
             self._form = form
-            self._stack = PlaneStack(len(self._place), form[0], form[1], self._scaling)
-            full = form[2] == "yuvj420p" or frame.color_range == ColorRange.JPEG
+            self._stack = PlaneStack(len(self._place), form[0], form[1], self._scaling, whole=_PLANAR[form[2]])
+            full = form[2].startswith("yuvj") or frame.color_range == ColorRange.JPEG
             self._matrix = yuv_matrix(_WEIGHTS.get(frame.colorspace, "bt601"), full_range=full)
         self._stack.put(place, tuple(_plane(plane) for plane in frame.planes))
 

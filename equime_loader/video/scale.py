@@ -21,8 +21,6 @@ from equime_loader.video.faults import VideoFault
 Picture = NDArray[np.uint8]
 
 KEPT_BYTES = 2**26
-# Frames whose chroma is brought to the size of luma at once.
-TOGETHER = 16
 # A window may ask for no more than this: a header that lies costs an error, not the memory.
 MAX_BYTES = 2**31
 # ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance): weights of red and blue in luma.
@@ -127,39 +125,40 @@ _scratch = Scratch()
 
 
 class PlaneStack:
-    """Collects the planes of 4:2:0 frames, scaled as they come, and turns all of them into pictures at once.
+    """Collects the planes of 4:2:0 or 4:4:4 frames, scaled as they come, and turns all of them into pictures at once.
 
     Frames stand below one another in one tall picture: a few calls serve all of them. One stack is in use in a
     thread at a time.
+
+    Args:
+        whole: chroma planes have the size of luma: 4:4:4.
     """
 
-    def __init__(self, count: int, height: int, width: int, scaling: Scaling) -> None:
+    def __init__(self, count: int, height: int, width: int, scaling: Scaling, *, whole: bool = False) -> None:
         self._scaling = scaling
         self._shape = scaling.shape(count, height, width)
         self._size = rows, _ = self._shape[1:3]
         self._stack = _scratch.get("stack", (count * rows, self._size[1], scaling.channels))
         # Where the result is no larger than the chroma planes, luma comes to their size and all three go on as one.
-        chroma = (height // 2, width // 2)
-        even = not (height % 2 or width % 2)
+        chroma = (height, width) if whole else (height // 2, width // 2)
+        even = whole or not (height % 2 or width % 2)
         self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(self._size, chroma) else None
         self._luma = _scratch.get("luma", self._size if self._merged is None else chroma)
         self._chroma = [_scratch.get(name, self._size) for name in ("cb", "cr")] if self._merged is None else []
-        whole = even and self._size == (height, width) and not scaling.gray
-        self._unscaled = _UnscaledFrames(self._stack, height, width) if whole else None
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
         """Keep luma and chroma planes of one frame."""
         rows = self._size[0]
         target = self._stack[position * rows : (position + 1) * rows]
-        if self._unscaled is not None:
-            self._unscaled.put(position, planes)
-        elif self._scaling.gray:
+        if self._scaling.gray:
             resize(planes[0], self._size, target[..., 0])
         elif self._merged is not None:
             height, width, _ = self._merged.shape
-            cv2.resize(planes[0], (width, height), self._luma, interpolation=cv2.INTER_AREA)
+            luma = planes[0]
+            if luma.shape != (height, width):
+                luma = cv2.resize(luma, (width, height), self._luma, interpolation=cv2.INTER_AREA)
             merged = target if self._size == (height, width) else self._merged
-            cv2.merge((self._luma, planes[1], planes[2]), merged)
+            cv2.merge((luma, planes[1], planes[2]), merged)
             if merged is self._merged:
                 resize(merged, self._size, target)
         else:
@@ -170,8 +169,6 @@ class PlaneStack:
 
     def pictures(self, matrix: NDArray[np.float32], out: Picture | None = None) -> Picture:
         """(T, H, W, C) uint8, in `out` where one is given."""
-        if self._unscaled is not None:
-            self._unscaled.flush()
         out = room(self._shape, out)
         count, rows, columns, channels = self._shape
         flat = out.reshape(count * rows, columns, channels)
@@ -181,46 +178,6 @@ class PlaneStack:
         else:
             cv2.transform(self._stack, matrix, flat)
         return out
-
-
-class _UnscaledFrames:
-    """Frames that keep their size, `TOGETHER` at a time into a stack: only their chroma grows, by two.
-
-    A row repeated above and below each plane keeps neighbors in the tall picture out of each other.
-    """
-
-    def __init__(self, stack: Picture, height: int, width: int) -> None:
-        self._stack, self._first, self._count = stack, 0, 0
-        self._luma = _scratch.get("frames", (TOGETHER, height, width))
-        self._small = _scratch.get("small", (2, TOGETHER, height // 2 + 2, width // 2))
-        self._large = _scratch.get("large", (2, TOGETHER, height + 4, width))
-        self._chroma = _scratch.get("chroma", (2, TOGETHER, height, width))
-
-    def put(self, position: int, planes: Sequence[Picture]) -> None:
-        if self._count == TOGETHER or position != self._first + self._count:
-            self.flush()
-        if not self._count:
-            self._first = position
-        self._luma[self._count] = planes[0]
-        for small, plane in zip(self._small[:, self._count], planes[1:], strict=True):
-            small[1:-1] = plane
-        self._count += 1
-
-    def flush(self) -> None:
-        """Write what is held to the stack."""
-        count, (height, width) = self._count, self._luma.shape[1:]
-        if not count:
-            return
-        small, large = self._small, self._large
-        small[:, :count, 0], small[:, :count, -1] = small[:, :count, 1], small[:, :count, -2]
-        for plane in range(2):
-            tall = large[plane, :count].reshape(-1, width)
-            cv2.resize(small[plane, :count].reshape(-1, width // 2), tall.shape[::-1], tall)
-        np.copyto(self._chroma[:, :count], large[:, :count, 2:-2])
-        planes = (self._luma[:count], *self._chroma[:, :count])
-        rows = slice(self._first * height, (self._first + count) * height)
-        cv2.merge([plane.reshape(-1, width) for plane in planes], self._stack[rows])
-        self._count = 0
 
 
 def _fits(size: tuple[int, int], within: tuple[int, int]) -> bool:

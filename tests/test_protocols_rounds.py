@@ -237,7 +237,7 @@ def test_a_round_does_not_train_on_programs_that_it_tests(tmp_path: Path) -> Non
             each.train.clips.counts("subject").get(other, 0) + each.validation.clips.counts("subject").get(other, 0)
             == 2
         )
-        assert f"1 clips that share a program with p{number} left out" in each.train.clips.steps
+        assert f"1 clip sharing a program with p{number} left out" in each.train.clips.steps
     one, two, three = (task.of(task.clips.where(subject=f"p{person}")) for person in (0, 1, 2))
     with pytest.raises(LeakageError, match="counterfactual_group"):
         Round("p0", three, two, one)

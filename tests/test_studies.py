@@ -124,7 +124,7 @@ def test_people_of_two_data_sets_are_tested_once_they_were_not_trained_on(
         assert people[name] == people["test"] and not people[name] & people["validation"]
         assert "15 of 18 clips left out: of people trained on" in run.splits["splits"][name]["steps"]
         told = json.loads((run.folder / "study.json").read_text())["cautions"][name]
-        assert "15 clips of people trained on are left out of the test" in told and why in told
+        assert "left out of the test: 15 clips of people trained on" in told and why in told
     nobody = replace(TINY, data=DataConfig(sizes={"train": 0.7, "validation": 0.3}))
     write_config(nobody, tmp_path / "nobody.yaml")
     again = ["--models", str(tmp_path / "nobody.yaml"), "--out", str(tmp_path / "nobody")]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from equime_loader.tables import counted
 from training.config import Config, write_config
 from training.data import shuffled
 from training.environment import environment
@@ -113,7 +114,7 @@ def _told(runs: Iterable[Run]) -> dict[str, Any]:
         "minutes": sum(result["minutes"] for result in results),
         "epochs": sum(result["epochs"] for result in results),
         "steps": sum(result["steps"] for result in results),
-        "stopped_by": ", ".join(f"{why} in {count} rounds" for why, count in stopped.items()),
+        "stopped_by": ", ".join(f"{why} in {counted(count, 'round')}" for why, count in stopped.items()),
         "waiting_share": sum(r["waiting_share"] * r["minutes"] for r in results) / sum(r["minutes"] for r in results),
         "processes": results[0]["processes"],
     }

@@ -12,6 +12,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from equime_loader.tables import counted
 from training.config import SPLITS, Config
 from training.runs import Study, check_name
 from training.studies import RUNS, Trial, run_trial, trial_name
@@ -114,7 +115,7 @@ def caution(why: str, parts: Parts, test: str) -> str:
     if test not in parts.test:
         return f"{why}; not tested, since everyone in it is trained on"
     if clips := parts.dropped.get(test):
-        return f"{why}; {clips:,} clips of people trained on are left out of the test"
+        return f"{why}; left out of the test: {counted(clips, 'clip')} of people trained on"
     return f"{why}; read its scores as an upper bound"
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.tables import counted
 from training.config import Config
 from training.runs import Study
 from training.studies import RUNS, Trial, run_trial, trial_name
@@ -99,7 +100,7 @@ def _check(train: Task, name: str, task: Task) -> None:
     left = task.counts()
     if any(left[word] < MIN_PER_CLASS for word, count in train.counts().items() if count):
         counts = ", ".join(f"{word} {count}" for word, count in left.items())
-        raise ValueError(f"{name}: {len(task)} clips are too few to learn from ({counts}); give more data")
+        raise ValueError(f"{name}: {counted(len(task), 'clip')}, too few to learn from ({counts}); give more data")
 
 
 def _subjects(task: Task) -> NDArray[np.int32]:

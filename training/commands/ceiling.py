@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from equime_loader.tables import counted
+
 if TYPE_CHECKING:
     from training.protocols.ceiling import Ceiling
 
@@ -37,7 +39,7 @@ def run(arguments: Namespace) -> None:
     clips = joined({name: open_dataset(folder) for name, folder in arguments.on.items()})
     task = make_task(clips, arguments.classes, expressions=arguments.expressions)
     found = ceilings(task, table=arguments.table, folds=arguments.folds, seed=arguments.seed)
-    print(f"{len(task):,} clips; classes {', '.join(task.classes)}")
+    print(f"{counted(len(task), 'clip')}; classes {', '.join(task.classes)}")
     rows = []
     for each in found:
         said = each.pooled.scores()

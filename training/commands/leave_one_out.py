@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
+from equime_loader.tables import counted
 from training.config import Config, config_of
 
 FIGURES = ("uf1", "uar", "macro_f1", "accuracy")
@@ -87,6 +88,6 @@ def _table(result: dict[str, Any], name: str) -> str:
         )
         for part, scores in parts.items()
     ]
-    head = f"{result['rounds']} rounds in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
+    head = f"{counted(result['rounds'], 'round')} in {result['minutes']:.1f} minutes, ended by {result['stopped_by']}"
     table = text_table(("pooled", "clips", *(TITLES[f] for f in FIGURES)), rows)
     return "\n".join([head, table, *([PARTIAL_NOTE] if any(marks.values()) else [])])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equime_loader.selection import Selection
 from equime_loader.splits import check_leakage, holdout
+from equime_loader.tables import counted
 from training.protocols.apart import APART, PROGRAM, sharing
 from training.protocols.scores import Scores, scores
 from training.protocols.tasks import Targets, Task
@@ -61,7 +62,9 @@ def round_of(held_out: str, task: Task, train: Selection, test: Selection, *, va
     if shared.all():
         raise ValueError(f"{held_out}: every other clip shares a program with it; none is left to train on")
     if shared.any():
-        train = train.narrowed(~shared, f"{int(shared.sum()):,} clips that share a program with {held_out} left out")
+        train = train.narrowed(
+            ~shared, f"{counted(int(shared.sum()), 'clip')} sharing a program with {held_out} left out"
+        )
     parts = holdout(train, sizes, by=APART, stratify=STRATIFY, seed=seed)
     return Round(held_out, task.of(parts["train"]), task.of(parts["validation"]), task.of(test))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equime_loader.corpora.classes import CLASSES, EQUIME, class_of
 from equime_loader.schema import EXPRESSIONS
 from equime_loader.selection import Selection
+from equime_loader.tables import counted
 
 Targets = NDArray[np.int64]
 MICRO = ("micro",)
@@ -108,7 +109,7 @@ def make_task(clips: Selection, kind: str, *, expressions: Sequence[str] = MICRO
         told = ", ".join(sorted(f"{label} of {corpus}" if label else "unlabeled ones" for corpus, label in number))
         raise ValueError(f"{kind=}: no clip has one of its classes; there are {told or f'none of {clips.steps[-1]}'}")
     if missing := len(kept) - int(kept.sum()):
-        step += f"; {missing:,} clips without one left out"
+        step += f"; {counted(missing, 'clip')} without one left out"
     return Task(clips.narrowed(kept, step), CLASSES[kind], targets[kept])
 
 
@@ -120,7 +121,7 @@ def _of_expressions(clips: Selection, expressions: Sequence[str]) -> Selection:
     kept = np.array([*(word in expressions for word in codes.words), True])[codes.codes]  # -1, null, is the last
     step = " and ".join(f"{word}-expressions" for word in expressions)
     if missing := len(kept) - int(kept.sum()):
-        step += f"; {missing:,} clips of others left out"
+        step += f"; {counted(missing, 'clip')} of others left out"
     return clips.narrowed(kept, step)
 
 

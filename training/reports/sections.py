@@ -172,13 +172,18 @@ _TIPS = {
 
 
 def _test_row(one: Result) -> Row:
-    size = " to ".join(f"{count:,}" for count in dict.fromkeys(one.clips))
-    people = " to ".join(f"{count:,}" for count in dict.fromkeys(one.subjects))
+    size, people = _ranged(one.clips, "clip"), _ranged(one.subjects, "subject")
     shares = ", ".join(f"{word} {count:,}" for word, count in zip(one.classes, one.counts, strict=True))
     few = "; few subjects: intervals too narrow" if one.subjects[0] < FEW_SUBJECTS else ""
     without = f"; {PARTIAL} no clip is of {', '.join(one.absent)}: left out of UF1 and UAR" if one.absent else ""
-    note = f"{size} clips of {people} subjects: {shares}{without}{few}"
+    note = f"{size} of {people}: {shares}{without}{few}"
     return Row(cells(Cell(f"Tested on {test_title(one)}", note)), "head")
+
+
+def _ranged(counts: Sequence[int], noun: str) -> str:
+    """Different counts with their noun: `1 clip`, `12 to 14 clips`."""
+    *others, last = dict.fromkeys(counts)
+    return " to ".join([*(f"{count:,}" for count in others), counted(last, noun)])
 
 
 def _constant_row(group: Sequence[Result], has_published: bool) -> Row:
@@ -212,7 +217,7 @@ def _corpus_rows(one: Result, has_published: bool) -> Iterator[Row]:
                  for score in TITLES}  # fmt: skip
         figures = [Cell(number(found), f"const. {number(constant)}") for found, constant in means.values()]
         mark = next((mark for found, _ in pairs if (mark := partial_mark(found.confusion))), "")
-        size = f"{pairs[0][0].clips:,} clips {mark}".strip()
+        size = f"{counted(pairs[0][0].clips, 'clip')} {mark}".strip()
         yield Row(cells(Cell(f"· {corpus}", size, "muted"), "", "", *figures, "", "", *([""] if has_published else [])))
 
 

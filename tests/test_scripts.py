@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import FACES, MODEL
+from conftest import FACES, MODEL, small_profile
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 EXTRAS = {"diffusers", "piq", "playwright", "psutil", "ray", "torch", "transformers"}
@@ -143,6 +143,14 @@ def test_the_measurement_of_order_runs(runner: Runner, monkeypatch: pytest.Monke
     module.main(peer_python="no-such-python", seeds=1)
     printed = runner.capfd.readouterr().out
     assert "py1e is left out" in printed and "| 2000 | 20 | equal | 1 |" in printed and "| weighted |" in printed
+
+
+def test_the_measurement_of_renditions_runs(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = runner.module("measure_rendition")
+    monkeypatch.setattr(module, "load_profile", lambda name, **more: small_profile(emotions=("disgust",), **more))
+    module.main(1, size=48)
+    printed = runner.capfd.readouterr().out
+    assert printed.startswith("1 clip\n") and "| clip |" in printed and "| rendition |" in printed
 
 
 def test_measurements_of_generation_run_without_a_gpu(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

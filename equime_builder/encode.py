@@ -72,7 +72,7 @@ def encode_stream(
     video: Video,
     color: Color = UNSAID,
 ) -> EncodedClip:
-    """Encode planar 4:2:0 frames as they come, so that a long recording need not lie in memory.
+    """Encode planar frames as they come, so that a long recording need not lie in memory.
 
     Besides the first frame, `keyframes` are key frames, so that a reader of the event decodes nothing before them;
     no frame refers across one. `tune=fastdecode` drops the loop filter and CABAC: a window decodes in half the time.
@@ -80,7 +80,7 @@ def encode_stream(
     One thread and bit-exact muxing make the bytes a function of the frames.
 
     Args:
-        frames: at least one, each of `shape` (3 * H // 2, W), uint8, I420, H and W even.
+        frames: at least one, each of `shape`, uint8: (3 * H // 2, W), I420, H and W even; or (3, H, W), 4:4:4.
         keyframes: indices of the frames where readers begin.
         color: what the clip says of it; the frames are encoded as they are.
 
@@ -89,11 +89,14 @@ def encode_stream(
     """
     if not 0 < fps < 1e6:
         raise ValueError(f"{fps=} must lie within 0..1,000,000")
-    (rows, width), rate, count = shape, Fraction(fps).limit_denominator(MOST_TICKS), 0
+    whole = len(shape) == 3
+    height, width = shape[1:] if whole else (shape[0] * 2 // 3, shape[1])
+    pixels = "yuv444p" if whole else "yuv420p"
+    rate, count = Fraction(fps).limit_denominator(MOST_TICKS), 0
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = width, rows * 2 // 3, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
         stream.thread_count = 1
         stream.codec_context.colorspace, stream.codec_context.color_range = color.space, color.range
         stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT
@@ -105,7 +108,7 @@ def encode_stream(
             "forced-idr": "1",
         }
         for count, planes in enumerate(frames, start=1):
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(planes, format=pixels)
             frame.pts = count - 1
             if frame.pts in keyframes:
                 frame.pict_type = av.video.frame.PictureType.I

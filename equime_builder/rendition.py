@@ -249,7 +249,7 @@ def rendered_size(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def _scaled(side: int, size: int, shorter: int) -> int:
-    """A side in proportion, even since chroma has half of it."""
+    """A side in proportion, even as encoders like it."""
     return 2 * round(side * size / shorter / 2)
 
 
@@ -274,9 +274,7 @@ def rendered(data: bytes, clip: Mapping[str, Any], size: int, video: Video) -> t
             raise VideoFault("holds no frame")
         planes = _checked((scaled(frame, shape, (width, height)) for frame in chain([first], frames)), clip["frames"])
         color = Color(first.colorspace, first.color_range)
-        made = encode_stream(
-            planes, (height * 3 // 2, width), fps=_rate(data), keyframes=keys, video=video, color=color
-        )
+        made = encode_stream(planes, (3, height, width), fps=_rate(data), keyframes=keys, video=video, color=color)
     return made.data, (width, height)
 
 
@@ -298,10 +296,13 @@ def _checked(planes: Iterator[NDArray[np.uint8]], frames: int) -> Iterator[NDArr
 
 
 def scaled(frame: Any, shape: tuple[int, int], target: tuple[int, int]) -> NDArray[np.uint8]:
-    """The planes of a 4:2:0 frame at another size: (3 * H // 2, W) uint8, I420.
+    """The planes of a 4:2:0 frame at another size: (3, H, W) uint8, 4:4:4.
+
+    Chroma has half of a frame's pixels a side; it comes to the size of luma, so that a rendition loses no color that
+    its pixels can show, and a reader scales nothing.
 
     Args:
-        shape, target: width and height, even.
+        shape, target: width and height; those of `shape` even.
 
     Raises:
         VideoFault: a frame of another form or shape.
@@ -310,13 +311,5 @@ def scaled(frame: Any, shape: tuple[int, int], target: tuple[int, int]) -> NDArr
         raise VideoFault(f"a frame is {frame.width}x{frame.height} pixels, {frame.format.name}")
     (width, height), (wide, high) = shape, target
     planes = frame.to_ndarray()
-    out = np.empty((high * 3 // 2, wide), np.uint8)
-    resize(planes[:height], (high, wide), out[:high])
-    for plane, smaller in zip(_chroma(planes, width, height), _chroma(out, wide, high), strict=True):
-        resize(plane, (high // 2, wide // 2), smaller)
-    return out
-
-
-def _chroma(planes: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Cb and Cr of I420 as (2, H // 2, W // 2), the same memory."""
-    return planes[height:].reshape(2, height // 2, width // 2)
+    luma, chroma = planes[:height], planes[height:].reshape(2, height // 2, width // 2)
+    return np.stack([resize(plane, (high, wide)) for plane in (luma, *chroma)])

@@ -135,6 +135,15 @@ def test_the_card_names_the_repository_before_it_is_approved(built: Path, hub: L
     assert read_publication(built) == Publication("curator/equime", "2025-01-01"), "the day of the first version stays"
 
 
+def test_renditions_stay_here(built: Path, hub: LocalHub) -> None:
+    before = equime(hub, "publish", built, NAME, "--dry-run").stdout
+    (built / "renditions/112").mkdir(parents=True)
+    after = equime(hub, "publish", built, NAME, "--dry-run").stdout.splitlines()
+    assert [line for line in after if line not in before] == [
+        "its renditions stay here: whoever loads the clips makes them again"
+    ]
+
+
 def test_what_is_refused_is_not_named_before(built: Path, hub: LocalHub) -> None:
     header = json.loads((built / manifest.HEADER).read_text(encoding="utf-8"))
     (built / manifest.HEADER).write_text(json.dumps({**header, "corpus": "CASME II"}), encoding="utf-8")

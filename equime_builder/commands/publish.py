@@ -192,6 +192,7 @@ def _consequences(release: Release) -> list[str]:
 def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
     from equime_builder.hub.checks import about, free_words
     from equime_builder.hub.release import what_is_erased, what_is_visible
+    from equime_loader.renditions import FOLDER as RENDITIONS
 
     rows = [
         {"change": change, "path": file.path, "bytes": file.size, "sha256": file.sha256}
@@ -226,6 +227,8 @@ def _show(root: Path, release: Release, why: str, as_json: bool) -> None:
         say(f"{name}: {fact}")
     for note in _notes(root):
         say(f"changed: {note}")
+    if (root / RENDITIONS).is_dir():
+        say("its renditions stay here: whoever loads the clips makes them again")
     for name, words in free_words(root).items():
         more = f" | and {len(words) - MOST_WORDS:,} more, see --json" if len(words) > MOST_WORDS else ""
         say(f"words in {name}: {' | '.join(words[:MOST_WORDS])}{more}")

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equime_builder import manifest
+from equime_builder.dataset_folder import check_complete
 from equime_builder.encode import Color, encode_stream
 from equime_builder.manifest import FolderError
 from equime_builder.processes import as_finished
@@ -83,12 +84,13 @@ def make_rendition(
 
     Raises:
         ValueError: a size that is odd or outside 16..4096.
-        FolderError: the dataset has no tars or is in use, or a clip of it is damaged.
+        FolderError: the dataset is not complete, has no tars or is in use, or a clip of it is damaged.
     """
     if not is_size(size):
         raise ValueError(f"size={size} must be an even number within {SMALLEST}..{LARGEST}")
+    check_complete(root)
     with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
-        return complete(root, size, workers=workers, progress=progress)
+        return render_missing(root, size, workers=workers, progress=progress)
 
 
 def is_size(size: int) -> bool:
@@ -96,7 +98,7 @@ def is_size(size: int) -> bool:
     return SMALLEST <= size <= LARGEST and size % 2 == 0
 
 
-def complete(
+def render_missing(
     root: Path, size: int, *, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Rendition:
     """`make_rendition` for whoever holds the folder's lock."""

@@ -27,7 +27,9 @@ def sizes_in(root: Path) -> list[int]:
 
 def rendition_files(root: Path, header: Mapping[str, Any]) -> set[str]:
     """Paths of the files that the renditions in a folder may have."""
-    tars = [shard.files([TAR])[TAR] for shard in manifest.shards_in(header, None) if TAR in header["formats"]]
+    if TAR not in header["formats"]:
+        return set()
+    tars = [shard.files([TAR])[TAR] for shard in manifest.shards_in(header, None)]
     return {path for size in sizes_in(root) for path in _files(size, tars)}
 
 
@@ -37,18 +39,17 @@ def _files(size: int, tars: Iterable[str]) -> set[str]:
 
 def rendition_faults(root: Path) -> Iterator[tuple[str, str]]:
     """What is wrong, as path of the broken file and message. The folder's index must be sound."""
-    if not (sizes := sizes_in(root)):
+    if not (known := rendition_files(root, manifest.folder_header(root))):
         return
     shards = dict(by_shard(pq.read_table(root / manifest.INDEX, columns=[*COLUMNS])))
-    for size in sizes:
+    gone = known.difference(*(_files(size, shards) for size in sizes_in(root)))
+    yield from ((path, "is of clips that are gone") for path in sorted(gone) if (root / path).exists())
+    for size in sizes_in(root):
         yield from _faults(root, size, shards)
 
 
 def _faults(root: Path, size: int, shards: Mapping[str, pa.Table]) -> Iterator[tuple[str, str]]:
     index, sound = root / index_path(size), []
-    for path in sorted(rendition_files(root, manifest.folder_header(root)) - _files(size, shards)):
-        if (root / path).parent == index.parent and (root / path).exists():
-            yield path, "is of clips that are gone"
     if not (finished := index.is_file()):
         yield index_path(size), "missing: the rendition is not complete"
     for shard, rows in shards.items():

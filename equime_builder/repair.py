@@ -24,7 +24,7 @@ from equime_builder.plan import CLIP_SCHEMA, Plan, Shard
 from equime_builder.portrait_table import PORTRAIT_SCHEMA
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import profile_from_dict
-from equime_builder.rendition import complete
+from equime_builder.rendition import render_missing
 from equime_builder.rendition_faults import rendition_faults, sizes_in
 from equime_builder.verify import LEFTOVER, RENDITION, STRAY, Fault, dataset_faults, plan_faults
 
@@ -97,7 +97,7 @@ def _mend_renditions(root: Path, workers: int) -> list[Fault]:
     for fault in faults:
         (root / fault.path).unlink(missing_ok=True)
     for size in sizes_in(root) if faults else ():
-        complete(root, size, workers=workers)
+        render_missing(root, size, workers=workers)
     return faults
 
 

@@ -252,6 +252,8 @@ def test_a_folder_that_cannot_be_rendered(
     assert build(root, small_request(formats=("parquet",), subjects=3, emotions=("surprise",)))
     with pytest.raises(FolderError, match="holds no tars, of which renditions are made; build it with --formats"):
         make_rendition(root, SIZE)
+    (root / HERE).mkdir(parents=True)
+    assert [str(fault) for fault in verify(root)] == [f"{HERE}: a folder that does not belong here"]
     root = copy_of(built)
     monkeypatch.setattr(manifest, "LOCK_PATIENCE_S", 0.0)
     with manifest.lock(root, "build"), pytest.raises(FolderError, match="another build is writing this folder"):

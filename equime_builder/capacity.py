@@ -26,6 +26,7 @@ from equime_builder.generators.protocol import ClipRequest, Generator
 from equime_builder.plan import Plan, Shard
 from equime_builder.portraits import PortraitSource
 from equime_builder.profiles import Profile
+from equime_loader.tables import counted
 
 RATES = "data/rates.csv"
 ANY = "any"
@@ -231,7 +232,7 @@ def measure(plan: Plan, source: PortraitSource, clips: int, *, face_model: Path 
     time_cpu, time_gpu = (_per_clip([row[name] for row in seen], planned) for name in (CPU, GPU))
     formats = sample.header["formats"] if any(accepted) else ()
     sizes = {name: _per_clip([row[name] for row in seen], accepted) for name in formats}
-    origin = f"{clips} clips of this plan in {'one part' if len(shards) == 1 else f'{len(shards)} parts'}, "
+    origin = f"{counted(clips, 'clip')} of this plan in {'one part' if len(shards) == 1 else f'{len(shards)} parts'}, "
     origin += "drawn by the processor of this machine" if slowed else "made on this machine"
     origin += f"; {sum(accepted)} of them accepted" if sum(accepted) < clips else ""
     return Cost(time_cpu, time_gpu, sizes, origin, clips)

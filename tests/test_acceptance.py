@@ -272,7 +272,7 @@ def test_the_command_tells_how_many_clips_were_not_judged(topped_up: Path, copy_
     place = index.schema.get_field_index("audit_verdict")
     pq.write_table(index.set_column(place, "audit_verdict", column), root / "index.parquet")
     shown = CliRunner().invoke(app, ["acceptance", str(root)], env={"COLUMNS": "200"}).stdout
-    assert f"{len(index) - 2} more clips were not judged: `equime audit {root}` does that" in shown
+    assert f"not judged: {len(index) - 2} more clips; `equime audit {root}` does that" in shown
 
 
 def test_a_rejected_clip_that_stays_is_not_counted_as_accepted() -> None:

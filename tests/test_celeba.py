@@ -388,7 +388,7 @@ def test_a_threshold_that_asks_nothing_is_told(tmp_path: Path, pictures, face_mo
     profile.write_text('name = "calm"\nfollows = "a test"\n[curation]\nmin_neutral = 0.9\n')
     where = [str(root), str(tmp_path / "out"), "--source", "celeba-hq", "--face-model", str(face_model)]
     app(["curate", *where, "--profile", str(profile), "--workers", "1"], standalone_mode=False)
-    assert "min_neutral asks nothing of 6 portraits that pass: their expression was not estimated" in " ".join(
+    assert "min_neutral asks nothing of 6 passing portraits: their expression was not estimated" in " ".join(
         capsys.readouterr().out.split()
     )
 

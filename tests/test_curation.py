@@ -191,7 +191,7 @@ def test_a_shortfall_is_told_with_numbers() -> None:
     choice = choose(fits, Shares(gender={"Woman": 1, "Man": 1}), count=20)
     assert len(choice.chosen) == 11
     assert choice.shortfall == (
-        "20 subjects asked for, 11 can be taken with these shares, of 35 portraits that pass; used up: Man (5)"
+        "20 subjects asked for, 11 can be taken with these shares, of 35 passing portraits; used up: Man (5)"
     )
     none = choose(crowd(("Woman", "white", 30)), Shares(race={"white": 4, "black": 1}), count=20)
     assert len(none.chosen) == 4

@@ -250,6 +250,14 @@ def test_ways_to_load_name_a_split_that_has_clips(plan: Plan, index: pa.Table) -
     assert "wds/validation-00000.tar" in shown and '("split", "==", "validation")' in shown
 
 
+def test_one_clip_is_told_as_one(plan: Plan, index: pa.Table) -> None:
+    facts = facts_of(plan, index.slice(0, 1), Beside(rejected=1))
+    for text in (card(facts), datasheet(facts), croissant_text(facts, [])):
+        words = " ".join(text.split())
+        assert "1 portrait or clip" in words and "1 subject" in words
+        assert not re.findall(r"\b1 (?:\w+ )?(?:clips|subjects|programs|portraits|columns|were|allow)\b", words)
+
+
 def test_the_length_of_events_is_that_of_the_clips(built: Path, index: pa.Table) -> None:
     lengths = pc.subtract(index["offset_ms"], index["onset_ms"]).to_pylist()
     text = " ".join((built / "README.md").read_text(encoding="utf-8").split())

@@ -176,7 +176,7 @@ def test_rejected_clips_are_refused_and_can_leave(built: Path, copy_of: Copy) ->
     root = copy_of(built)
     key = pq.read_table(root / INDEX)["key"][0].as_py()
     write_annotation(root, "review", pa.table({"key": [key], "review_verdict": ["rejected"]}))
-    assert [each.what for each in objections(root)] == [f"1 clips that the review rejected, e.g. {key}"]
+    assert [each.what for each in objections(root)] == [f"1 clip that the review rejected, e.g. {key}"]
     change = refusal(root)
     assert change is not None
     replace_by_edition(root, [lambda _: change])
@@ -210,7 +210,7 @@ def test_an_edition_without_rejected_clips_tells_no_share_of_accepted_ones(
     card = (root / "README.md").read_text(encoding="utf-8")
     assert "| all | " not in card.split("### Audit")[1].split("\n## ")[0]
     shown = CliRunner().invoke(app, ["acceptance", str(root)]).stdout
-    assert "100%" not in shown and "3 rejected clips have left" in " ".join(shown.split())
+    assert "100%" not in shown and "3 clips that audit or review rejected have left" in " ".join(shown.split())
 
 
 def test_every_word_that_no_vocabulary_binds_is_told(built: Path, copy_of: Copy) -> None:
@@ -259,7 +259,7 @@ def test_damage_is_not_edited_into_a_new_folder(
     data[row["mp4_offset"] + row["mp4_length"] // 2] ^= 0x5A
     path.write_bytes(data)
     before = contents(root)
-    with pytest.raises(FolderError, match=r"1 faults, first .*differs from its committed sha256; mend them"):
+    with pytest.raises(FolderError, match=r"1 fault, first .*differs from its committed sha256; mend them"):
         replace_by_edition(root, [change[edits]])
     assert contents(root) == before and [each.name for each in tmp_path.iterdir()] == ["equime"]
     # Damage that comes after the check, too.

@@ -146,8 +146,8 @@ def test_traces_of_photographs_are_refused_or_taken_out(built: Path, copy_of: Co
     found = objections(root)
     assert [each.what.split(" (")[0] for each in found] == [
         f"{people + 3} file names of photographs may name people",
-        f"{people + 2} hashes of photographs tell whoever has one who takes part",
-        "3 photographs of people who are not in the dataset, with what was found in them",
+        f"{people + 2} hashes of photographs: whoever has one can tell who takes part",
+        "3 photographs of people who are not in the dataset, with what was found there",
     ]
     assert all("--strip-names" in each.next_step for each in found)
     replace_by_edition(root, [numbering])
@@ -228,7 +228,9 @@ def test_notes_of_older_versions_name_nobody(built: Path, copy_of: Copy, local_h
     note = {"what": "withdrawn", "subjects": gone, "clips": 4}
     replanned(root, replace(plan, header={**plan.header, "changes": [note]}))
     (found,) = objections(root)
-    assert str(found).startswith("1 notes of earlier editions name who has left; publish with --strip-names")
+    assert str(found).startswith(
+        "1 note of earlier editions with names of people who have left; publish with --strip-names"
+    )
     replace_by_edition(root, [numbering])
     assert verify(root) == [] and objections(root) == [] and not holding(root, gone)
     assert changes_of(manifest.read_header(root))[1:] == [{"what": "names of who left taken out of earlier notes"}]
@@ -291,4 +293,4 @@ def test_an_address_is_found_wherever_it_stands(built: Path, copy_of: Copy) -> N
     from equime_builder.hub.checks import _addresses
 
     pq.write_table(plan.portraits.set_column(place, "license", words), root / manifest.PORTRAITS)
-    assert [each.what for each in _addresses(root)] == [f"{manifest.PORTRAITS} holds 1 e-mail addresses"]
+    assert [each.what for each in _addresses(root)] == [f"{manifest.PORTRAITS} holds 1 e-mail address"]

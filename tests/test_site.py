@@ -255,7 +255,7 @@ def test_what_was_judged_in_part_is_the_same_on_page_and_card(
     write_site(root, tmp_path / "page", videos=0)
     page = (tmp_path / "page" / "index.html").read_text()
     card = " ".join(texts(root, judged)["README.md"].decode().split())
-    assert "2 of 3 clips that were judged were accepted, 67% (95% interval 21–94%)" in page
+    assert "2 of 3 judged clips accepted, 67% (95% interval 21–94%)" in page
     assert "| all | 3 | 2 | 67% | 21–94% |" in card
     for text in (page, card):
         assert f" {len(table) - 3} of {len(table)} clips were not judged." in text
@@ -280,11 +280,11 @@ def test_the_audit_counts_what_was_refused_and_has_left(tmp_path: Path) -> None:
     write_site(root, tmp_path / "page", videos=0)
     page = (tmp_path / "page" / "index.html").read_text()
     section = page.split('<section id="audit"')[1].split("</section>")[0]
-    assert f"Of {every.planned} clips that were planned it accepted {every.accepted}, " in section
+    assert f"Of {every.planned} planned clips it accepted {every.accepted}, " in section
     assert f"(95% interval {100 * every.low:.0f}–{every.high:.0%})" in section
     assert f"{every.first} of them at the first attempt" in section
     assert f"refused {every.planned - every.accepted}; these are not in the dataset" in section
-    assert f"{every.stood_in} accepted clips of a reserve" in section
+    assert f"A reserve stands in for them with {every.stood_in} accepted clip" in section
     assert "Why clips were refused" in section and "…" not in section
     for row in rows:
         if row.planned:

@@ -6,6 +6,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from equime_builder.commands.shared import Complete, Json, print_json, say, screen
+from equime_loader.tables import counted
 
 
 def acceptance(folder: Complete, as_json: Json = False) -> None:
@@ -14,6 +15,7 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
     Planned; accepted at the first attempt; accepted at any; taken from the reserve; in the dataset.
     """
     from equime_builder.acceptance import acceptance as report
+    from equime_builder.documents.changes import left_in_words
 
     found = report(folder)
     if as_json:
@@ -32,9 +34,9 @@ def acceptance(folder: Complete, as_json: Json = False) -> None:
         table.add_row(name, *map(str, (row.planned, row.first, row.accepted, rate, row.stood_in, row.final)))
     screen.print(table)
     if found.left:
-        say(f"{found.left} rejected clips have left: from those that stayed, no share of accepted clips can be told")
+        say(left_in_words(found.left).removesuffix("."))
     if found.unjudged:
-        say(f"{found.unjudged} more clips were not judged: `equime audit {folder}` does that")
+        say(f"not judged: {counted(found.unjudged, 'more clip')}; `equime audit {folder}` does that")
     if not found.judged:
         say(f"no clip was judged by what its frames show: `equime audit {folder}` does that")
     for reason, count in found.reasons.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equime_builder.commands.shared import Json, print_json, say
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.hub.access import Request
@@ -110,4 +111,4 @@ def export(repository: Repository, file: Annotated[Path, typer.Argument(help="CS
 
     requests = all_requests(_hub(repository))
     write_register(file, requests)
-    say(f"{file}: {len(requests)} requests; it holds personal data")
+    say(f"{file}: {counted(len(requests), 'request')}; it holds personal data")

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from equime_builder.commands.shared import Complete, Json, print_json, say, screen
 from equime_loader.extras import needing
+from equime_loader.tables import counted
 
 
 def bench_loader(
@@ -31,7 +32,8 @@ def bench_loader(
     if as_json:
         print_json(report.to_dict())
         return
-    say(f"{report.clips} clips, {frames} frames around the apex at {size} x {size}, batches of {batch_size}")
+    read = f"{counted(report.clips, 'clip')}, {counted(frames, 'frame')} around the apex"
+    say(f"{read} at {size} x {size}, batches of {batch_size}")
     table = Table("way", "clips/s", "least-most", "first batch, ms", "of libavcodec alone")
     for row in report.rows():
         table.add_row(*row)

@@ -29,6 +29,7 @@ from equime_builder.commands.shared import (
 )
 from equime_builder.requests import make_profile, make_source
 from equime_builder.sources.photographs import check_size
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.attributes.estimates import Estimator
@@ -127,7 +128,7 @@ def _report(out: Path, found: Curated, min_neutral: float, as_json: bool) -> Non
     if as_json:
         print_json(facts)
         return
-    say(f"{out}: {facts['taken']} of {facts['candidates']} portraits taken; open {out / 'sheet.png'}")
+    say(f"{out}: {facts['taken']} of {counted(facts['candidates'], 'portrait')} taken; open {out / 'sheet.png'}")
     if reasons:
         say(f"each other portrait with its reason: {out / 'curation.csv'}")
     for reason, count in reasons.most_common():
@@ -137,7 +138,7 @@ def _report(out: Path, found: Curated, min_neutral: float, as_json: bool) -> Non
     if count := facts["without_person"]:
         say(f"nobody says who is on {count:,} of the portraits: splits take each for a person of its own")
     if count := facts["without_expression"]:
-        say(f"min_neutral asks nothing of {count:,} portraits that pass: their expression was not estimated")
+        say(f"min_neutral asks nothing of {counted(count, 'passing portrait')}: their expression was not estimated")
     for name, why in found.faults.items():
         say(f"estimate of {name} not used: {why}")
     if rates := passing_rates(table):

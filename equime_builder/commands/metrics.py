@@ -21,6 +21,7 @@ from equime_builder.commands.shared import (
     say,
     screen,
 )
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.quality.clips import Group
@@ -191,7 +192,7 @@ def _report(facts: dict[str, Any], as_json: bool) -> None:
         return
     for line in facts["missing"]:
         say(line)
-    table = Table(title=f"{facts['clips']} clips", title_justify="left")
+    table = Table(title=counted(facts["clips"], "clip"), title_justify="left")
     for column in ("metric", "mean", "std", "5 %", "95 %", "clips", "null"):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for name, row in facts["metrics"].items():

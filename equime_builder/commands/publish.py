@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equime_builder.commands.shared import Folder, Json, notes, print_json, progress_bar, say
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.hub.client import Hub
@@ -163,7 +164,7 @@ def _publish(hub: Hub, root: Path, release: Release, as_json: bool) -> None:
             progress=lambda file: bar.update(task, advance=1, description=file.path),
         )
     if done.erased:
-        tell(f"earlier versions erased, {done.erased.files} large files of theirs deleted")
+        tell(f"earlier versions erased, {counted(done.erased.files, 'large file')} of theirs deleted")
         if done.erased.left:
             tell(
                 f"{', '.join(done.erased.left)} stay: nobody but the Hub's support deletes pull requests. They hold no "

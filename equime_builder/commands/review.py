@@ -10,6 +10,7 @@ import typer
 
 from equime_builder.commands.shared import Complete, Json, notes, print_json, say
 from equime_builder.requests import words
+from equime_loader.tables import counted
 
 if TYPE_CHECKING:
     from equime_builder.review.store import Store
@@ -76,7 +77,7 @@ def _serve(folder: Path, index: Index, store: Store, host: str, port: int, as_js
             print_json({"url": url, "store": str(store.path), "clips": len(store.clips)})
         else:
             mode = "blind" if store.settings.blind else "open"
-            say(f"{len(store.clips)} clips, {mode}; judgments are kept in {store.path}")
+            say(f"{counted(len(store.clips), 'clip')}, {mode}; judgments are kept in {store.path}")
             say(f"open this link in a browser: {url}")
             say("stop with Ctrl-C; the same command goes on")
         if not is_loopback(host):
@@ -107,6 +108,6 @@ def _tell(
     if made is not None:
         say(str(made))
     if export is not None:
-        say(f"{export}: {len(kept)} judgments")
+        say(f"{export}: {counted(len(kept), 'judgment')}")
     if annotate:
-        say(f"{folder}: {len(table)} clips annotated")
+        say(f"{folder}: {counted(len(table), 'clip')} annotated")

@@ -22,6 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from equime_loader.tables import counted
+
 screen, notes = Console(), Console(stderr=True)
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -133,7 +135,9 @@ def count_shown(bar: Progress, task: TaskID, as_json: bool) -> Callable[[int, in
         now = time.monotonic()
         if not as_json and not notes.is_terminal and (now - said >= SECONDS_BETWEEN_LINES or done in (0, total)):
             said = now
-            notes.print(f"{name}: {done} of {total} clips, {(now - start) / 60:.1f} minutes", highlight=False)
+            notes.print(
+                f"{name}: {done} of {counted(total, 'clip')}, {(now - start) / 60:.1f} minutes", highlight=False
+            )
 
     return show
 
@@ -154,7 +158,7 @@ def clips_shown(bar: Progress, task: TaskID, as_json: bool) -> Callable[[Any], N
         )
         if not as_json and not notes.is_terminal:
             left = (done.total_clips - done.clips) / rate / 60
-            counts = f"{done.clips} of {done.total_clips} clips, {rate:.1f} clips/s, {left:.1f} minutes left"
+            counts = f"{done.clips} of {counted(done.total_clips, 'clip')}, {rate:.1f} clips/s, {left:.1f} minutes left"
             notes.print(f"shard {done.shard}: {counts}", highlight=False)
 
     return show

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equime_builder.commands.shared import Complete, Json, print_json, progress_bar, say
+from equime_loader.tables import counted
 
 RELEASE = " (--photographs shows them, where they agreed or their portraits' license allows it)"
 
@@ -52,4 +53,5 @@ def site(
         say(f"not shown: {reason}: {count:,}{RELEASE if reason == UNRELEASED else ''}")
     if written.repository is None:
         say("the page has no link to where access is asked for; add --repo OWNER/NAME")
-    say(f"{out / 'index.html'}: {written.clips:,} clips, {written.videos:,} videos, {written.size / 1e6:.1f} MB in all")
+    told = f"{counted(written.clips, 'clip')}, {counted(written.videos, 'video')}"
+    say(f"{out / 'index.html'}: {told}, {written.size / 1e6:.1f} MB in all")

@@ -16,6 +16,7 @@ from equime_builder.curation.thresholds import Shares
 from equime_builder.portraits import Attributes
 from equime_loader.fairness.balance import marginal_balance
 from equime_loader.schema import age_group
+from equime_loader.tables import counted
 
 # With which reasons begin that say nothing against the portrait itself.
 NOT_NEEDED, UNKNOWN = "not needed: ", "unknown apparent "
@@ -92,7 +93,7 @@ def _first(fits: Sequence[Fit], count: int | None, reserve: int) -> Choice:
     total = len(fits) if count is None else min(count, len(fits))
     extra = range(total, min(total + reserve, len(fits)))
     left = dict.fromkeys(range(extra.stop, len(fits)), f"{NOT_NEEDED}{total} were taken before it")
-    short = None if count is None or total == count else f"{count} subjects asked for, {total} can be taken"
+    short = None if count is None or total == count else f"{counted(count, 'subject')} asked for, {total} can be taken"
     return Choice(tuple(range(total)), tuple(extra), left, short)
 
 
@@ -134,8 +135,8 @@ def _kept(
         if used_up
     ]
     why = f"; used up: {', '.join(scarce[:6])}{' …' if len(scarce) > 6 else ''}" if scarce else ""
-    asked_for = "" if count is None else f"{count} subjects asked for, "
-    return kept, f"{asked_for}{total} can be taken with these shares, of {available} portraits that pass{why}"
+    asked_for = "" if count is None else f"{counted(count, 'subject')} asked for, "
+    return kept, f"{asked_for}{total} can be taken with these shares, of {counted(available, 'passing portrait')}{why}"
 
 
 def _reserve(

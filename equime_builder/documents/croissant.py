@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from equime_builder import manifest
 from equime_builder.documents.citation import paper
-from equime_builder.documents.facts import Facts, audited, missing
+from equime_builder.documents.facts import Facts, audited, missing, portraits_or_clips, were
 from equime_builder.documents.words import LIST_LETTERS, printable, text_of
 from equime_builder.plan import changes_of
 from equime_loader.schema import LABELS, LOCATION, VIDEO, Field
+from equime_loader.tables import counted
 
 CROISSANT = "croissant.json"
 CONFORMS = ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"]
@@ -51,8 +52,9 @@ def croissant_text(facts: Facts, files: Sequence[Mapping[str, Any]]) -> str:
         "conformsTo": CONFORMS,
         "name": f"EquiME ({printable(plan.profile.name)})",
         "description": (
-            f"Synthetic micro-expression clips: {facts.clips:,} expression programs of {facts.subjects:,} subjects. "
-            f"{facts.generator['exact']} Profile: {printable(plan.profile.follows)}."
+            f"Synthetic micro-expression clips: {counted(facts.clips, 'expression program')} of "
+            f"{counted(facts.subjects, 'subject')}. {facts.generator['exact']} "
+            f"Profile: {printable(plan.profile.follows)}."
         ),
         "license": facts.license.url,
         "url": published.page if published else cited.url,
@@ -183,7 +185,8 @@ def _responsible(facts: Facts) -> Node:
         "rai:dataCollectionMissingData": missing(facts),
         "rai:dataPreprocessingProtocol": [
             f"Portraits are cropped and aligned to {profile.size} x {profile.size} pixels.",
-            f"{rejected:,} portraits or clips were left out, each with its reason in __manifest__/rejected.csv.",
+            f"{portraits_or_clips(rejected)} {were(rejected)} left out, each with its reason in "
+            "__manifest__/rejected.csv.",
         ],
         "rai:dataAnnotationProtocol": (
             "Labels are not annotated: they are the program that the clip was drawn from. Onset and apex frame of the "

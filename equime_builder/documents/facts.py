@@ -18,6 +18,7 @@ from equime_builder.licenses import LICENSES, License
 from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import Plan
 from equime_loader.schema import FIELD, LABELS, LOCATION, SPLITS
+from equime_loader.tables import counted
 
 # Groups of columns that most clips lack for good reasons: what was never asked for is not missing.
 OPTIONAL = ("audit", "review", "quality", "corpus")
@@ -118,15 +119,29 @@ def said(facts: Facts) -> dict[str, str]:
         "license": facts.license.name,
         "license_title": facts.license.title,
         "license_url": facts.license.url,
-        "subjects": f"{facts.subjects:,}",
+        "subjects": counted(facts.subjects, "subject"),
+        "subjects_allow": f"{counted(facts.subjects, 'subject')} {'allows' if facts.subjects == 1 else 'allow'}",
         "clips": f"{facts.clips:,}",
+        "clips_counted": counted(facts.clips, "clip"),
+        "programs": counted(facts.clips, "expression program"),
         "durations": f"{shortest:.0f}–{longest:.0f} ms",
         "size": str(profile.size),
         "frames": str(profile.frames),
         "fps": f"{profile.fps:g}",
-        "rejected": f"{facts.beside.rejected:,}",
+        "rejected": portraits_or_clips(facts.beside.rejected),
+        "rejected_were": were(facts.beside.rejected),
         "changes": changes(plan),
     }
+
+
+def portraits_or_clips(count: int) -> str:
+    """So many portraits or clips."""
+    return f"{counted(count, 'portrait')} or {'clip' if count == 1 else 'clips'}"
+
+
+def were(count: int) -> str:
+    """The verb of so many."""
+    return "was" if count == 1 else "were"
 
 
 def portrait_license(plan: Plan) -> str:
@@ -136,7 +151,9 @@ def portrait_license(plan: Plan) -> str:
 
 def split_counts(facts: Facts) -> str:
     """Clips of each split."""
-    counts = [f"{split} {pc.sum(pc.equal(facts.index['split'], split)).as_py() or 0:,} clips" for split in SPLITS]
+    counts = [
+        f"{split} {counted(pc.sum(pc.equal(facts.index['split'], split)).as_py() or 0, 'clip')}" for split in SPLITS
+    ]
     return ", ".join(counts)
 
 
@@ -150,14 +167,17 @@ def missing(facts: Facts) -> str:
     """Labels and columns that are not known of clips."""
     index = facts.whole
     lacking = [
-        f"{name} of {index[name].null_count:,} clips"
+        f"{name} of {counted(index[name].null_count, 'clip')}"
         for name in ("apparent_gender", "apparent_race", "apparent_age", "derived_emotion")
         if index[name].null_count
     ]
     unmeasured = [name for name, field in FIELD.items() if field.group in OPTIONAL and _is_empty(index, name)]
     parts = [f"Not known: {', '.join(lacking)}." if lacking else "No label is missing."]
     if unmeasured:
-        parts.append(f"{len(unmeasured)} columns of audit, review, quality or corpora are empty in this folder.")
+        parts.append(
+            f"{counted(len(unmeasured), 'column')} of audit, review, quality or corpora "
+            f"{'is' if len(unmeasured) == 1 else 'are'} empty in this folder."
+        )
     return " ".join(parts)
 
 
@@ -176,7 +196,7 @@ def audited(facts: Facts) -> str:
     if report.extent is Judged.SOME:
         return (
             f"An audit judged clips by what their frames show: of {every.planned:,} that it judged it accepted "
-            f"{every.accepted:,}; {report.unjudged:,} others were not judged."
+            f"{every.accepted:,}; {counted(report.unjudged, 'other')} {were(report.unjudged)} not judged."
         )
     return (
         f"An audit judged clips by what their frames show: of {every.planned:,} that were planned it accepted "

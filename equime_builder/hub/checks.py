@@ -22,6 +22,7 @@ from equime_builder.hub.words import word_list
 from equime_builder.pictures import SUFFIXES
 from equime_builder.verify import dataset_faults
 from equime_loader.schema import LABELS
+from equime_loader.tables import counted
 
 # Compared with text in the normal form NFKC: full-width signs are plain ones there. A revision like `@v1.0.0` is none.
 EMAIL = re.compile(r"[\w.+-]+(?:@|%40)(?:(?:[\w-]+\.)+[^\W\d_][\w-]+|localhost\b|\[[\d.:a-fA-F]+\])")
@@ -59,7 +60,9 @@ def objections(root: Path, *, progress: Callable[[str], None] = lambda _: None) 
     """
     manifest.read_header(root)
     if faults := dataset_faults(root, progress=progress):
-        return [Objection(f"{len(faults)} faults, first {faults[0]}", "mend them with `equime verify --repair`")]
+        return [
+            Objection(f"{counted(len(faults), 'fault')}, first {faults[0]}", "mend them with `equime verify --repair`")
+        ]
     return [*_rejected_clips(root), *_addresses(root), *_photographs(root)]
 
 
@@ -69,7 +72,7 @@ def _rejected_clips(root: Path) -> Iterator[Objection]:
         keys = index.filter(pc.equal(index[column], "rejected"))["key"].to_pylist()
         if keys:
             yield Objection(
-                f"{len(keys)} clips that the {by} rejected, e.g. {keys[0]}",
+                f"{counted(len(keys), 'clip')} that the {by} rejected, e.g. {keys[0]}",
                 "leave them out with --without-rejected, or build again with another seed or profile",
             )
     kept = set(index["key"].to_pylist())
@@ -82,7 +85,7 @@ def _addresses(root: Path) -> Iterator[Objection]:
     for path, text in published_text(root):
         if found := addresses(text):
             yield Objection(
-                f"{path} holds {len(found)} e-mail addresses",
+                f"{path} holds {counted(len(found), 'e-mail address', 'e-mail addresses')}",
                 "remove them where they come from (attributes, license, notes of an annotation) and build again",
             )
 
@@ -113,10 +116,16 @@ def _photographs(root: Path) -> Iterator[Objection]:
     telling = [name for name in found.names if not is_neutral(name)]
     shown = ", ".join(map(repr, telling[:SHOWN]))
     wrong = (
-        (len(telling), f"{len(telling)} file names of photographs may name people ({shown})"),
-        (found.hashes, f"{found.hashes} hashes of photographs tell whoever has one who takes part"),
-        (found.absent, f"{found.absent} photographs of people who are not in the dataset, with what was found in them"),
-        (found.left, f"{found.left} notes of earlier editions name who has left"),
+        (len(telling), f"{counted(len(telling), 'file name')} of photographs may name people ({shown})"),
+        (
+            found.hashes,
+            f"{counted(found.hashes, 'hash', 'hashes')} of photographs: whoever has one can tell who takes part",
+        ),
+        (
+            found.absent,
+            f"{counted(found.absent, 'photograph')} of people who are not in the dataset, with what was found there",
+        ),
+        (found.left, f"{counted(found.left, 'note')} of earlier editions with names of people who have left"),
     )
     for count, what in wrong:
         if count:

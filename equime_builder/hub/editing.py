@@ -41,6 +41,7 @@ from equime_builder.manifest import Commit, FolderError
 from equime_builder.plan import CHANGES, REJECTED_LEFT, Plan, Shard, changes_of, plan_hash
 from equime_builder.verify import dataset_faults
 from equime_loader.files import replacing
+from equime_loader.tables import counted
 
 # Looks at a folder and says what is to change, None where nothing is.
 MakeEdit = Callable[[Path], "Edit | None"]
@@ -297,5 +298,6 @@ def check_editable(root: Path, *, progress: Callable[[str], None] = lambda _: No
         raise FolderError(f"{before_of(root)} is what an earlier edition replaced; delete it first, or move it away")
     if faults := dataset_faults(root, progress=progress):
         raise FolderError(
-            f"{root}: {len(faults)} faults, first {faults[0]}; mend them with `equime verify --repair`, then edit it"
+            f"{root}: {counted(len(faults), 'fault')}, first {faults[0]}; mend them with `equime verify --repair`, "
+            "then edit it"
         )

@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from equime_builder import counts
 from equime_builder.card import configs, size_category
-from equime_builder.counts import counted
 from equime_builder.documents.words import LIST_LETTERS, plain, printable, template
 from equime_loader.schema import documentation
+from equime_loader.tables import counted
 
 TITLES = (
     ("expression", "expression"),
@@ -32,7 +33,8 @@ def license_text(header: Mapping[str, Any]) -> str:
 
 def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str, str, str]]) -> str:
     """The README of an imported folder, with the metadata that the Hub and `datasets` read."""
-    left_out = Counter(what for what, _, _ in rejects)
+    kinds = Counter(what for what, _, _ in rejects)
+    left_out = kinds["event"] + kinds["clip"]
     about = {name: plain(text, most=LIST_LETTERS) for name, text in header["about"].items()}
     rates = sorted({f"{rate:g}" for rate in index["fps"].to_pylist()}, key=float)
     return template("imported_card.md").substitute(
@@ -40,13 +42,13 @@ def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str
         yaml=yaml.safe_dump(metadata(header, index), sort_keys=False, allow_unicode=True, width=110).strip(),
         corpus=plain(header["corpus"]),
         sheet=plain(str(header["sheet"])),
-        rows=f"{header['rows']:,}",
-        events=f"{header['events']:,}",
+        rows=counted(header["rows"], "row"),
+        events=counted(header["events"], "event"),
         clips=f"{len(index):,}",
-        subjects=f"{len(set(index['subject'].to_pylist())):,}",
+        subjects=counted(len(set(index["subject"].to_pylist())), "subject"),
         rates=", ".join(rates),
         context=f"{header['context_ms']:g}",
-        left_out=left_out["event"] + left_out["clip"],
+        left_out=f"{counted(left_out, 'event')} or {'clip' if left_out == 1 else 'clips'}",
         plan_sha256=plain(header["plan_sha256"]),
         composition="\n".join(["| label | word | clips |", "| --- | --- | ---: |", *_rows(index)]),
         fields=documentation(),
@@ -54,7 +56,7 @@ def card(header: Mapping[str, Any], index: pa.Table, rejects: Sequence[tuple[str
 
 
 def _rows(index: pa.Table) -> list[str]:
-    tables = [(title, counted(index, name)) for title, name in TITLES]
+    tables = [(title, counts.counted(index, name)) for title, name in TITLES]
     return [f"| {title} | {plain(word)} | {count} |" for title, words in tables for word, count in words.items()]
 
 

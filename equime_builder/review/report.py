@@ -29,7 +29,7 @@ from equime_builder.review.store import Kept, Store
 from equime_loader.fairness.formulas import TITLES
 from equime_loader.index import Index
 from equime_loader.schema import AUS
-from equime_loader.tables import text_table
+from equime_loader.tables import counted, text_table
 
 UNSURE = "cannot tell"
 ANSWERS = (*LABELS, UNSURE)
@@ -81,8 +81,8 @@ class ReviewReport:
         mode = "blind" if self.blind else "open: reviewers saw the label"
         people = ", ".join(f"{name} {count}" for name, count in self.reviewers.items()) or "none"
         parts = [
-            f"{self.judged} of {self.clips} clips judged, {mode}\n"
-            f"{self.judgments} judgments count, {self.corrected} were corrected; by reviewer: {people}"
+            f"{self.judged} of {counted(self.clips, 'clip')} judged, {mode}\n"
+            f"{counted(self.judgments, 'judgment')} that count, {self.corrected} corrected; by reviewer: {people}"
         ]
         if self.agreement:
             parts.append(_table("agreement", self.agreement, "coefficient"))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equime_builder.counts import coded
 from equime_builder.origins import IMPORTED
 from equime_builder.spread import spread
+from equime_loader.tables import counted
 
 OWN, ALLOWED, ACCEPTED = "equime", "allowed", "accepted"
 # Portrait sources: faces that are nobody's; photographs that their owner may release; photographs that nobody here may.
@@ -44,16 +45,16 @@ def choose(index: pa.Table, *, clips: int, videos: int, photographs: bool) -> Ch
         ValueError: a number out of its bounds, or no clip that may be shown.
     """
     reasons = withheld(index, photographs=photographs)
-    counted = tuple((words, int(mask.sum())) for words, mask in reasons)
+    counts = tuple((words, int(mask.sum())) for words, mask in reasons)
     allowed = np.flatnonzero(~np.any([mask for _, mask in reasons], axis=0))
     if not len(allowed):
-        told = ", ".join(f"{words}: {count:,}" for words, count in counted if count)
-        raise ValueError(f"none of {len(index):,} clips may be shown ({told})")
+        told = ", ".join(f"{words}: {count:,}" for words, count in counts if count)
+        raise ValueError(f"none of {counted(len(index), 'clip')} may be shown ({told})")
     listed = allowed[spread(index.take(allowed), clips)]
     playing = listed[spread(index.take(listed), videos)] if videos else listed[:0]
     still = listed[~np.isin(listed, playing)]
     rows = in_turns(index, [playing, still])
-    return Choice(rows, len(playing), tuple(entry for entry in counted if entry[1]))
+    return Choice(rows, len(playing), tuple(entry for entry in counts if entry[1]))
 
 
 def withheld(index: pa.Table, *, photographs: bool) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -25,6 +25,7 @@ from equime_builder.hub.gate import gate_fields, gate_metadata
 from equime_builder.licenses import LICENSES
 from equime_builder.site import figures, markup
 from equime_builder.site.choice import DRAWN, OWNED, Choice
+from equime_loader.tables import counted
 
 PAGE = resources.files("equime_builder.site") / "page"
 ASSETS = ("site.css", "viewer.js", "main.js")
@@ -173,8 +174,8 @@ def _shown(choice: Choice, clips: int, sizes: Mapping[str, int]) -> str:
     playing = f", {choice.videos:,} of them as video ({size(sizes['videos'])})" if choice.videos else ""
     opened = f"; a video loads when you open it (at most {size(sizes['video'])})" if choice.videos else ""
     parts = [
-        f"This page lists {listed:,} of {clips:,} clips, chosen evenly over emotions and groups{playing}; the clearest "
-        f"come first. Stills are {size(sizes['stills'])} in all and load as you scroll{opened}. "
+        f"This page lists {listed:,} of {counted(clips, 'clip')}, chosen evenly over emotions and groups{playing}; the "
+        f"clearest come first. Stills are {size(sizes['stills'])} in all and load as you scroll{opened}. "
     ]
     if choice.withheld:
         told = "; ".join(f"{words}: {count:,}" for words, count in choice.withheld)

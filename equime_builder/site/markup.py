@@ -16,6 +16,7 @@ from equime_builder.documents.measures import PERCENTILES, Measure
 from equime_builder.documents.words import printable
 from equime_builder.facs import ACTION_UNITS
 from equime_builder.site.figures import Counted, Histogram, Verdicts
+from equime_loader.tables import counted
 
 MOST_REASONS = 8
 ROLES = {
@@ -155,7 +156,7 @@ def _planned(every: Row) -> str:
     parts = [
         "A program measured the frames of every clip after encoding. It accepts a clip where the labeled AUs act and "
         "others do not, onset, apex and offset lie near their labels, the face returns to neutral, and head and "
-        f"identity keep still. Of {every.planned:,} clips that were planned it accepted {every.accepted:,}, "
+        f"identity keep still. Of {counted(every.planned, 'planned clip')} it accepted {every.accepted:,}, "
         f"{every.share} (95% interval {every.between}); {every.first:,} of them at the first attempt."
     ]
     if refused:
@@ -166,7 +167,7 @@ def _planned(every: Row) -> str:
         )
         parts.append(f"It refused {refused:,}; {told}.")
     if every.stood_in:
-        parts.append(f"{every.stood_in:,} accepted clips of a reserve stand in for them.")
+        parts.append(f"A reserve stands in for them with {counted(every.stood_in, 'accepted clip')}.")
     return " ".join(parts)
 
 
@@ -174,7 +175,7 @@ def _judged(said: Verdicts) -> str:
     """What was said of some clips."""
     every = said.rows[0]
     share = f"{every.share} (95% interval {every.between})"
-    told = f"{every.accepted:,} of {every.planned:,} clips that were judged were accepted, {share}."
+    told = f"{every.accepted:,} of {counted(every.planned, 'judged clip')} accepted, {share}."
     clips = every.planned + said.unjudged
     left = f" {said.unjudged:,} of {clips:,} clips were not judged." if said.unjudged else ""
     return f"{said.title}: {told}{left}"

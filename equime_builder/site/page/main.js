@@ -97,8 +97,9 @@ function count() {
 function filter() {
   matching = passing();
   const number = (count) => count.toLocaleString("en");
-  byId("found").textContent = matching.length === clips.length ? `${number(clips.length)} clips`
-    : matching.length ? `${number(matching.length)} of ${number(clips.length)} clips` : "No clip has all of that. Clear a filter.";
+  const all = `${number(clips.length)} ${clips.length === 1 ? "clip" : "clips"}`;
+  byId("found").textContent = matching.length === clips.length ? all
+    : matching.length ? `${number(matching.length)} of ${all}` : "No clip has all of that. Clear a filter.";
   count();
   list(STEP);
 }

@@ -24,7 +24,7 @@ from equime_builder.rendition import rendered
 from equime_builder.samples import FRAMES_BEFORE_APEX, keyframes
 from equime_loader.tables import counted
 from equime_loader.video.pyav import decode
-from equime_loader.video.scale import Scaling, resize
+from equime_loader.video.scale import PlaneStack, Scaling, resize, yuv_matrix
 
 WINDOW = 16
 TIMES = 5
@@ -55,22 +55,31 @@ def measure(clip: Clip, profile: Profile, size: int) -> Iterator[tuple[float, ..
 
 
 def shown(data: bytes, clip: Clip, size: int) -> tuple[float, float, float]:
-    """Milliseconds to read a window as RGB, PSNR of the apex in dB, and motion kept, in luma stretched to 0-255."""
-    timing, side = clip.timing, clip.moved.shape[0]
+    """Milliseconds to read a window, PSNR of the apex in dB, both of RGB, and motion kept, of luma."""
+    timing = clip.timing
     first = max(0, timing.apex - FRAMES_BEFORE_APEX)
-    window = np.arange(first, first + WINDOW)
-    reading = fastest(lambda: decode(data, window, Scaling((size, size), gray=False)))
-    places = np.array([timing.onset, timing.apex])
-    onset, apex = decode(data, places, Scaling((size, size), gray=True))[..., 0].astype(np.float64)
-    meant_onset, meant_apex = (stretched(resize(clip.frames[place][:side], (size, size))) for place in places)
+    window, ends = np.arange(first, first + WINDOW), np.array([timing.onset, timing.apex])
+    color, gray = (Scaling((size, size), gray=gray) for gray in (False, True))
+    reading = fastest(lambda: decode(data, window, color))
+    error = decode(data, ends, color)[1].astype(float) - drawn(clip, ends, color)[1]
     moved = resize(np.where(clip.moved, 255, 0).astype(np.uint8), (size, size)) > 0
-    meant, seen = (meant_apex - meant_onset)[moved], (apex - onset)[moved]
-    psnr = 10 * np.log10(255**2 / np.mean((apex - meant_apex) ** 2))
-    return reading, float(psnr), float(meant @ seen / (meant @ meant))
+    meant, seen = (change(pictures)[moved] for pictures in (drawn(clip, ends, gray), decode(data, ends, gray)))
+    return reading, float(10 * np.log10(255**2 / np.mean(error**2))), float(meant @ seen / (meant @ meant))
 
 
-def stretched(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return (luma.astype(np.float64) - 16) * (255 / 219)
+def drawn(clip: Clip, places: NDArray[np.int64], scaling: Scaling) -> NDArray[np.uint8]:
+    """Frames as they were drawn, as a reader would show them."""
+    side, _ = clip.moved.shape
+    stack = PlaneStack(len(places), side, side, scaling)
+    for number, place in enumerate(places):
+        planes = clip.frames[place]
+        stack.put(number, (planes[:side], *planes[side:].reshape(2, side // 2, side // 2)))
+    return stack.pictures(yuv_matrix("bt601", full_range=False))
+
+
+def change(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    onset, apex = pictures[..., 0].astype(float)
+    return np.asarray(apex - onset, np.float64)
 
 
 def main(subjects: Count = 6, *, size: int = 112) -> None:

@@ -16,11 +16,11 @@ from equime_loader.arguments import check_kind
 from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
-from equime_loader.renditions import LOCATION
 from equime_loader.schema import AUS
 from equime_loader.selection import Selection, label_field
 from equime_loader.storage import PathError, StorageError, Store
 from equime_loader.storage.paths import check_path
+from equime_loader.tables import counted
 from equime_loader.video import VideoFault, View, read_frames
 from equime_loader.video.frames import Clip
 from equime_loader.window_cache import WindowCache, WindowCacheSettings
@@ -69,30 +69,32 @@ class Places:
                 is asked for, or no rendition.
         """
         index, rows = selection.index, from_numpy(selection.rows)
-        if rendition is None:
+        table = None if rendition is None else index.rendition(rendition)
+
+        def column(name: str) -> pa.Array:
+            return (index.column(name) if table is None else table[name].combine_chunks()).take(rows)
+
+        if table is None:
             shards = selection.codes("shard")
-            offset, length = (index.integers(f"mp4_{what}")[selection.rows] for what in ("offset", "length"))
-            hashes = index.column("mp4_sha256").take(rows) if hashed else None
             remedy = "without a tar; build the dataset with --formats webdataset,parquet"
         else:
-            table = index.rendition(rendition).take(rows)
-            name, offset, length, hashes = (table[name].combine_chunks() for name in LOCATION)
-            coded = name.dictionary_encode()
+            coded = column("shard").dictionary_encode()
             codes = np.where(nulls(coded.indices), np.int32(-1), to_numpy(coded.indices))
             shards = Codes(codes, tuple(coded.dictionary.to_pylist()))
-            offset, length, hashes = to_numpy(offset), to_numpy(length), hashes if hashed else None
             remedy = f"without a rendition of {rendition} pixels; run `equime rendition` again"
-        path = index.path
         if lacking := int((shards.codes < 0).sum()):
-            raise IndexFault(f"{path}: {lacking} clips {remedy}")
+            raise IndexFault(f"{index.path}: {counted(lacking, 'clip')} {remedy}")
         try:
             for shard in shards.words:
                 check_path(shard)
         except PathError as error:
-            raise IndexFault(f"{path}: {error}") from error
+            raise IndexFault(f"{index.path}: {error}") from error
         index.check(selection.rows)
+        offset, length = (to_numpy(column(f"mp4_{what}").cast(pa.int64())) for what in ("offset", "length"))
+        hashes = column("mp4_sha256") if hashed else None
         if hashes is not None and hashes.null_count:
-            raise IndexFault(f"{path}: {hashes.null_count} clips have no mp4_sha256 to check; pass check=False")
+            lacking_hash = counted(hashes.null_count, "clip")
+            raise IndexFault(f"{index.path}: {lacking_hash} without mp4_sha256 to check; pass check=False")
         return cls(shards.codes, shards.words, offset, length, hashes)
 
     @cached_property

@@ -5,6 +5,7 @@ Each loader reads the clips in its own format by its own best practice (`scripts
 (`scripts/peers/install.py`), with two workers on two cores. Two forms of the clips: `default`, encoded again at the
 defaults of libx264, and `ours`, the bytes that the builder wrote. First the best setting of each loader is found, then
 all take turns, in another order each round. A round is a process of its own: a first epoch, cold, and one more.
+The folder gets a rendition of 112 pixels where it has none.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ import pyarrow.parquet as pq
 import typer
 from door import Dataset, Rounds
 from peers import equal_work, report
-from peers.table import PEERS, Peer
+from peers.table import PEERS, RENDITION, Peer
+
+from equime_builder.rendition import make_rendition
 
 ROOT = Path(__file__).resolve().parents[1]
 ENCODINGS = ("default", "ours")
@@ -220,6 +223,8 @@ def compare(
 ) -> dict[str, Any]:
     """Run the comparison; everything measured, as plain values."""
     launch = launch or launcher(environments)
+    if RENDITION in names:
+        make_rendition(folder, equal_work.SIZE)
     rows = chosen(folder, clips)
     works = {encoding: lay_out(folder, work, rows, encoding) for encoding in ENCODINGS}
     reasons = {name: why for name in names if (why := missing(PEERS[name], environments))}

@@ -24,12 +24,12 @@ def write(clips: list[Clip], folder: Path) -> None:
 class Windows:
     """Shuffled, as its user would have it; the others read in their files' order."""
 
-    def __init__(self, root: str, keys: list[str], **options: Any) -> None:
+    def __init__(self, root: str, keys: list[str], *, rendition: int | None = None, **options: Any) -> None:
         cv2.setNumThreads(1)
         every = equime_loader.open_dataset(root)
         known, wanted = every.codes("key"), set(keys)
         chosen = np.array([word in wanted for word in known.words])[known.codes]
-        view = equime_loader.View(equime_loader.Window.around("apex", FRAMES), size=SIZE)
+        view = equime_loader.View(equime_loader.Window.around("apex", FRAMES), size=SIZE, rendition=rendition)
         clips = every.narrowed(chosen, "clips of the benchmark")
         self.loader = Loader(clips, view, batch_size=BATCH, workers=WORKERS, ends="uneven", **options)
 

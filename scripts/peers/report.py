@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peers.table import BARE, CACHED, OURS, PEERS, PROCESSES
+from peers.table import BARE, CACHED, OURS, PEERS, PROCESSES, RENDITION
 
 Runs = list[dict[str, Any]]
 # A figure of one run of a peer.
@@ -95,6 +95,7 @@ def ratios(measured: dict[str, Any]) -> dict[str, list[float]]:
     ]
     claims = (
         *first_epochs,
+        ("first epoch, processes, rendition / best peer on default encoding", RENDITION, *first_epochs[0][2:]),
         (
             "repeat epoch with window cache / best peer",
             CACHED,

@@ -65,6 +65,7 @@ PEERS = {
     for peer in (
         Peer("equime_folder", "EquiME", None, encodings=("ours",), ours=True),
         Peer("equime_processes", "EquiME, processes", None, encodings=("ours",), ours=True),
+        Peer("equime_rendition", "EquiME, processes, rendition", None, encodings=("ours",), ours=True),
         Peer("equime_cached", "EquiME, window cache", None, encodings=("ours",), ours=True),
         Peer("bare_libavcodec", "bare libavcodec", None, delivers=False),
         Peer("plain_pyav", "PyAV + threads", None),
@@ -79,4 +80,5 @@ PEERS = {
         Peer("lerobot_av1", "LeRobot, its own AV1", "lerobot", encodings=("default",), reencodes=True),
     )
 }
-OURS, PROCESSES, CACHED, BARE = "equime_folder", "equime_processes", "equime_cached", "bare_libavcodec"
+OURS, PROCESSES, RENDITION = "equime_folder", "equime_processes", "equime_rendition"
+CACHED, BARE = "equime_cached", "bare_libavcodec"

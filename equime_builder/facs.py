@@ -180,7 +180,7 @@ def _certain(aus: dict[str, tuple[int, ...]]) -> dict[str, dict[int, float]]:
     return {emotion: dict.fromkeys(units, 1.0) for emotion, units in aus.items()}
 
 
-# One-sided in 10-26 % of coded clips; contempt is the one-sided expression (R12A+R14A).
+# One-sided in 10-26% of coded clips; contempt is the one-sided expression (R12A+R14A).
 _SIDED = {emotion: (0.8 if emotion == "contempt" else 0.18) for emotion in _PROTOTYPES}
 _EVEN = {emotion: (1.0 if emotion == "contempt" else 0.0) for emotion in _PROTOTYPES}
 

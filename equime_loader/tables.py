@@ -25,8 +25,8 @@ def _is_number(cell: str) -> bool:
 
 
 def percent(part: float, whole: float, digits: int = 1) -> str:
-    """``percent(1, 8)`` is ``12.5 %``; a dash where there is no whole."""
-    return f"{100 * part / whole:.{digits}f} %" if whole else "–"
+    """``percent(1, 8)`` is ``12.5%``; a dash where there is no whole."""
+    return f"{100 * part / whole:.{digits}f}%" if whole else "–"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

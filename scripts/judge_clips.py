@@ -175,8 +175,8 @@ def rows(verdicts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             np.mean([lead and fine for lead, fine in zip(by_landmarks, rest, strict=True)]),
         ]
         peaks = [np.median([verdict[what] for verdict in seen]) for what in ("target_peak", "off_peak")]
-        figures = " | ".join(f"{100 * share:.0f} %" for share in shares)
-        found = f"{100 * len(seen) / len(members):.0f} %"
+        figures = " | ".join(f"{100 * share:.0f}%" for share in shares)
+        found = f"{100 * len(seen) / len(members):.0f}%"
         yield f"| {name} | {len(members)} | {found} | {figures} | {peaks[0]:.3f} | {peaks[1]:.3f} |"
 
 

@@ -85,7 +85,7 @@ def timing_rows(groups: dict[str, list[Judged]]) -> Iterator[str]:
 
 def intensity_rows(single: list[Judged], together: list[Judged]) -> Iterator[str]:
     """Every AU, and those that look alike as one: by the sum of what is read of them."""
-    yield "| AU | alone, n | r | measured / program | with others and without, n | acts in | r | false, 95 % |"
+    yield "| AU | alone, n | r | measured / program | with others and without, n | acts in | r | false, 95% |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for group in (*((au,) for au in EXPRESSIVE_AUS), tuple(sorted(ALIKE))):
         one = np.array([pair for pair in pairs_of(single, group) if pair[0] > 0])

@@ -6,8 +6,8 @@ Without it our figures are printed alone. Measures of an epoch's order, as means
 
 entropy       that of the peer's own simulator: the entropy in bits of the absolute differences of neighboring samples,
               and of neighboring shards, and the harmonic mean of the two.
-same shard    share of neighbors that lie in one shard, in per cent; "whole" is what a permutation of everything has.
-in order      share of pairs of samples that stand in their original order, in per cent; 50 is ideal.
+same shard    share of neighbors that lie in one shard, in percent; "whole" is what a permutation of everything has.
+in order      share of pairs of samples that stand in their original order, in percent; 50 is ideal.
 open, peak    shards begun and not yet finished: the most at any time. open, mean: over the epoch.
 """
 

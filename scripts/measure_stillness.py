@@ -53,7 +53,7 @@ def main(subjects: Count = 8) -> None:
             figures = [psnr(which, still, apex, outside) for which in (bare, frames, decoded)]
             rows.append((figures[0], figures[1], figures[2], float(outside.mean())))
     exact, swayed, encoded, share = zip(*rows, strict=True)
-    print(f"{len(rows)} clips; outside the moved regions lie {100 * statistics.median(share):.0f} % of the picture.\n")
+    print(f"{len(rows)} clips; outside the moved regions lie {100 * statistics.median(share):.0f}% of the picture.\n")
     print("| neutral against apex, outside | identical | median PSNR, dB | least |\n| --- | ---: | ---: | ---: |")
     for name, values in (("as generated", exact), ("with sway and noise", swayed), ("encoded", encoded)):
         same = sum(np.isinf(value) for value in values)

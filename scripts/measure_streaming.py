@@ -40,7 +40,7 @@ def main(folder: Dataset, share: Annotated[float, typer.Argument(min=0, max=1)] 
             seconds, sent = time.perf_counter() - start, server.sent
             ratio, requests = sent / videos, len(server.requests)
             print(
-                f"| {100 * share:g} %, {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {ratio:.3f} "
+                f"| {100 * share:g}%, {name} | {len(clips)} | {videos:,} | {sent:,} (index {opening:,}) | {ratio:.3f} "
                 f"| {requests} | {seconds:.2f} |"
             )
 

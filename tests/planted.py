@@ -161,7 +161,7 @@ def _one_more(program: Program, seed: int) -> Program:
 
 
 def slide(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
-    """The head slides by 6 to 12 % of the inter-ocular distance during the clip."""
+    """The head slides by 6 to 12% of the inter-ocular distance during the clip."""
     rng = generator(seed, "slide")
     angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.06, 0.12) * inter_ocular(who.portrait.landmarks)
     return _swayed(who, profile, emotion, seed, far * np.array([np.cos(angle), np.sin(angle), 0]))
@@ -184,7 +184,7 @@ def _swayed(who: Actor, profile: Profile, emotion: str, seed: int, way: NDArray[
 
 
 def zoom(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
-    """The head comes nearer, by 10 to 20 % of its size, during the clip."""
+    """The head comes nearer, by 10 to 20% of its size, during the clip."""
     take = good(who, profile, emotion, seed)
     frames, timing = decode_planes(take.video), take.program.timing
     growth = np.linspace(0, float(generator(seed, "zoom").uniform(0.1, 0.2)), len(frames))
@@ -198,7 +198,7 @@ def zoom(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) ->
 
 
 def no_return(who: Actor, other: Actor, profile: Profile, emotion: str, seed: int) -> Take:
-    """After the plateau, 60 to 100 % of the peak stays to the end."""
+    """After the plateau, 60 to 100% of the peak stays to the end."""
     program = sample_program(profile, emotion, seed)
     share = float(generator(seed, "no return").uniform(0.6, 1.0))
 

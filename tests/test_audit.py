@@ -321,7 +321,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "frozen": ({"target": 0.1, "responses": {"4": 0.1}}, "claimed AUs do not show"),
     "another AU": ({"off_target": 1.3}, r"R7 \(lid tightener\) acts"),
     "early": ({"onset": 20.0, "apex": 30.0}, "onset at frame 20, 40 claimed: -200 ms"),
-    "no return": ({"residual": 0.5}, "no return to neutral: 50 %"),
+    "no return": ({"residual": 0.5}, "no return to neutral: 50%"),
     "long": ({"duration_ms": 700.0}, "too long: 700 ms"),
     "drift": ({"head_drift": 0.07}, "head moves by 0.070 IOD"),
     "blink": ({"blink": 60}, "blink inside the event"),
@@ -329,7 +329,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "embedding": ({"embedding": 0.1}, "similarity 0.10"),
     "frames": ({"frames": 100}, "frames: 100 in the file, 128 claimed"),
     "fps": ({"fps": 50.0}, "fps: 50 in the file"),
-    "faces": ({"faces": 0.5}, "no face in 50 %"),
+    "faces": ({"faces": 0.5}, "no face in 50%"),
     "no apex": ({"target": None, "off_target": None}, "no face at the apex"),
 }
 
@@ -424,7 +424,7 @@ def test_reasons_have_kinds() -> None:
         ("1 (inner brow raiser) does not show: 0.05 of 1.4", "a claimed AU does not show"),
         ("R7 (lid tightener) acts, which is not claimed: 1.30, at most 0.70", "an AU acts that is not claimed"),
         ("apex at frame 3, 4 claimed: +10 ms, at most 80", "event beside its label"),
-        ("no return to neutral: 50 % of the peak remains, at most 35%", "no return to neutral"),
+        ("no return to neutral: 50% of the peak remains, at most 35%", "no return to neutral"),
         ("the head moves by 0.070 IOD, at most 0.05", "the head moves"),
     ):
         assert kind(reason) == expected

@@ -258,7 +258,7 @@ def test_report_of_crossed_attributes() -> None:
 def test_report_prints_and_serializes() -> None:
     report = bias_report(SIX, ("apparent_gender", "apparent_race"))
     text = str(report)
-    for words in ("6 clips of 4 subjects", "ENS", "V by chance", "unknown", "left out", "inf", "66.7 %"):
+    for words in ("6 clips of 4 subjects", "ENS", "V by chance", "unknown", "left out", "inf", "66.7%"):
         assert words in text
     assert not any(line.endswith(" ") for line in text.splitlines())
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))

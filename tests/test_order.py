@@ -139,7 +139,7 @@ def test_epochs_and_seeds_differ(sampling: Sampling, window: int | None) -> None
 
 
 def test_a_permutation_puts_every_sample_everywhere_equally_often() -> None:
-    """Chi-square over 5,000 epochs of 8 samples: 49 degrees of freedom, 99.9 % below 85.4."""
+    """Chi-square over 5,000 epochs of 8 samples: 49 degrees of freedom, 99.9% below 85.4."""
     order, rows = Order(rows=np.arange(8), seed=11), np.arange(8)
     seen = np.zeros((8, 8))
     for epoch in range(5000):

@@ -500,7 +500,7 @@ def test_same_input_same_report_whatever_the_order() -> None:
 def test_report_prints_and_serializes() -> None:
     report = small_report()
     text = str(report)
-    for words in ("240 clips of 40 subjects", "95 % percentile", "too small", "constant accuracy", "by chance", "true"):
+    for words in ("240 clips of 40 subjects", "95% percentile", "too small", "constant accuracy", "by chance", "true"):
         assert words in text
     assert "without a known race" in text and not any(line.endswith(" ") for line in text.splitlines())
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))

@@ -98,7 +98,7 @@ def test_composition_shows_counts_and_diversity() -> None:
     words = [text.get_text() for text in texts(plot_composition(report))]
     assert f"apparent race: ENS {people.figures['ens']:.2f} of 5" in words
     assert {f"{count:,}" for item in report.representation for count in item.counts} <= set(words)
-    assert "even: 20.0 %" in words and any("unknown: " in word for word in words)
+    assert "even: 20.0%" in words and any("unknown: " in word for word in words)
 
 
 def test_nobody_known() -> None:

@@ -91,7 +91,7 @@ def test_the_best_rule_is_the_best_of_all_rules(seed: int, classes: int, outcome
 
 
 def test_a_rare_class_is_called_more_often_than_accuracy_would() -> None:
-    """Always the frequent class is right in 90 %; UF1 asks for the rare one where it is more likely than usual."""
+    """Always the frequent class is right in 90%; UF1 asks for the rare one where it is more likely than usual."""
     joint = np.array([[0.60, 0.30], [0.02, 0.08]])
     assert joint.argmax(axis=0).tolist() == [0, 0]
     assert best_rule(joint).called.tolist() == [0, 1]

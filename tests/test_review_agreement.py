@@ -116,7 +116,7 @@ def test_full_agreement_is_one() -> None:
 
 
 def test_intervals_cover_what_they_should() -> None:
-    """Of 30 samples from one population, about 95 % of the intervals hold its alpha."""
+    """Of 30 samples from one population, about 95% of the intervals hold its alpha."""
     whole = random_ratings(0, clips=1_800, missing=0)
     alpha = krippendorff_alpha(whole, words=4).value
     held = 0

@@ -16,7 +16,15 @@ from conftest import FACES, MODEL, small_profile
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 EXTRAS = {"diffusers", "piq", "playwright", "psutil", "ray", "torch", "transformers"}
 # Peers that run where the product is installed; the others need environments of their own.
-PEERS = ("install", "bare_libavcodec", "equime_cached", "equime_folder", "equime_processes", "plain_pyav")
+PEERS = (
+    "install",
+    "bare_libavcodec",
+    "equime_cached",
+    "equime_folder",
+    "equime_processes",
+    "equime_rendition",
+    "plain_pyav",
+)
 
 
 def names() -> list[str]:
@@ -130,7 +138,7 @@ def test_a_measurement_runs(runner: Runner, name: str, words: tuple[str | int, .
 
 def test_measurements_of_reading_run(runner: Runner, built: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="batches need the extra `torch`")
-    assert "| 100 %, from the cache of ranges | 12 |" in runner.printed("measure_streaming.py", built, 1)
+    assert "| 100%, from the cache of ranges | 12 |" in runner.printed("measure_streaming.py", built, 1)
     assert "| windows read |" in runner.printed("measure_endurance.py", 48, built)
     runner.printed("draw_batch.py", built, tmp_path / "batch.png")
     assert (tmp_path / "batch.png").stat().st_size > 10_000

@@ -206,11 +206,11 @@ def test_holdout_does_not_depend_on_the_order_of_the_clips() -> None:
 def test_what_was_got_is_said_beside_what_was_asked() -> None:
     parts = holdout(clips_of(**crowd(10, 7)), seed=3)
     assert parts["train"].steps == (
-        "holdout, seed 3: train, 7 of 10 subjects (70.0 %, asked 70.0 %), 70.0 % of the clips",
+        "holdout, seed 3: train, 7 of 10 subjects (70.0%, asked 70.0%), 70.0% of the clips",
     )
     counted = holdout(clips_of(**crowd(10, 7)), {"a": 2, "b": 3})
     assert [len(part) for part in counted.values()] == [14, 21]
-    assert counted["b"].steps[-1].startswith("holdout, seed 0: b, 3 of 10 subjects (30.0 %, asked 3), 30.0 %")
+    assert counted["b"].steps[-1].startswith("holdout, seed 0: b, 3 of 10 subjects (30.0%, asked 3), 30.0%")
     rest = holdout(clips_of(**crowd(10, 7)), {"test": 0.1})
     assert len(rest["test"]) == 7
 
@@ -220,7 +220,7 @@ def test_a_giant_subject_goes_where_it_fits_and_the_clips_are_told() -> None:
     parts = holdout(clips_of(**columns))
     assert "s0000" in words(parts["train"], "subject")
     assert parts["test"].steps[-1] == (
-        "holdout, seed 0: test, 1 of 10 subjects (10.0 %, asked 15.0 %), 1.1 % of the clips"
+        "holdout, seed 0: test, 1 of 10 subjects (10.0%, asked 15.0%), 1.1% of the clips"
     )
     report = split_report(parts, sizes=SIZES)
     assert [(size.name, size.subjects, size.clips) for size in report.sizes][1:] == [
@@ -476,13 +476,13 @@ def test_report_tells_sizes_and_the_worst_stratum() -> None:
     parts = {"train": selection.narrowed(np.arange(6), "x"), "test": selection.narrowed(np.arange(6, 8), "y")}
     report = split_report(parts, sizes={"train": 0.7, "test": 1}, stratify=("emotion", "apparent_gender"))
     assert str(report).splitlines() == [
-        "split  subjects   share   asked  clips   share",
-        "train         3  75.0 %  70.0 %      6  75.0 %",
-        "test          1  25.0 %       1      2  25.0 %",
+        "split  subjects  share  asked  clips  share",
+        "train         3  75.0%  70.0%      6  75.0%",
+        "test          1  25.0%      1      2  25.0%",
         "share of a word that differs most between a split and all of them",
         "field            word   split  in the split  in all",
-        "emotion          fear   train        50.0 %  50.0 %",
-        "apparent_gender  Woman  test          0.0 %  50.0 %",
+        "emotion          fear   train        50.0%  50.0%",
+        "apparent_gender  Woman  test          0.0%  50.0%",
         "2 of 5 strata (emotion × apparent_gender) have fewer subjects than there are splits (2), "
         "so that not every split has them",
     ]

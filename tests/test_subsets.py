@@ -186,13 +186,13 @@ def test_margins_are_equal_and_the_cost_is_told() -> None:
     assert subset.kept == subset.bound == len(subset.selection) == 120
     assert subset.after == {"apparent_gender": {"Woman": 60, "Man": 60}, "apparent_race": {"asian": 60, "white": 60}}
     assert str(subset).splitlines() == [
-        "120 of 340 clips kept (35.3 %) for balanced margins of apparent_gender, apparent_race",
+        "120 of 340 clips kept (35.3%) for balanced margins of apparent_gender, apparent_race",
         "no more can stay for want of apparent_race=asian (60)",
-        "attribute        word   before   share   asked  after   share",
-        "apparent_gender  Woman     160  47.1 %  50.0 %     60  50.0 %",
-        "apparent_gender  Man       180  52.9 %  50.0 %     60  50.0 %",
-        "apparent_race    asian      60  17.6 %  50.0 %     60  50.0 %",
-        "apparent_race    white     280  82.4 %  50.0 %     60  50.0 %",
+        "attribute        word   before  share  asked  after  share",
+        "apparent_gender  Woman     160  47.1%  50.0%     60  50.0%",
+        "apparent_gender  Man       180  52.9%  50.0%     60  50.0%",
+        "apparent_race    asian      60  17.6%  50.0%     60  50.0%",
+        "apparent_race    white     280  82.4%  50.0%     60  50.0%",
     ]
     assert subset.selection.steps == (
         "balanced over apparent_gender, apparent_race, by clip, seed 0: 120 of 340 clips",
@@ -205,9 +205,7 @@ def test_cells_are_equal_where_joint() -> None:
     cells = Counter(zip(*(subset.selection.codes(name).codes for name in subset.after), strict=True))
     assert set(cells.values()) == {20} and len(cells) == 4
     assert subset.binding == ("apparent_gender=Man × apparent_race=asian (20)",)
-    assert str(subset).startswith(
-        "80 of 340 clips kept (23.5 %) for balanced cells of apparent_gender, apparent_race\n"
-    )
+    assert str(subset).startswith("80 of 340 clips kept (23.5%) for balanced cells of apparent_gender, apparent_race\n")
 
 
 def test_subjects_are_counted_and_kept_whole() -> None:
@@ -333,7 +331,7 @@ def test_what_is_even_already_is_kept_whole() -> None:
         ),
         (
             {"attributes": "apparent_race", "target": {"apparent_race": {"asian": 3, "black": 1}}},
-            r"^target: 25.0 % of apparent_race='black' asked, there is no clip of it$",
+            r"^target: 25.0% of apparent_race='black' asked, there is no clip of it$",
         ),
         ({"attributes": "age_group"}, r"^no clip of the selection has a word in each of age_group$"),
     ],
@@ -419,7 +417,7 @@ def test_sets_hold_one_program_on_several_groups() -> None:
     assert (len(sets), sets.performed) == (2, 4)
     assert str(sets).splitlines() == [
         "2 of 4 programs are performed by two or more groups of apparent_gender, in 5 clips",
-        "  by 2 of 2 groups: 2 (100.0 %)",
+        "  by 2 of 2 groups: 2 (100.0%)",
     ]
     assert sets[0].steps[-1] == "program 0 of 2"
 

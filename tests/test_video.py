@@ -551,7 +551,7 @@ def test_colors_are_those_that_were_encoded(tags: dict[str, int], pixels: str) -
 @given(st.tuples(st.integers(32, 400), st.integers(32, 400)), st.tuples(st.integers(4, 130), st.integers(4, 130)))
 @settings(max_examples=80)
 def test_scaling_is_close_to_an_antialiased_reference(have: tuple[int, int], want: tuple[int, int]) -> None:
-    """Root mean square within 5 % of the contrast of a texture as fine as a camera's; 0.2 % of the mean."""
+    """Root mean square within 5% of the contrast of a texture as fine as a camera's; 0.2% of the mean."""
     rng = np.random.default_rng(7)
     picture = cv2.GaussianBlur(rng.integers(0, 256, have, dtype=np.uint8), (0, 0), 1.5)
     picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)

@@ -17,7 +17,7 @@ def head_drift(frames: Iterable[Points], rest: Points) -> float:
     """How far the head slides, tilts or comes nearer: 95th percentile over frames, IOD.
 
     In each frame it is the way of the outer eye corner that goes further under the shift, turn and scale that carry
-    most of the face along (least median of squares, Rousseeuw 1984): a tilt by 4 degrees or a face 7 % nearer takes it
+    most of the face along (least median of squares, Rousseeuw 1984): a tilt by 4 degrees or a face 7% nearer takes it
     0.05 IOD. What an expression or a blink moves is the smaller part of the landmarks, and does not count.
 
     Args:

@@ -17,7 +17,7 @@ class Thresholds:
         longest_ms: of the event. 500 ms is the bound of an ME (Yan et al. 2013); the rest is measurement.
         timing_ms: how far onset, apex and offset may lie from the labels.
         residual: largest share of the peak that may remain at the end.
-        head_drift: how far the head may slide, tilt or come nearer, in inter-ocular distances (IOD): 4 degrees, 7 %.
+        head_drift: how far the head may slide, tilt or come nearer, in inter-ocular distances (IOD): 4 degrees, 7%.
         blink: share of their opening by which both eyes' lids must close to count as a blink.
         identity: largest distance of the neutral face's shape from the portrait's, IOD.
         embedding: least cosine similarity with the portrait, where an embedder is given; 0.363 is SFace's own bound.

@@ -126,7 +126,7 @@ def _container(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
     if claim.fps is not None and abs(claim.fps - m.fps) > 0.01 * claim.fps:
         found.append(f"fps: {m.fps:g} in the file, {claim.fps:g} claimed")
     if m.faces < t.faces:
-        found.append(f"no face in {100 * (1 - m.faces):.0f} % of the frames looked at")
+        found.append(f"no face in {100 * (1 - m.faces):.0f}% of the frames looked at")
     return found
 
 
@@ -186,7 +186,7 @@ def _course(claim: Claim, m: Measured, t: Thresholds) -> list[str]:
         return found
     if m.residual is not None and m.residual > t.residual:
         found.append(
-            f"no return to neutral: {100 * m.residual:.0f} % of the peak remains, at most {100 * t.residual:.0f} %"
+            f"no return to neutral: {100 * m.residual:.0f}% of the peak remains, at most {100 * t.residual:.0f}%"
         )
     if m.duration_ms is not None and m.duration_ms > t.longest_ms:
         found.append(f"too long: {m.duration_ms:.0f} ms, at most {t.longest_ms:g}")

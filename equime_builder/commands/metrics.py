@@ -193,7 +193,7 @@ def _report(facts: dict[str, Any], as_json: bool) -> None:
     for line in facts["missing"]:
         say(line)
     table = Table(title=counted(facts["clips"], "clip"), title_justify="left")
-    for column in ("metric", "mean", "std", "5 %", "95 %", "clips", "null"):
+    for column in ("metric", "mean", "std", "5%", "95%", "clips", "null"):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for name, row in facts["metrics"].items():
         figures = ["" if row[key] is None else f"{row[key]:.4g}" for key in ("mean", "std", "p5", "p95")]

@@ -94,7 +94,7 @@ def cohen_kappas(ratings: Ratings, *, words: int) -> dict[tuple[int, int], Figur
             figures[one, other] = Figure(None, None, None, clips, 2 * clips)
             continue
         with np.errstate(all="ignore"):
-            found = cohens_kappa(table)  # its interval is one of 95 %
+            found = cohens_kappa(table)  # its interval is one of 95%
         bounds = (_plain(found.kappa_low), _plain(found.kappa_upp))
         figures[one, other] = Figure(_plain(found.kappa), *bounds, clips, 2 * clips)
     return figures

@@ -48,7 +48,7 @@ def fairness_report(
 
     A gap is never negative, and noise only adds to it: its percentile interval leans upward (with few subjects past the
     gap itself), and does not hold 0 even where groups are alike. Compare with the gap by chance, which subjects dealt
-    to groups at random exceed in 5 % of the cases (with `confidence` 0.95).
+    to groups at random exceed in 5% of the cases (with `confidence` 0.95).
 
     Raises:
         KeyError: no such attribute.

@@ -279,6 +279,6 @@ def _composition(axes: Axes, panel: Sequence[Representation]) -> None:
     words = axes.annotate(f"even: {percent(even, 1)}", (even, -0.5), (0, 3), textcoords="offset points", ha="center")
     words.set(fontsize=8, color=MUTED)
     _scale(axes, 0, 1.04 * max(even, *(float(share.max()) for share in shares)))
-    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
     for row, group in enumerate(groups):
         _say(axes, 0, row, _clipped(group), (-10, 0), ha="right", color=INK, fontsize=10)

@@ -93,7 +93,7 @@ def mark(row: Published) -> Mark | None:
                 if _equals(row, constant(counts, number)):
                     return Mark("=", f"always {word} on {name}")
     elif (share := _fitting_share(row)) is not None:
-        return Mark("≈", f"always a class of {100 * share:.1f} % of the clips")
+        return Mark("≈", f"always a class of {100 * share:.1f}% of the clips")
     return None
 
 

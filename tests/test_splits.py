@@ -481,8 +481,8 @@ def test_report_tells_sizes_and_the_worst_stratum() -> None:
         "test          1  25.0%      1      2  25.0%",
         "share of a word that differs most between a split and all of them",
         "field            word   split  in the split  in all",
-        "emotion          fear   train        50.0%  50.0%",
-        "apparent_gender  Woman  test          0.0%  50.0%",
+        "emotion          fear   train         50.0%   50.0%",
+        "apparent_gender  Woman  test           0.0%   50.0%",
         "2 of 5 strata (emotion × apparent_gender) have fewer subjects than there are splits (2), "
         "so that not every split has them",
     ]

@@ -38,5 +38,5 @@ def rendition(
     if as_json:
         print_json({"folder": str(folder), **asdict(done)})
         return
-    say(f"{folder}: {counted(done.clips, 'clip')} of {size} pixels, {done.bytes / 1e6:.1f} MB")
+    say(f"{folder}: {counted(done.clips, 'clip')}, shorter side at most {size} pixels, {done.bytes / 1e6:.1f} MB")
     say(f"read it with View(size={size}, rendition={size})")

@@ -333,7 +333,14 @@ def load_profile(name_or_path: str, **overrides: Any) -> Profile:
         raise ValueError(f"{where}: not valid TOML: {error}") from error
     profile = profile_from_dict(table, where=f"profile {where}")
     changes = {key: value for key, value in overrides.items() if value is not None}
-    return construct(Profile, _replaced(profile.to_dict(), changes)) if changes else profile
+    if not changes:
+        return profile
+    try:
+        return construct(Profile, _replaced(profile.to_dict(), changes))
+    except ValueError as error:
+        if str(error).partition("=")[0] in profile.to_dict().keys() - changes.keys():  # of the file, beside the changes
+            raise ValueError(f"profile {where}: {error}") from error
+        raise
 
 
 def _replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

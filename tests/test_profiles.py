@@ -184,6 +184,14 @@ def test_mistakes_are_named_with_file_key_value_and_bound(written, lines: str, m
         load_profile(written(lines))
 
 
+def test_a_value_that_does_not_go_with_a_change_is_named_with_its_file(written) -> None:
+    path = written("frames = 80")
+    with pytest.raises(ValueError, match=r"^profile .*mine\.toml: frames=80 must be at least .* at 300 fps"):
+        load_profile(path, fps=300)
+    with pytest.raises(ValueError, match=r"^frames=70 must be at least"):
+        load_profile(path, frames=70)
+
+
 def test_files_that_are_no_profiles(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^profile 'tiny' is neither shipped \(demo, .*\) nor a \.toml file$"):
         load_profile("tiny")

@@ -359,7 +359,8 @@ def _finish_faults(root: Path, annotations: Sequence[Annotation]) -> Iterator[Fa
             if not (root / path).is_file():
                 yield Fault(path, "missing", FINISH)
             elif (root / path).read_bytes() != data:
-                yield Fault(path, "differs from what plan and shards make of it", FINISH)
+                again = f"`equime card {root} --write` writes it anew"
+                yield Fault(path, f"differs from what this equime makes of plan and shards; {again}", FINISH)
         if not (root / manifest.DATASET).is_file():
             yield Fault(manifest.DATASET, "missing", FINISH)
         elif (root / manifest.DATASET).read_bytes() != dataset_bytes(root):

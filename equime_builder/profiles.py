@@ -336,11 +336,12 @@ def load_profile(name_or_path: str, **overrides: Any) -> Profile:
     if not changes:
         return profile
     try:
-        return construct(Profile, _replaced(profile.to_dict(), changes))
+        changed: Profile = construct(Profile, _replaced(profile.to_dict(), changes))
     except ValueError as error:
         if str(error).partition("=")[0] in profile.to_dict().keys() - changes.keys():  # of the file, beside the changes
             raise ValueError(f"profile {where}: {error}") from error
         raise
+    return changed
 
 
 def _replaced(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

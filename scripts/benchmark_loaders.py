@@ -231,7 +231,10 @@ def compare(
     offered, failed = prepare([PEERS[name] for name in names if name not in reasons], works, launch)
     reasons |= failed
     peers = [PEERS[name] for name in names if name not in reasons]
-    best, trials = tune(peers, works, offered, launch) if tuned is None else (tuned, [])
+    known = tuned or {}
+    untried = [peer for peer in peers if any(f"{peer.name}/{encoding}" not in known for encoding in peer.encodings)]
+    best, trials = tune(untried, works, offered, launch)
+    best = known | best
     entries = [
         (peer, encoding)
         for encoding in ENCODINGS

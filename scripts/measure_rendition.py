@@ -24,7 +24,7 @@ from equime_builder.rendition import rendered
 from equime_builder.samples import FRAMES_BEFORE_APEX, keyframes
 from equime_loader.tables import counted
 from equime_loader.video.pyav import decode
-from equime_loader.video.scale import PlaneStack, Scaling, resize, yuv_matrix
+from equime_loader.video.scale import Converter, Scaling, resize, yuv_matrix
 
 WINDOW = 16
 TIMES = 5
@@ -70,11 +70,13 @@ def shown(data: bytes, clip: Clip, size: int) -> tuple[float, float, float]:
 def drawn(clip: Clip, places: NDArray[np.int64], scaling: Scaling) -> NDArray[np.uint8]:
     """Frames as they were drawn, as a reader would show them."""
     side, _ = clip.moved.shape
-    stack = PlaneStack(len(places), side, side, scaling)
+    pictures = np.empty(scaling.shape(len(places), side, side), np.uint8)
+    converter = Converter(pictures, side, side, yuv_matrix("bt601", full_range=False))
     for number, place in enumerate(places):
         planes = clip.frames[place]
-        stack.put(number, (planes[:side], *planes[side:].reshape(2, side // 2, side // 2)))
-    return stack.pictures(yuv_matrix("bt601", full_range=False))
+        converter.put(number, (planes[:side], *planes[side:].reshape(2, side // 2, side // 2)))
+    converter.flush()
+    return pictures
 
 
 def change(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:

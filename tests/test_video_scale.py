@@ -1,4 +1,4 @@
-"""Decoded planes to pictures: frames in one stack give what each gives by itself."""
+"""Decoded planes to pictures: frames that are converted together give what each gives by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from equime_loader.video.scale import PlaneStack, Scaling, yuv_matrix
+from equime_loader.video.scale import TOGETHER, Converter, yuv_matrix
 
 Planes = tuple[NDArray[np.uint8], ...]
 
@@ -19,7 +19,14 @@ def alone(planes: Planes, matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(cv2.transform(cv2.merge([planes[0], *chroma]), matrix), np.uint8)
 
 
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.booleans(), st.integers(0, 2**32 - 1), st.data())
+@given(
+    st.integers(1, 2 * TOGETHER + 1),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+    st.data(),
+)
 def test_frames_of_their_own_size(
     count: int, height: int, width: int, whole: bool, seed: int, data: st.DataObject
 ) -> None:
@@ -29,10 +36,11 @@ def test_frames_of_their_own_size(
     frames: list[Planes] = [tuple(rng.integers(0, 256, each, np.uint8) for each in sizes) for _ in range(count)]
     # Frames of another form are converted elsewhere, and lack.
     lacking = data.draw(st.sets(st.integers(0, count - 1)))
-    stack, matrix = PlaneStack(count, *size, Scaling(None, False), whole=whole), yuv_matrix("bt601", full_range=False)
+    pictures, matrix = np.full((count, *size, 3), 7, np.uint8), yuv_matrix("bt601", full_range=False)
+    converter = Converter(pictures, *size, matrix, whole=whole)
     for position in sorted(set(range(count)) - lacking):
-        stack.put(position, frames[position])
-    pictures = stack.pictures(matrix)
-    assert pictures.shape == (count, *size, 3)
-    for position in set(range(count)) - lacking:
-        assert np.array_equal(pictures[position], alone(frames[position], matrix))
+        converter.put(position, frames[position])
+    converter.flush()
+    for position in range(count):
+        expected = 7 if position in lacking else alone(frames[position], matrix)
+        assert (pictures[position] == expected).all()

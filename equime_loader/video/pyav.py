@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from equime_loader.video import ffmpeg, mp4
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.h264 import packets_needed
-from equime_loader.video.scale import Picture, PlaneStack, Scaling, resize, room, yuv_matrix
+from equime_loader.video.scale import Converter, Picture, Scaling, resize, room, yuv_matrix
 
 DECODERS_PER_THREAD = 4
 # Strict: frames are put in order by what the level allows. A stream that does not say how far its frames are out of
@@ -76,7 +76,7 @@ def decode(
         return _decode_any(data, indices, scaling, out)
     if indices[-1] >= len(track):
         raise VideoFault(f"frame {indices[-1]} was asked for, the video has {len(track)}")
-    collected = _Collected(indices, scaling)
+    collected = _Collected(indices, scaling, out)
     decoder = _decoders.take(track.extradata)
     view = memoryview(data)
     try:
@@ -91,12 +91,12 @@ def decode(
     except av.FFmpegError as error:
         raise VideoFault(f"the video does not decode ({error.strerror})") from error
     _decoders.give_back(track.extradata, decoder)
-    return collected.pictures(out)
+    return collected.pictures()
 
 
 def _decode_any(data: bytes | memoryview, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None) -> Picture:
     """Any video that FFmpeg reads, from its first frame on."""
-    collected = _Collected(indices, scaling)
+    collected = _Collected(indices, scaling, out)
     last = int(indices[-1])
     number = -1
     with closing(ffmpeg.frames(data)) as frames:
@@ -106,19 +106,19 @@ def _decode_any(data: bytes | memoryview, indices: NDArray[np.int64], scaling: S
                 break
     if number < last:
         raise VideoFault(f"frame {last} was asked for, the video has {number + 1}")
-    return collected.pictures(out)
+    return collected.pictures()
 
 
 class _Collected:
     """The frames asked for, as the decoder gives them."""
 
-    def __init__(self, indices: NDArray[np.int64], scaling: Scaling) -> None:
+    def __init__(self, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None) -> None:
         self._place = {int(index): place for place, index in enumerate(indices)}
         self._missing = set(self._place)
-        self._scaling = scaling
-        self._stack: PlaneStack | None = None
+        self._scaling, self._out = scaling, out
+        self._pictures: Picture | None = None
+        self._converter: Converter | None = None
         self._form: tuple[int, int, str] = (0, 0, "")
-        self._matrix = yuv_matrix("bt601", full_range=False)
         self._converted: dict[int, Picture] = {}
 
     def put(self, frame: Any, index: int, *, turned: bool = False) -> None:
@@ -130,25 +130,27 @@ class _Collected:
             raise VideoFault(f"frame {index} is damaged")
         self._missing.discard(index)
         form = (frame.height, frame.width, frame.format.name)
-        if turned or form[2] not in _PLANAR or (self._stack is not None and form != self._form):
+        if turned or form[2] not in _PLANAR or (self._converter is not None and form != self._form):
             self._scaling.shape(len(self._place), frame.height, frame.width)
             self._converted[place] = _convert(frame, self._scaling)
             return
-        if self._stack is None:
-            self._form = form
-            self._stack = PlaneStack(len(self._place), form[0], form[1], self._scaling, whole=_PLANAR[form[2]])
-            full = form[2].startswith("yuvj") or frame.color_range == ColorRange.JPEG
-            self._matrix = yuv_matrix(_WEIGHTS.get(frame.colorspace, "bt601"), full_range=full)
-        self._stack.put(place, tuple(_plane(plane) for plane in frame.planes))
+        if self._converter is None:
+            self._form, (height, width, pixels) = form, form
+            full = pixels.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+            matrix = yuv_matrix(_WEIGHTS.get(frame.colorspace, "bt601"), full_range=full)
+            self._pictures = room(self._scaling.shape(len(self._place), height, width), self._out)
+            self._converter = Converter(self._pictures, height, width, matrix, whole=_PLANAR[pixels])
+        self._converter.put(place, [_plane(plane) for plane in frame.planes])
 
-    def pictures(self, out: Picture | None) -> Picture:
+    def pictures(self) -> Picture:
         if self._missing:
             raise VideoFault(f"frame {min(self._missing)} does not decode")
-        if self._stack is not None:
-            out = self._stack.pictures(self._matrix, out)
-        else:
+        if self._converter is not None:
+            self._converter.flush()
+        out = self._pictures
+        if out is None:
             height, width, _ = next(iter(self._converted.values())).shape
-            out = room(self._scaling.shape(len(self._place), height, width), out)
+            out = room(self._scaling.shape(len(self._place), height, width), self._out)
         for place, picture in self._converted.items():
             if picture.shape != out.shape[1:]:
                 raise VideoFault("frames of different sizes; ask for a size")

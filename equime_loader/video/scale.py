@@ -21,6 +21,8 @@ from equime_loader.video.faults import VideoFault
 Picture = NDArray[np.uint8]
 
 KEPT_BYTES = 2**26
+# Frames that become RGB at once.
+TOGETHER = 16
 # A window may ask for no more than this: a header that lies costs an error, not the memory.
 MAX_BYTES = 2**31
 # ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance): weights of red and blue in luma.
@@ -124,60 +126,69 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-class PlaneStack:
-    """Collects the planes of 4:2:0 or 4:4:4 frames, scaled as they come, and turns all of them into pictures at once.
+class Converter:
+    """Turns the planes of 4:2:0 or 4:4:4 frames into pictures. One is in use in a thread at a time.
 
-    Frames stand below one another in one tall picture: a few calls serve all of them. One stack is in use in a
-    thread at a time.
+    Frames are gathered below one another in a tall picture before they become RGB: few calls serve all of them, and
+    threads wait for each other around every call.
 
     Args:
+        pictures: (T, H, W, C) uint8, contiguous, where they go. height, width: of the frames. matrix: see `yuv_matrix`.
         whole: chroma planes have the size of luma: 4:4:4.
     """
 
-    def __init__(self, count: int, height: int, width: int, scaling: Scaling, *, whole: bool = False) -> None:
-        self._scaling = scaling
-        self._shape = scaling.shape(count, height, width)
-        self._size = rows, _ = self._shape[1:3]
-        self._stack = _scratch.get("stack", (count * rows, self._size[1], scaling.channels))
+    def __init__(
+        self, pictures: Picture, height: int, width: int, matrix: NDArray[np.float32], *, whole: bool = False
+    ) -> None:
+        self._pictures, self._matrix = pictures, matrix
+        self._size = size = (pictures.shape[1], pictures.shape[2])
+        self._gathered = _scratch.get("gathered", (TOGETHER, *pictures.shape[1:]))
+        self._first, self._count = 0, 0
         # Where the result is no larger than the chroma planes, luma comes to their size and all three go on as one.
         chroma = (height, width) if whole else (height // 2, width // 2)
         even = whole or not (height % 2 or width % 2)
-        self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(self._size, chroma) else None
-        self._luma = _scratch.get("luma", self._size if self._merged is None else chroma)
-        self._chroma = [_scratch.get(name, self._size) for name in ("cb", "cr")] if self._merged is None else []
+        self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(size, chroma) else None
+        # Rows of decoded planes lie apart, from which some widths are merged ten times as slowly.
+        self._planes = _scratch.get("planes", (3, *(size if self._merged is None else chroma)))
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
-        """Keep luma and chroma planes of one frame."""
-        rows = self._size[0]
-        target = self._stack[position * rows : (position + 1) * rows]
-        if self._scaling.gray:
+        """Make a picture of one frame's luma and chroma planes; it is there after `flush`."""
+        if self._count == TOGETHER or position != self._first + self._count:
+            self.flush()
+            self._first = position
+        self._gather(planes, self._gathered[self._count])
+        self._count += 1
+
+    def _gather(self, planes: Sequence[Picture], target: Picture) -> None:
+        if target.shape[2] == 1:
             resize(planes[0], self._size, target[..., 0])
-        elif self._merged is not None:
+        elif self._merged is None:
+            for plane, scaled in zip(planes, self._planes, strict=True):
+                resize(plane, self._size, scaled)
+            cv2.merge(tuple(self._planes), target)
+        else:
             height, width, _ = self._merged.shape
-            luma = planes[0]
-            if luma.shape != (height, width):
-                luma = cv2.resize(luma, (width, height), self._luma, interpolation=cv2.INTER_AREA)
+            if planes[0].shape == (height, width):
+                self._planes[0] = planes[0]
+            else:
+                cv2.resize(planes[0], (width, height), self._planes[0], interpolation=cv2.INTER_AREA)
+            self._planes[1], self._planes[2] = planes[1:]
             merged = target if self._size == (height, width) else self._merged
-            cv2.merge((luma, planes[1], planes[2]), merged)
+            cv2.merge(tuple(self._planes), merged)
             if merged is self._merged:
                 resize(merged, self._size, target)
-        else:
-            resize(planes[0], self._size, self._luma)
-            for plane, chroma in zip(planes[1:], self._chroma, strict=True):
-                resize(plane, self._size, chroma)
-            cv2.merge((self._luma, *self._chroma), target)
 
-    def pictures(self, matrix: NDArray[np.float32], out: Picture | None = None) -> Picture:
-        """(T, H, W, C) uint8, in `out` where one is given."""
-        out = room(self._shape, out)
-        count, rows, columns, channels = self._shape
-        flat = out.reshape(count * rows, columns, channels)
-        if self._scaling.gray:
+    def flush(self) -> None:
+        """Write what is gathered."""
+        if not self._count:
+            return
+        gathered, target = self._gathered[: self._count], self._pictures[self._first : self._first + self._count]
+        rows, self._count = (self._count * self._size[0], *target.shape[2:]), 0
+        if target.shape[3] == 1:
             # Luma of a limited range is stretched to 0-255, as RGB would be.
-            cv2.LUT(self._stack[..., 0], _luma_table(matrix), flat[..., 0])
+            cv2.LUT(gathered.reshape(rows[:2]), _luma_table(self._matrix), target.reshape(rows[:2]))
         else:
-            cv2.transform(self._stack, matrix, flat)
-        return out
+            cv2.transform(gathered.reshape(rows), self._matrix, target.reshape(rows))
 
 
 def _fits(size: tuple[int, int], within: tuple[int, int]) -> bool:

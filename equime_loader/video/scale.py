@@ -23,6 +23,8 @@ Picture = NDArray[np.uint8]
 KEPT_BYTES = 2**26
 # Frames that become RGB at once.
 TOGETHER = 16
+# Rows of decoded planes lie apart: OpenCV merges those of no multiple of this ten times as slowly as whole planes.
+LANES = 32
 # A window may ask for no more than this: a header that lies costs an error, not the memory.
 MAX_BYTES = 2**31
 # ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance): weights of red and blue in luma.
@@ -148,7 +150,6 @@ class Converter:
         chroma = (height, width) if whole else (height // 2, width // 2)
         even = whole or not (height % 2 or width % 2)
         self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(size, chroma) else None
-        # Rows of decoded planes lie apart, from which some widths are merged ten times as slowly.
         self._planes = _scratch.get("planes", (3, *(size if self._merged is None else chroma)))
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
@@ -168,13 +169,15 @@ class Converter:
             cv2.merge(tuple(self._planes), target)
         else:
             height, width, _ = self._merged.shape
-            if planes[0].shape == (height, width):
-                self._planes[0] = planes[0]
-            else:
-                cv2.resize(planes[0], (width, height), self._planes[0], interpolation=cv2.INTER_AREA)
-            self._planes[1], self._planes[2] = planes[1:]
+            parts, smaller = list(planes), planes[0].shape != (height, width)
+            if smaller:
+                parts[0] = cv2.resize(planes[0], (width, height), self._planes[0], interpolation=cv2.INTER_AREA)
+            if width % LANES:
+                for place in range(int(smaller), 3):
+                    self._planes[place] = planes[place]
+                parts = list(self._planes)
             merged = target if self._size == (height, width) else self._merged
-            cv2.merge(tuple(self._planes), merged)
+            cv2.merge(parts, merged)
             if merged is self._merged:
                 resize(merged, self._size, target)
 

@@ -65,7 +65,7 @@ PEERS = {
     for peer in (
         Peer("equime_folder", "EquiME", None, encodings=("ours",), ours=True),
         Peer("equime_processes", "EquiME, processes", None, encodings=("ours",), ours=True),
-        Peer("equime_rendition", "EquiME, processes, rendition", None, encodings=("ours",), ours=True),
+        Peer("equime_rendition", "EquiME, processes, rendition", None, encodings=("ours",), reencodes=True, ours=True),
         Peer("equime_cached", "EquiME, window cache", None, encodings=("ours",), ours=True),
         Peer("bare_libavcodec", "bare libavcodec", None, delivers=False),
         Peer("plain_pyav", "PyAV + threads", None),

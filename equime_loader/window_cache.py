@@ -40,8 +40,10 @@ from equime_loader.selection import Selection
 from equime_loader.video.frames import Clip, View
 
 log = logging.getLogger(__name__)
-FORMAT = 4
+FORMAT = 5
 TAG_BYTES = 16
+# Of a tag: a number of each writing, by which a window that was written anew while it was read is told.
+NUMBER_BYTES = 4
 _NAME = re.compile(r"windows-[0-9a-f]{32}\.cache")
 
 
@@ -156,11 +158,11 @@ class WindowCache:
         """A cached window, its frames copied into `out` (T, h, w, C) uint8 where one is given; None: there is none."""
         first, last, tag = bytearray(TAG_BYTES), bytearray(TAG_BYTES), self._tag(position)
         # The tag alone first, where it may lack: reading a slot that was never written costs as much as one that was.
-        if position not in self._kept and not (self._read(position, [first]) and first == tag):
+        if position not in self._kept and not (self._read(position, [first]) and first.startswith(tag)):
             return None
         clip = self._form.clip(out)
         # What follows a first tag was whole before it was written; what stands before a last one has not been cut.
-        if not self._read(position, [first, *_arrays(clip), last]) or not first == last == tag:
+        if not self._read(position, [first, *_arrays(clip), last]) or not (first == last and first.startswith(tag)):
             self._kept.discard(position)
             return None
         self._kept.add(position)
@@ -170,7 +172,7 @@ class WindowCache:
         """Keep a window, where it has a slot. A full disk switches the cache off and costs nothing else."""
         if self._off or position >= self._slots or clip.frames.shape != self._form.shape:
             return
-        tag, start = self._tag(position), position * self._slot_bytes
+        tag, start = self._tag(position) + os.urandom(NUMBER_BYTES), position * self._slot_bytes
         try:
             # In one call, between whose parts nobody can cut the file; the first tag says that all of it was done.
             _write(self._descriptor, [*_arrays(clip), tag], start + TAG_BYTES)
@@ -180,7 +182,9 @@ class WindowCache:
             self._fail(error)
 
     def _tag(self, position: int) -> bytes:
-        return hashlib.blake2b(position.to_bytes(8, "little"), key=self._key, digest_size=TAG_BYTES).digest()
+        """What tags of a slot begin with."""
+        size = TAG_BYTES - NUMBER_BYTES
+        return hashlib.blake2b(position.to_bytes(8, "little"), key=self._key, digest_size=size).digest()
 
     def _read(self, position: int, parts: list[Any]) -> bool:
         """Fill the parts of a slot; False where the file does not hold them."""

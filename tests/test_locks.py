@@ -199,7 +199,7 @@ def _annotate(root: Path) -> None:
     ("module", "part", "work"),
     [
         (finish, "_rewrite", finish.rewrite_texts),
-        (repair, "verify", lambda root: repair.repair(root, ProceduralSource())),
+        (repair, "dataset_faults", lambda root: repair.repair(root, ProceduralSource())),
         (build, "is_finished", lambda root: build.build(root, small_request(formats=FORMATS))),
         (build, "is_finished", lambda root: build.build(root, small_request(formats=FORMATS), shards=[0])),
         (annotate, "_write", _annotate),

@@ -447,6 +447,20 @@ def test_a_disk_that_cannot_be_read_is_borne(
 # --- processes
 
 
+def test_a_window_between_the_tags_of_two_writings_is_taken_for_empty(clips: Selection, folder: Path) -> None:
+    """As a reader sees it whom a writer overtakes, after the file was cut behind the first tag."""
+    reader = cached(clips, folder)
+    read_all(reader)
+    (path,) = files(folder)
+    before = path.read_bytes()
+    path.write_bytes(bytes(len(before)))
+    read_all(cached(clips, folder))
+    after = path.read_bytes()
+    assert before[:TAG_BYTES] != after[:TAG_BYTES]
+    path.write_bytes(before[:TAG_BYTES] + bytes(SLOT - 2 * TAG_BYTES) + after[SLOT - TAG_BYTES :])
+    assert kept(cached(clips, folder)) == list(range(1, 12))
+
+
 def _hammer(root: str, folder: str, seed: int, expected: list[str], failed: Any) -> None:
     """Read at random while others write, and now and then cut the file."""
     clips = equime_loader.open_dataset(root)

@@ -1,4 +1,4 @@
-"""Worker processes that decode batches into memory that they share with the loader's process. They import no torch.
+"""Worker processes that decode batches into memory that they share with the loader's process. They need no torch.
 
 Only numbers of batches and what was found of each clip go through pipes; frames are not copied on their way. A worker
 ends with its pipe, so that none outlives the loader's process, however that ends.
@@ -150,9 +150,9 @@ class Crew:
 def crew(reader: ClipReader, share: Share, memory: SharedMemory | None, *, workers: int) -> Iterator[Crew]:
     """Worker processes that end with the block."""
     # A fork would inherit this process's threads and decoders in whatever state they are. The server, once it has
-    # imported what workers need, has them ready in every epoch at the cost of a fork.
+    # imported what workers need and what a script imports that has a loader, has them ready at the cost of a fork.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
+    context.set_forkserver_preload(["__main__", __name__, "equime_loader.loader"])
     started: list[Any] = []
     pipes: list[Connection] = []
     try:

@@ -124,7 +124,7 @@ def test_workers_end_with_a_process_that_is_killed(built: Path, tmp_path: Path) 
     assert comes_true(lambda: session(run.pid) == []), session(run.pid)
 
 
-def test_workers_import_no_torch() -> None:
+def test_workers_need_no_torch() -> None:
     program = "import sys, equime_loader.worker_processes; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert run.stdout == "False\n"

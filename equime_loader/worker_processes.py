@@ -167,9 +167,11 @@ def crew(reader: ClipReader, share: Share, memory: SharedMemory | None, *, worke
     finally:
         for pipe in pipes:
             pipe.close()
+        patience = PATIENCE_S
         for process in started:
-            process.join(PATIENCE_S)
+            process.join(patience)
             if process.exitcode is None:
+                patience = 0.0  # the others have had the same time
                 process.kill()
                 process.join()
             process.close()

@@ -427,6 +427,7 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         comes_true(lambda: not children())
+        print()  # Ctrl-C may come in the middle of a line
         print(json.dumps([sorted((threads() - before).elements()), children()]), flush=True)
         raise
 """

@@ -136,14 +136,23 @@ class Crew:
             answer = self._pipes[which].recv()
         except (EOFError, OSError):
             self._workers[which].join(PATIENCE_S)
-            raise WorkerDied(
-                f"a worker process ended with code {self._workers[which].exitcode}: out of memory? With processes=True "
-                "the script's own work belongs under `if __name__ == '__main__':`"
-            ) from None
+            raise WorkerDied(_cause(self._workers[which].exitcode)) from None
         if isinstance(answer, BaseException):
             raise answer
         clips: list[Clip | SampleFault] = answer
         return clips
+
+
+def _cause(exitcode: int | None) -> str:
+    """Why a worker process ended, as far as its exit code tells."""
+    if exitcode is not None and exitcode < 0:
+        killed = -exitcode == signal.SIGKILL
+        remedy = ": out of memory? Take fewer workers, smaller batches or prefetch=1" if killed else ""
+        return f"a worker process was ended by signal {-exitcode} ({signal.strsignal(-exitcode)}){remedy}"
+    return (
+        f"a worker process ended with code {exitcode}. It imports the script once more: with processes=True the "
+        "script's own work belongs under `if __name__ == '__main__':`"
+    )
 
 
 @contextmanager

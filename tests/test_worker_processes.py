@@ -93,18 +93,39 @@ def test_more_workers_than_batches_are_not_begun(clips: Selection) -> None:
     assert len(list(Loader(clips, VIEW, batch_size=100, workers=8, processes=True))) == 1
 
 
-def test_a_worker_that_dies_is_told_in_one_line(clips: Selection) -> None:
+@pytest.mark.parametrize(
+    ("died_of", "told"),
+    [
+        (signal.SIGKILL, "signal 9 (Killed): out of memory? Take fewer workers, smaller batches or prefetch=1"),
+        (signal.SIGSEGV, "signal 11 (Segmentation fault)"),
+    ],
+)
+def test_a_worker_that_dies_is_told_in_one_line(clips: Selection, died_of: signal.Signals, told: str) -> None:
     share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
     with crew(ClipReader(clips, VIEW), share, None, workers=1) as working:
         working.ask(0, None)
         assert len(working.answer(0)) == 4
-        working._workers[0].kill()
+        os.kill(working._workers[0].pid, died_of)
         working._workers[0].join()
         working.ask(1, None)
-        with pytest.raises(
-            WorkerDied, match=r"^a worker process ended with code -9: out of memory\? With processes=True "
-        ):
+        with pytest.raises(WorkerDied) as told_of:
             working.answer(1)
+        assert str(told_of.value) == f"a worker process was ended by {told}"
+
+
+def test_a_script_whose_work_is_not_guarded_is_told_so(built: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import equime_loader\n"
+        f"loader = equime_loader.Loader(equime_loader.open_dataset({str(built)!r}), processes=True, batch_size=2)\n"
+        "for _ in loader:\n    print('training')\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert run.returncode == 1 and run.stdout == ""
+    assert run.stderr.splitlines()[-1] == (
+        "equime_loader.worker_processes.WorkerDied: a worker process ended with code 1. It imports the script once "
+        "more: with processes=True the script's own work belongs under `if __name__ == '__main__':`"
+    )
 
 
 def test_workers_end_with_a_process_that_is_killed(built: Path, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the clips are laid out once, for runs of which each leaves them as they are."""
+    return tmp_path_factory.mktemp("laid-out")
+
+
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script as a module; its peers find each other as they do when they run alone."""
@@ -110,7 +116,7 @@ def another_clip(frames: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_other_work_is_refused(
-    runner: Any, folder: Path, tmp_path: Path, keys_of: Any, frames_of: Any, message: str
+    runner: Any, folder: Path, laid_out: Path, keys_of: Any, frames_of: Any, message: str
 ) -> None:
     def tampered(harness: Any, loader: Any) -> Any:
         class Tampered:
@@ -121,7 +127,7 @@ def test_other_work_is_refused(
         return Tampered()
 
     with pytest.raises(ValueError, match=message):
-        compare(runner, folder, tmp_path, ["plain_pyav"], tampered)
+        compare(runner, folder, laid_out, ["plain_pyav"], tampered)
 
 
 def test_more_clips_than_there_are(runner: Any, folder: Path) -> None:

@@ -162,6 +162,7 @@ def draw(measured: dict[str, Any], path: Path) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
 
     names = sorted(
         {str(run["peer"]) for run in measured["runs"]} - {CACHED},
@@ -183,6 +184,7 @@ def draw(measured: dict[str, Any], path: Path) -> None:
         panel.tick_params(labelsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(x=0.15, y=0.01)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
     panels[0].set_yticks(range(len(names)), [PEERS[name].title for name in names])
     colors = {f"clips {text}": COLORS[form] for form, text in FORMS.items()}
     colors |= {"EquiME on its files": OURS_COLOR, "the same, window cache": CACHE_COLOR}

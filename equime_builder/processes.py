@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -64,11 +65,16 @@ def finished(
 
 
 def watch_parent(parent: int) -> None:
-    """End this process when its parent is gone: a killed run must not go on working."""
+    """End this process when its parent is gone, and at Ctrl-C: a run that was stopped must not go on working.
+
+    What a worker leaves then is what it leaves when it is killed, and is removed by the next run.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(PATIENCE_S)
         os._exit(1)
 
+    # An error in a worker that waits for its next task would let its pool wait for the others for ever.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=watch, daemon=True).start()

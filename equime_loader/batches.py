@@ -273,9 +273,9 @@ def _answers(
 ) -> Iterator[Made]:
     """Each batch in turn, while `prefetch` behind it are worked on."""
     asked: deque[tuple[int, int | None]] = deque()
-    numbers = iter(range(len(share)))
+    numbers, ahead = iter(range(len(share))), min(prefetch + 1, working.most)
     while True:
-        for number in islice(numbers, prefetch + 1 - len(asked)):
+        for number in islice(numbers, ahead - len(asked)):
             asked.append((number, None if memory is None else memory.take()))
             working.ask(*asked[-1])
         if not asked:

@@ -32,6 +32,7 @@ _WORDS: list[str] = [name for name, field in _FIELDS.items() if pa.types.is_stri
 MAX_ROWS, MAX_ROW_GROUPS = 100_000_000, 10_000
 MAX_EXPANSION, EXPANSION_OF_NOTHING = 256, 2**20
 MAX_TEXT = 2**31 - 1
+MAX_WORD = 4096  # bytes of a key, path or hash in the index of a rendition
 MAX_MESSAGE = 500
 KEY = "^[0-9A-Za-z_-]{1,200}$"
 _FRAMES, _PIXELS, _BYTES = (1, 1_000_000), (1, 16_384), (0, 2**50)
@@ -274,11 +275,7 @@ class Index:
             made = f"`equime rendition FOLDER --size {size}` makes it"
             raise MissingError(f"{self.root} has no rendition of {size} pixels; {made}") from error
         try:
-            _check_claims(pq.read_metadata(path), path.stat().st_size)
-            table = pq.read_table(path, memory_map=True)
-            if not table.schema.equals(renditions.SCHEMA):
-                raise ValueError("other columns than a rendition has")
-            table.validate(full=True)
+            table = _rendition_table(path)
             for name in ("mp4_offset", "mp4_length"):
                 values, (least, most) = to_numpy(table[name].combine_chunks()), _BOUNDS[name]
                 if ((values < least) | (values > most)).any():
@@ -326,6 +323,25 @@ class Index:
         wrong = np.flatnonzero(~((fps > 0) & (fps < 1e6)))
         if len(wrong):
             raise IndexFault(f"{self.path}: fps={fps[wrong[0]]} of {keys[wrong[0]]} must lie within 0..1,000,000")
+
+
+def _rendition_table(path: Path) -> pa.Table:
+    """Rows of a rendition's index, its words bounded.
+
+    Raises:
+        ValueError, ArrowException, OSError: damaged, or something else.
+    """
+    _check_claims(pq.read_metadata(path), path.stat().st_size)
+    if not pq.read_schema(path).equals(renditions.SCHEMA):
+        raise ValueError("other columns than a rendition has")
+    words = [field.name for field in renditions.SCHEMA if pa.types.is_string(field.type)]
+    table = pq.read_table(path, memory_map=True, read_dictionary=words)
+    table.validate(full=True)
+    # As a dictionary first, since a word of a megabyte in every row would be many.
+    longest = (pc.max(pc.binary_length(part.dictionary)).as_py() for name in words for part in table[name].chunks)
+    if max((length or 0 for length in longest), default=0) > MAX_WORD:
+        raise ValueError(f"a word of more than {MAX_WORD} bytes")
+    return table.cast(renditions.SCHEMA)
 
 
 def _repeats(field: Field) -> bool:

@@ -95,6 +95,7 @@ class ClipDataset(Dataset[Batch]):
     def __getitems__(self, positions: list[int]) -> list[Batch]:
         """Several samples, their bytes in few requests."""
         for position in positions:
+            check_kind("position", position, Integral, "a whole number")
             if not -len(self) <= position < len(self):
                 raise IndexError(f"{position=} must lie within {-len(self)}..{len(self) - 1}")
         positions = [position % len(self) for position in positions]
@@ -176,6 +177,7 @@ class Loader:
         _check_kinds(clips, view, cache)
         check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
         _check_bounds(batch_size, workers, prefetch, tolerance)
+        _check_choices(seed, window, transform, shuffle=shuffle, processes=processes, pin_memory=pin_memory)
         if processes and not workers:
             raise ValueError("processes=True needs workers of at least 1")
         if not len(clips):
@@ -196,7 +198,7 @@ class Loader:
             shards=None if blocks is None else blocks.of,
             window=span,
         )
-        self.batch_size, self.ends, self.tolerance = batch_size, ends, tolerance
+        self.batch_size, self.ends, self.tolerance = int(batch_size), ends, tolerance
         self._workers, self._processes, self._prefetch = workers, processes, prefetch
         # Those that are worked on, the one given out, the one before that, and some for what else the consumer does.
         self._buffers = Buffers(prefetch + BESIDE)
@@ -318,6 +320,16 @@ def _check_kinds(clips: Selection, view: View | None, cache: WindowCacheSettings
     check_kind("cache", cache, (NoneType, WindowCacheSettings), "WindowCacheSettings(folder, max_bytes)")
 
 
+def _check_choices(seed: Any, window: Any, transform: Any, **flags: Any) -> None:
+    for name, value in flags.items():
+        check_kind(name, value, (bool, np.bool_), "True or False")
+    check_kind("seed", seed, Integral, "a whole number")
+    if window != "auto":
+        check_kind("window", window, (NoneType, Integral), 'a number of clips, None or "auto"')
+    if transform is not None and not callable(transform):
+        check_kind("transform", transform, NoneType, "a function of a batch, or None")
+
+
 def _check_bounds(batch_size: int, workers: int, prefetch: int, tolerance: float) -> None:
     for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
         check_kind(name, value, Integral, "a whole number")
@@ -336,6 +348,7 @@ def _reader(
     cache: WindowCacheSettings | None,
     ahead: bool = False,
 ) -> ClipReader:
+    check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
     if hidden := [name for name in labels if name in OWN_ENTRIES]:
         raise ValueError(f"label {hidden[0]!r} would hide what a batch has under this name; leave it out of labels")
     check = clips.index.is_remote if check is None else check
@@ -351,8 +364,11 @@ def balance(clips: Selection, *labels: str, samples: int | None = None) -> Balan
     Raises:
         ValueError: clips without the label; select those that have it.
     """
+    check_kind("clips", clips, Selection, "a Selection, as open_dataset gives")
+    check_kind("samples", samples, (NoneType, Integral), "a whole number or None")
     cells: NDArray[np.int64] = np.zeros(len(clips), np.int64)
     for name in labels:
+        check_kind("each label", name, str, "a name")
         codes = clips.codes(name)
         if (codes.codes < 0).any():
             raise ValueError(f"{(codes.codes < 0).sum()} clips have no {name}; select those that have one")
@@ -364,7 +380,9 @@ def _place(rank: int | None, ranks: int | None) -> tuple[int, int]:
     if (rank is None) != (ranks is None):
         raise ValueError(f"{rank=} and {ranks=} must be given together")
     if rank is not None and ranks is not None:
-        return rank, ranks
+        for name, value in (("rank", rank), ("ranks", ranks)):
+            check_kind(name, value, Integral, "a whole number")
+        return int(rank), int(ranks)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1

@@ -16,6 +16,7 @@ from equime_loader.arguments import check_kind
 from equime_loader.arrays import from_numpy, nulls, to_numpy
 from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
 from equime_loader.index import Codes, IndexFault
+from equime_loader.renditions import index_path
 from equime_loader.schema import AUS
 from equime_loader.selection import Selection, label_field
 from equime_loader.storage import PathError, StorageError, Store
@@ -70,6 +71,7 @@ class Places:
         """
         index, rows = selection.index, from_numpy(selection.rows)
         table = None if rendition is None else index.rendition(rendition)
+        path = index.path if rendition is None else f"{index.root}/{index_path(rendition)}"
 
         def column(name: str) -> pa.Array:
             return (index.column(name) if table is None else table[name].combine_chunks()).take(rows)
@@ -83,12 +85,12 @@ class Places:
             shards = Codes(codes, tuple(coded.dictionary.to_pylist()))
             remedy = f"without a rendition of {rendition} pixels; run `equime rendition` again"
         if lacking := int((shards.codes < 0).sum()):
-            raise IndexFault(f"{index.path}: {counted(lacking, 'clip')} {remedy}")
+            raise IndexFault(f"{path}: {counted(lacking, 'clip')} {remedy}")
         try:
             for shard in shards.words:
                 check_path(shard)
         except PathError as error:
-            raise IndexFault(f"{index.path}: {error}") from error
+            raise IndexFault(f"{path}: {error}") from error
         index.check(selection.rows)
         offset, length = (to_numpy(column(f"mp4_{what}").cast(pa.int64())) for what in ("offset", "length"))
         hashes = column("mp4_sha256") if hashed else None

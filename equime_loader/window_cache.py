@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.arguments import check_kind
+from equime_loader.arrays import from_numpy
 from equime_loader.selection import Selection
 from equime_loader.video.frames import Clip, View
 
@@ -126,7 +127,7 @@ class WindowCache:
             ValueError: a view whose windows differ in size from clip to clip.
         """
         form = Form.of(view)
-        made_by = f"{FORMAT}:{selection.sha256}:{view}:{_decoder(view.backend)}"
+        made_by = f"{FORMAT}:{selection.sha256}:{view}:{_rendered(selection, view)}:{_decoder(view.backend)}"
         folder = Path(settings.folder).expanduser().absolute()
         # Machines that share a folder over a network have no page cache in common.
         name = hashlib.sha256(f"{made_by}:{platform.node()}".encode()).hexdigest()[:32]
@@ -299,6 +300,14 @@ def _remove_unused(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _rendered(selection: Selection, view: View) -> str:
+    """What the clips of a rendition are: one that is made anew may have other bytes."""
+    if view.rendition is None:
+        return ""
+    hashes = selection.index.rendition(view.rendition)["mp4_sha256"].take(from_numpy(selection.rows))
+    return hashlib.sha256("".join(str(each) for each in hashes.to_pylist()).encode()).hexdigest()
 
 
 @cache

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from equime_loader.arguments import check_kind
 
 Moment = Literal["onset", "apex", "offset"]
 MOMENTS = ("onset", "apex", "offset")
@@ -62,9 +64,9 @@ class Window:
         _check_moment(moment)
         _check_frames(frames)
         before = frames // 2 if before is None else before
+        _check_whole(before=before)
         if not 0 <= before <= frames:
             raise ValueError(f"{before=} must lie within 0..{frames}, the frames of the window")
-        _check_whole(before=before)
         return Window("around", moment, "frames", frames, before, frames)
 
     @staticmethod
@@ -77,6 +79,8 @@ class Window:
             ValueError: an unknown moment, a time that is not positive, `before` outside it, `frames` outside 1..10,000.
         """
         _check_moment(moment)
+        for name, value in (("milliseconds", milliseconds), ("before", 0 if before is None else before)):
+            check_kind(name, value, Real, "a number")
         if not 0 < milliseconds < 1e7:
             raise ValueError(f"{milliseconds=} must lie within 0..10,000,000")
         before = milliseconds / 2 if before is None else before
@@ -140,9 +144,9 @@ def _check_moment(moment: str) -> None:
 
 
 def _check_frames(frames: int) -> None:
+    _check_whole(frames=frames)
     if not 1 <= frames <= MAX_WINDOW:
         raise ValueError(f"{frames=} must lie within 1..{MAX_WINDOW}")
-    _check_whole(frames=frames)
 
 
 def _check_whole(**values: int) -> None:

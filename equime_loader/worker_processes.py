@@ -1,18 +1,20 @@
 """Worker processes that decode batches into memory that they share with the loader's process. They need no torch.
 
-Only numbers of batches and what was found of each clip go through pipes; frames are not copied on their way. A worker
-ends with its pipe, so that none outlives the loader's process, however that ends.
+Only numbers of batches and what was found of each clip go through pipes; frames are not copied on their way where the
+view gives their shape. A worker ends with its pipe, so that none outlives the loader's process and its forks.
 """
 
 from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.heap import Arena
 from typing import Any
@@ -27,11 +29,13 @@ from equime_loader.video.frames import Clip
 
 # A worker ends once its batch is done; one that waits for a server is not waited for.
 PATIENCE_S = 2.0
+# Requests that a pipe bears while nobody reads the answers: each has some dozens of bytes.
+REQUESTS_EACH = 32
 _ELSEWHERE = np.empty((0, 0, 0, 0), np.uint8)  # frames that lie in shared memory
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended before its work did."""
+    """A worker process ended before its work did, or cannot begin it."""
 
 
 class SharedMemory:
@@ -93,6 +97,7 @@ class Spare:
 
     def __init__(self) -> None:
         self._left: SharedMemory | None = None
+        self._form: tuple[int, ...] = ()
 
     def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
         return Spare, ()
@@ -104,9 +109,10 @@ class Spare:
         Args:
             free: places that nobody may hold at the beginning; a consumer may hold batches of epochs before.
         """
-        memory, self._left = self._left, None
-        if memory is None or len(list(memory.free())) < free:
+        memory, self._left, form = self._left, None, (places, *shape)
+        if memory is None or self._form != form or len(list(memory.free())) < free:
             memory = SharedMemory(places, shape)
+        self._form = form
         try:
             yield memory
         finally:
@@ -119,6 +125,7 @@ class Crew:
 
     def __init__(self, workers: Sequence[Any], pipes: Sequence[Connection]) -> None:
         self._workers, self._pipes = workers, pipes
+        self.most = REQUESTS_EACH * len(workers)  # batches that may be asked for and not answered
 
     def ask(self, number: int, place: int | None) -> None:
         """Have a batch read, its frames to a place in the shared memory."""
@@ -143,11 +150,17 @@ class Crew:
         return clips
 
 
+_LESS = "Take fewer workers, smaller batches or prefetch=1"
+_REMEDY: dict[int, str] = {
+    signal.SIGKILL: f": out of memory? {_LESS}",
+    signal.SIGBUS: f": is /dev/shm full? Give it more. {_LESS}",
+}
+
+
 def _cause(exitcode: int | None) -> str:
     """Why a worker process ended, as far as its exit code tells."""
     if exitcode is not None and exitcode < 0:
-        killed = -exitcode == signal.SIGKILL
-        remedy = ": out of memory? Take fewer workers, smaller batches or prefetch=1" if killed else ""
+        remedy = _REMEDY.get(-exitcode, "")
         return f"a worker process was ended by signal {-exitcode} ({signal.strsignal(-exitcode)}){remedy}"
     return (
         f"a worker process ended with code {exitcode}. It imports the script once more: with processes=True the "
@@ -158,10 +171,12 @@ def _cause(exitcode: int | None) -> str:
 @contextmanager
 def crew(reader: ClipReader, share: Share, memory: SharedMemory | None, *, workers: int) -> Iterator[Crew]:
     """Worker processes that end with the block."""
+    _check_begin()
     # A fork would inherit this process's threads and decoders in whatever state they are. The server, once it has
     # imported what workers need and what a script imports that has a loader, has them ready at the cost of a fork.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", __name__, "equime_loader.loader"])
+    _begin_server()
     started: list[Any] = []
     pipes: list[Connection] = []
     try:
@@ -186,6 +201,29 @@ def crew(reader: ClipReader, share: Share, memory: SharedMemory | None, *, worke
             process.close()
 
 
+def _check_begin() -> None:
+    """Say what would end every worker at its beginning."""
+    if multiprocessing.current_process().daemon:
+        raise WorkerDied("processes=True cannot begin within a worker of somebody else's, such as a DataLoader's")
+    main = sys.modules["__main__"]
+    script = getattr(main, "__file__", None)
+    if script and not getattr(main, "__spec__", None) and not os.path.exists(script):
+        raise WorkerDied(
+            f"processes=True: workers import the script once more, and {script} is no file; save it as one, or leave "
+            "processes=True out"
+        )
+
+
+def _begin_server() -> None:
+    """Have the server begin, deaf to Ctrl-C: it would end in the middle of its imports, and the next epoch with it."""
+    resource_tracker.ensure_running()  # it would let Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: Connection, reader: ClipReader, share: Share, memory: SharedMemory | None) -> None:
     """Read batches until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the loader's process, which then ends the pipe
@@ -193,13 +231,13 @@ def _work(pipe: Connection, reader: ClipReader, share: Share, memory: SharedMemo
     with pipe, suppress(EOFError, OSError):
         while True:
             number, place = pipe.recv()
-            positions = share[number].positions.tolist()
-            room = None if memory is None else memory.at(place, len(positions))
-            pipe.send(_answer(reader, positions, room))
+            pipe.send(_answer(reader, share, memory, number, place))
 
 
-def _answer(reader: ClipReader, positions: list[int], room: NDArray[np.uint8] | None) -> Any:
+def _answer(reader: ClipReader, share: Share, memory: SharedMemory | None, number: int, place: int) -> Any:
     try:
+        positions = share[number].positions.tolist()
+        room = None if memory is None else memory.at(place, len(positions))
         clips = reader.attempt(positions, room)
     except Exception as error:
         # Some errors can be pickled and not made again.

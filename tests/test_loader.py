@@ -582,14 +582,41 @@ def test_what_is_of_another_kind_is_said_in_one_line(clips: Selection) -> None:
         (lambda: Loader(clips, tolerance="1 %"), "tolerance must be a share within 0..1; it is '1 %'"),
         (lambda: Loader(clips).set_epoch(1.0), "epoch must be a whole number; it is 1.0"),
         (lambda: Loader(clips, labels="emotion"), 'labels must be a list of names, such as ["emotion"]; it is'),
+        (lambda: Loader(clips, labels=None), 'labels must be a list of names, such as ["emotion"]; it is None'),
+        (lambda: Loader(clips, seed=1.5), "seed must be a whole number; it is 1.5"),
+        (lambda: Loader(clips, window="all"), "window must be a number of clips, None or \"auto\"; it is 'all'"),
+        (lambda: Loader(clips, transform="x"), "transform must be a function of a batch, or None; it is 'x'"),
+        (lambda: Loader(clips, rank="0", ranks="2"), "rank must be a whole number; it is '0'"),
+        (lambda: Loader(clips, processes="no"), "processes must be True or False; it is 'no'"),
+        (lambda: Loader(clips, shuffle="no"), "shuffle must be True or False; it is 'no'"),
+        (lambda: Loader(clips).load_state_dict(None), "state must be what state_dict() gave; it is None"),
+        (lambda: ClipDataset(clips)["a"], "position must be a whole number; it is 'a'"),
+        (lambda: balance(clips, ["emotion"]), "each label must be a name; it is ['emotion']"),
+        (lambda: balance(clips, "emotion", samples=7.5), "samples must be a whole number or None; it is 7.5"),
+        (lambda: View(Window.whole(), 112, 112), "gray must be True or False; it is 112"),
+        (lambda: View(size=112, rendition="112"), "rendition must be a number of pixels; it is '112'"),
+        (lambda: Window.around_ms("apex", "x"), "milliseconds must be a number; it is 'x'"),
     ]
     for call, message in cases:
         with pytest.raises(TypeError) as error:
             call()
         assert str(error.value).startswith(message)
-    for size in (112.0, (112,), (112, 1e9), 0):
+    for size in (112.0, (112,), (112, 1e9), 0, True, "112"):
         with pytest.raises(ValueError, match=r"must be pixels within 1\.\.8192, or \(height, width\)"):
             View(size=size)
+    for frames in ("16", None, 2.5):
+        with pytest.raises(ValueError, match=r"^frames=.* must be a whole number$"):
+            Window.spread(frames)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(clips: Selection) -> None:
+    two, size = np.int64(2), np.int32(16)
+    assert View(size=size, rendition=np.int64(32)) == View(size=16, rendition=32)
+    assert View(size=(size, size)) == View(size=(16, 16))
+    loader = Loader(clips, View(size=size), batch_size=two, rank=np.int64(1), ranks=two, seed=np.int64(3))  # type: ignore[arg-type]
+    plain = Loader(clips, View(size=16), batch_size=2, rank=1, ranks=2, seed=3)
+    assert [batch["key"] for batch in loader] == [batch["key"] for batch in plain]
+    assert loader.state_dict() == plain.state_dict()
 
 
 def test_the_door_is_light(built: Path) -> None:

@@ -15,6 +15,8 @@ import torch
 from httpserver import RangeServer, serving
 
 import equime_loader
+from equime_builder import rendition
+from equime_builder.profiles import Video
 from equime_builder.rendition import make_rendition
 from equime_loader import Loader, View, Window, WindowCacheSettings
 from equime_loader.index import IndexFault
@@ -41,6 +43,34 @@ def rewrite(root: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
     schema, rows = pq.read_schema(path), pq.read_table(path).to_pylist()
     change(rows)
     pq.write_table(pa.Table.from_pylist(rows, schema), path)
+
+
+def test_a_long_word_in_every_row_is_refused(root: Path, copy_of: Callable[[Path], Path]) -> None:
+    damaged = copy_of(root)
+
+    def lengthen(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row["shard"] = "x" * 2**20
+
+    rewrite(damaged, lengthen)
+    with pytest.raises(IndexFault, match=r"index.parquet: cannot be read as the index .*word of more than 4096 bytes"):
+        equime_loader.open_dataset(damaged).index.rendition(SIZE)
+
+
+def test_a_window_cache_of_a_rendition_that_was_made_anew_is_another(
+    root: Path, copy_of: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = copy_of(root), WindowCacheSettings(tmp_path / "cache", 2**28)
+
+    def read() -> list[Any]:
+        reader = ClipReader(equime_loader.open_dataset(folder), SMALLER, cache=cache)
+        return [reader.read(position).frames.copy() for position in range(len(reader))]
+
+    first = read()
+    shutil.rmtree(folder / "renditions")
+    monkeypatch.setattr(rendition, "video_of", lambda header: Video(crf=40))
+    make_rendition(folder, SIZE)
+    assert not np.array_equal(first, read())
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 2}, {"workers": 1, "processes": True}])

@@ -7,6 +7,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from equime_builder.importing.plan import Request
 from equime_builder.importing.run import import_corpus
 from equime_builder.manifest import FolderError
 from equime_builder.profiles import Video
-from equime_builder.rendition import make_rendition, rendered, rendered_size
+from equime_builder.rendition import make_rendition, places, rendered, rendered_size
 from equime_builder.rendition_faults import rendition_faults
 from equime_builder.verify import verify
 from equime_loader.renditions import SCHEMA, index_path
@@ -196,6 +197,14 @@ def edit(path: Path, **values: object) -> None:
     pq.write_table(pa.Table.from_pylist([rows[0] | values, *rows[1:]], SCHEMA), path)
 
 
+def lengthen(path: Path, length: int) -> None:
+    """A length that cannot be of the first clip, and the places that follow from it."""
+    lengths = [length, *pq.read_table(path)["mp4_length"].to_pylist()[1:]]
+    rows = zip(pq.read_table(path).to_pylist(), lengths, places(lengths)[0], strict=True)
+    made = [row | {"mp4_length": long, "mp4_offset": at if abs(at) < 2**63 else 0} for row, long, at in rows]
+    pq.write_table(pa.Table.from_pylist(made, SCHEMA), path)
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
@@ -204,6 +213,10 @@ def edit(path: Path, **values: object) -> None:
         ("train-00000.parquet", Path.unlink, "missing"),
         ("train-00000.parquet", lambda path: path.write_text("?"), "cannot be read"),
         ("train-00000.parquet", lambda path: edit(path, mp4_offset=7), "does not say where its clips lie"),
+        *(
+            ("train-00000.parquet", partial(lengthen, length=length), "does not say where its clips lie")
+            for length in (-5, 0, 2**34, 2**62)
+        ),
         ("index.parquet", lambda path: edit(path, height=7), "is not what the records of its shards say"),
         ("index.parquet", Path.unlink, INCOMPLETE),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from running import comes_true, session
 
 import equime_loader
 from equime_loader import Loader, View, Window
+from equime_loader.loader import balance
 from equime_loader.order import rank_share
 from equime_loader.reading import ClipReader
 from equime_loader.selection import Selection
@@ -126,6 +129,69 @@ def test_a_script_whose_work_is_not_guarded_is_told_so(built: Path, tmp_path: Pa
         "equime_loader.worker_processes.WorkerDied: a worker process ended with code 1. It imports the script once "
         "more: with processes=True the script's own work belongs under `if __name__ == '__main__':`"
     )
+
+
+@pytest.mark.parametrize("size", [None, 16])
+def test_any_number_of_batches_may_be_ahead(clips: Selection, size: int | None) -> None:
+    view = View(Window.around("apex", 4), size)
+    sampling = balance(clips, "emotion", samples=600)
+    loader = Loader(clips, view, batch_size=1, workers=1, processes=True, prefetch=600, sampling=sampling)
+    assert sum(1 for _ in loader) == 600
+
+
+def test_memory_of_another_shape_is_not_used_again() -> None:
+    spare = Spare()
+    with spare.memory(3, (2, 4), free=2) as first:
+        pass
+    with spare.memory(3, (3, 4), free=2) as second:
+        assert second is not first and second.at(2, 3).shape == (3, 4)
+
+
+def test_a_fault_outside_of_reading_is_told_as_it_is(clips: Selection) -> None:
+    share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
+    with crew(ClipReader(clips, VIEW), share, SharedMemory(1, (1, 1, 1, 1, 3)), workers=1) as working:
+        working.ask(0, 0)
+        with pytest.raises(RuntimeError, match=r"^ValueError: cannot reshape array"):
+            working.answer(0)
+
+
+def test_a_script_from_standard_input_is_told_so(built: Path) -> None:
+    script = (
+        "import equime_loader\nif __name__ == '__main__':\n"
+        f"    next(iter(equime_loader.Loader(equime_loader.open_dataset({str(built)!r}), processes=True)))\n"
+    )
+    run = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == (
+        "equime_loader.worker_processes.WorkerDied: processes=True: workers import the script once more, and "
+        "<stdin> is no file; save it as one, or leave processes=True out"
+    )
+
+
+def test_within_a_worker_of_somebody_else_none_begin(clips: Selection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with pytest.raises(WorkerDied, match="cannot begin within a worker of somebody else's"):
+        next(iter(Loader(clips, VIEW, processes=True)))
+
+
+def test_ctrl_c_while_workers_begin_leaves_the_next_epoch_whole(built: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import equime_loader\nif __name__ == '__main__':\n"
+        f"    clips = equime_loader.open_dataset({str(built)!r})\n"
+        "    loader = equime_loader.Loader(clips, processes=True, batch_size=2)\n"
+        "    print('begins', flush=True)\n"
+        "    try:\n        print(len(list(loader)))\n    except KeyboardInterrupt:\n        print('interrupted')\n"
+        "    print(len(list(loader)))\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert run.stdout is not None and run.stdout.readline() == "begins\n"
+    time.sleep(0.4)  # the server imports what workers need for a second or two
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (out, err, run.returncode) == ("interrupted\n6\n", "", 0)
 
 
 def test_workers_end_with_a_process_that_is_killed(built: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from equime_loader.arguments import check_kind
 from equime_loader.order.epochs import Order
 
 VERSION = 1  # of the order itself: another version would put the same samples in another order
@@ -51,6 +52,7 @@ def load_state_dict(order: Order, state: Mapping[str, Any]) -> Position:
 
     Raises ValueError that names each field in which the state's order differs from `order`, or that is missing.
     """
+    check_kind("state", state, Mapping, "what state_dict() gave")
     wanted: dict[str, str | int] = {"version": VERSION, **order.fingerprint}
     if missing := [name for name in (*wanted, "epoch", "samples") if name not in state]:
         raise ValueError(f"the state lacks {', '.join(missing)}: it was not saved by this loader")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -47,14 +48,18 @@ class View:
     rendition: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("size", "rendition"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
         check_kind("window", self.window, Window, "a Window, such as Window.around('apex', 16)")
         if self.size is not None and not _is_size(self.scaling.size):
-            raise ValueError(f"size={self.size} must be pixels within 1..{MAX_SIZE}, or (height, width)")
+            raise ValueError(f"size={self.size!r} must be pixels within 1..{MAX_SIZE}, or (height, width)")
+        check_kind("gray", self.gray, bool, "True or False")
         if self.flow is not None and self.flow not in METHODS:
             raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
         backend(self.backend)
         if self.rendition is not None:
-            check_kind("rendition", self.rendition, int, "a number of pixels")
+            if type(self.rendition) is not int:
+                raise TypeError(f"rendition must be a number of pixels; it is {self.rendition!r}")
             if not SMALLEST <= self.rendition <= LARGEST:
                 raise ValueError(f"rendition={self.rendition} must be pixels within {SMALLEST}..{LARGEST}")
             if max(self.scaling.size or (0,)) > self.rendition:
@@ -67,8 +72,15 @@ class View:
         return Scaling((self.size, self.size) if isinstance(self.size, int) else self.size, self.gray)
 
 
+def _plain(size: Any) -> Any:
+    """Whole numbers of NumPy as Python's, also within a tuple; all else as it is."""
+    if isinstance(size, tuple):
+        return tuple(_plain(side) for side in size)
+    return int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size
+
+
 def _is_size(size: Any) -> bool:
-    whole = isinstance(size, tuple) and len(size) == 2 and all(isinstance(side, int) for side in size)
+    whole = isinstance(size, tuple) and len(size) == 2 and all(type(side) is int for side in size)
     return whole and all(1 <= side <= MAX_SIZE for side in size)
 
 

@@ -4,7 +4,8 @@
 Each loader reads the clips in its own format by its own best practice (`scripts/peers/`), in its own environment
 (`scripts/peers/install.py`), with two workers on two cores. Two forms of the clips: `default`, encoded again at the
 defaults of libx264, and `ours`, the bytes that the builder wrote. First the best setting of each loader is found, then
-all take turns, in another order each round. A round is a process of its own: a first epoch, cold, and one more.
+all take turns, in another order each round. A round is a process of its own: a first epoch, timed from before the
+loader is made, and one more. The files have been read before.
 The folder gets a rendition of 112 pixels where it has none.
 """
 

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.heap import Arena
 from typing import Any
@@ -151,16 +150,14 @@ class Crew:
 
 
 _LESS = "Take fewer workers, smaller batches or prefetch=1"
-_REMEDY: dict[int, str] = {
-    signal.SIGKILL: f": out of memory? {_LESS}",
-    signal.SIGBUS: f": is /dev/shm full? Give it more. {_LESS}",
-}
+_REMEDY = {"SIGKILL": f": out of memory? {_LESS}", "SIGBUS": f": is /dev/shm full? Give it more. {_LESS}"}
 
 
 def _cause(exitcode: int | None) -> str:
     """Why a worker process ended, as far as its exit code tells."""
     if exitcode is not None and exitcode < 0:
-        remedy = _REMEDY.get(-exitcode, "")
+        name = next((known.name for known in signal.Signals if known == -exitcode), "")
+        remedy = _REMEDY.get(name, "")
         return f"a worker process was ended by signal {-exitcode} ({signal.strsignal(-exitcode)}){remedy}"
     return (
         f"a worker process ended with code {exitcode}. It imports the script once more: with processes=True the "
@@ -216,6 +213,9 @@ def _check_begin() -> None:
 
 def _begin_server() -> None:
     """Have the server begin, deaf to Ctrl-C: it would end in the middle of its imports, and the next epoch with it."""
+    # Not every system has these, and one that has not reads with threads.
+    from multiprocessing import forkserver, resource_tracker
+
     resource_tracker.ensure_running()  # it would let Ctrl-C through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -100,6 +100,10 @@ def test_more_workers_than_batches_are_not_begun(clips: Selection) -> None:
     ("died_of", "told"),
     [
         (signal.SIGKILL, "signal 9 (Killed): out of memory? Take fewer workers, smaller batches or prefetch=1"),
+        (
+            signal.SIGBUS,
+            "signal 7 (Bus error): is /dev/shm full? Give it more. Take fewer workers, smaller batches or prefetch=1",
+        ),
         (signal.SIGSEGV, "signal 11 (Segmentation fault)"),
     ],
 )

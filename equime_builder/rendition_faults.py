@@ -80,15 +80,20 @@ def _shard_faults(root: Path, size: int, shard: str, rows: pa.Table) -> Iterator
         return
     if not is_of(record, rows):
         yield path, "is of other clips than the dataset has now"
-    elif not all(0 < length <= LARGEST_CLIP for length in record["mp4_length"].to_pylist()) or (
-        record.to_pylist() != list(_expected(record, rows, size, tar))
-    ):
+    elif not _has_places(record, rows, size, tar):
         yield path, "does not say where its clips lie"
     else:
         try:
             yield from ((tar, reason) for reason in _tar_faults(root / tar, record))
         except OSError as error:
             yield tar, "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+
+
+def _has_places(record: pa.Table, rows: pa.Table, size: int, tar: str) -> bool:
+    """Whether lengths are of clips, and all else in the rows follows from them."""
+    lengths = record["mp4_length"].to_pylist()
+    possible = all(0 < length <= LARGEST_CLIP for length in lengths)
+    return possible and record.to_pylist() == list(_expected(record, rows, size, tar))
 
 
 def _expected(record: pa.Table, rows: pa.Table, size: int, tar: str) -> Iterator[dict[str, Any]]:

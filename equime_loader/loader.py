@@ -35,7 +35,7 @@ from equime_loader.order import (
     state_dict,
 )
 from equime_loader.order.division import Ends
-from equime_loader.reading import ClipReader, SampleFault
+from equime_loader.reading import ClipReader, SampleFault, check_labels
 from equime_loader.selection import Selection
 from equime_loader.video import View
 from equime_loader.window_cache import WindowCacheSettings
@@ -175,9 +175,8 @@ class Loader:
         tolerance: float = 0.01,
     ) -> None:
         _check_kinds(clips, view, cache)
-        check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
         _check_bounds(batch_size, workers, prefetch, tolerance)
-        _check_choices(seed, window, transform, shuffle=shuffle, processes=processes, pin_memory=pin_memory)
+        _check_choices(sampling, seed, window, transform, shuffle=shuffle, processes=processes, pin_memory=pin_memory)
         if processes and not workers:
             raise ValueError("processes=True needs workers of at least 1")
         if not len(clips):
@@ -267,6 +266,7 @@ class Loader:
 
         Raises:
             ValueError: the state belongs to another selection, seed, sampling or window; the message says which.
+            TypeError: it is no mapping.
         """
         self._next = self._now = load_state_dict(self.order, state)
 
@@ -320,7 +320,8 @@ def _check_kinds(clips: Selection, view: View | None, cache: WindowCacheSettings
     check_kind("cache", cache, (NoneType, WindowCacheSettings), "WindowCacheSettings(folder, max_bytes)")
 
 
-def _check_choices(seed: Any, window: Any, transform: Any, **flags: Any) -> None:
+def _check_choices(sampling: Any, seed: Any, window: Any, transform: Any, **flags: Any) -> None:
+    check_kind("sampling", sampling, SAMPLINGS, 'balance(clips, "emotion"), Weighted(...) or None')
     for name, value in flags.items():
         check_kind(name, value, (bool, np.bool_), "True or False")
     check_kind("seed", seed, Integral, "a whole number")
@@ -348,7 +349,7 @@ def _reader(
     cache: WindowCacheSettings | None,
     ahead: bool = False,
 ) -> ClipReader:
-    check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
+    check_labels(labels)
     if hidden := [name for name in labels if name in OWN_ENTRIES]:
         raise ValueError(f"label {hidden[0]!r} would hide what a batch has under this name; leave it out of labels")
     check = clips.index.is_remote if check is None else check
@@ -362,9 +363,9 @@ def balance(clips: Selection, *labels: str, samples: int | None = None) -> Balan
         samples: clips of an epoch, None for as many as the selection has.
 
     Raises:
-        ValueError: clips without the label; select those that have it.
+        ValueError: clips without the label; select those that have it. TypeError: an argument of another kind.
     """
-    check_kind("clips", clips, Selection, "a Selection, as open_dataset gives")
+    _check_kinds(clips, None, None)
     check_kind("samples", samples, (NoneType, Integral), "a whole number or None")
     cells: NDArray[np.int64] = np.zeros(len(clips), np.int64)
     for name in labels:

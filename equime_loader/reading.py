@@ -131,7 +131,7 @@ class ClipReader:
         cache: WindowCacheSettings | None = None,
         ahead: bool = False,
     ) -> None:
-        check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
+        check_labels(labels)
         self.view = view
         self.store: Store = selection.index.store
         self.places = Places.of(selection, hashed=check, rendition=view.rendition)
@@ -245,6 +245,11 @@ class ClipReader:
         """
         size, frames = self.view.scaling.size, self.view.window.frames
         return None if size is None or frames is None else (count, frames, *size, self.view.scaling.channels)
+
+
+def check_labels(labels: Any) -> None:
+    """Raises TypeError where labels are no list of names."""
+    check_kind("labels", labels, (list, tuple), 'a list of names, such as ["emotion"]')
 
 
 def _bytes(store: Store, places: Places, positions: Sequence[int]) -> list[Answer]:

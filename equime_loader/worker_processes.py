@@ -62,6 +62,10 @@ class SharedMemory:
     def __setstate__(self, arguments: tuple[Any, ...]) -> None:
         self._attach(*arguments)
 
+    def has(self, places: int, shape: tuple[int, ...]) -> bool:
+        """Whether it was made for this."""
+        return (len(self._arrays), self._shape) == (places, shape)
+
     def take(self) -> int:
         """A free place, which is then being filled."""
         place = next(self.free())
@@ -96,7 +100,6 @@ class Spare:
 
     def __init__(self) -> None:
         self._left: SharedMemory | None = None
-        self._form: tuple[int, ...] = ()
 
     def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
         return Spare, ()
@@ -108,10 +111,9 @@ class Spare:
         Args:
             free: places that nobody may hold at the beginning; a consumer may hold batches of epochs before.
         """
-        memory, self._left, form = self._left, None, (places, *shape)
-        if memory is None or self._form != form or len(list(memory.free())) < free:
+        memory, self._left = self._left, None
+        if memory is None or not memory.has(places, shape) or len(list(memory.free())) < free:
             memory = SharedMemory(places, shape)
-        self._form = form
         try:
             yield memory
         finally:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
@@ -24,6 +25,21 @@ from equime_loader.selection import Selection
 from equime_loader.worker_processes import SharedMemory, Spare, WorkerDied, crew
 
 VIEW = View(Window.around("apex", 4), 32)
+
+
+def training(folder: Path, built: Path, body: str, *, guarded: bool = True) -> Path:
+    """A script that makes a `loader` with worker processes, and then does what `body` says."""
+    clips = f"equime_loader.open_dataset({str(built)!r})"
+    work = f"loader = equime_loader.Loader({clips}, processes=True, batch_size=2)\n{body}"
+    guard = "if __name__ == '__main__':\n"
+    (folder / "train.py").write_text("import equime_loader\n" + (guard + indent(work, "    ") if guarded else work))
+    return folder / "train.py"
+
+
+def begun(script: Path) -> subprocess.Popen[str]:
+    """A script at work, in a session of its own."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, str(script)], text=True, start_new_session=True, **pipes)
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +137,7 @@ def test_a_worker_that_dies_is_told_in_one_line(clips: Selection, died_of: signa
 
 
 def test_a_script_whose_work_is_not_guarded_is_told_so(built: Path, tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import equime_loader\n"
-        f"loader = equime_loader.Loader(equime_loader.open_dataset({str(built)!r}), processes=True, batch_size=2)\n"
-        "for _ in loader:\n    print('training')\n"
-    )
+    script = training(tmp_path, built, "for _ in loader:\n    print('training')\n", guarded=False)
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert run.returncode == 1 and run.stdout == ""
     assert run.stderr.splitlines()[-1] == (
@@ -159,11 +170,8 @@ def test_a_fault_outside_of_reading_is_told_as_it_is(clips: Selection) -> None:
             working.answer(0)
 
 
-def test_a_script_from_standard_input_is_told_so(built: Path) -> None:
-    script = (
-        "import equime_loader\nif __name__ == '__main__':\n"
-        f"    next(iter(equime_loader.Loader(equime_loader.open_dataset({str(built)!r}), processes=True)))\n"
-    )
+def test_a_script_from_standard_input_is_told_so(built: Path, tmp_path: Path) -> None:
+    script = training(tmp_path, built, "next(iter(loader))\n").read_text()
     run = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1] == (
@@ -179,18 +187,15 @@ def test_within_a_worker_of_somebody_else_none_begin(clips: Selection, monkeypat
 
 
 def test_ctrl_c_while_workers_begin_leaves_the_next_epoch_whole(built: Path, tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import equime_loader\nif __name__ == '__main__':\n"
-        f"    clips = equime_loader.open_dataset({str(built)!r})\n"
-        "    loader = equime_loader.Loader(clips, processes=True, batch_size=2)\n"
-        "    print('begins', flush=True)\n"
-        "    try:\n        print(len(list(loader)))\n    except KeyboardInterrupt:\n        print('interrupted')\n"
-        "    print(len(list(loader)))\n"
-    )
-    run = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    body = """
+print('begins', flush=True)
+try:
+    print(len(list(loader)))
+except KeyboardInterrupt:
+    print('interrupted')
+print(len(list(loader)))
+"""
+    run = begun(training(tmp_path, built, body))
     assert run.stdout is not None and run.stdout.readline() == "begins\n"
     time.sleep(0.4)  # the server imports what workers need for a second or two
     os.killpg(run.pid, signal.SIGINT)
@@ -199,15 +204,7 @@ def test_ctrl_c_while_workers_begin_leaves_the_next_epoch_whole(built: Path, tmp
 
 
 def test_workers_end_with_a_process_that_is_killed(built: Path, tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import equime_loader\nif __name__ == '__main__':\n"
-        f"    loader = equime_loader.Loader(equime_loader.open_dataset({str(built)!r}), processes=True, batch_size=2)\n"
-        "    for _ in loader:\n        print('training', flush=True)\n        input()\n"
-    )
-    run = subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    run = begun(training(tmp_path, built, "for _ in loader:\n    print('training', flush=True)\n    input()\n"))
     assert run.stdout is not None and run.stdout.readline() == "training\n"
     assert len(session(run.pid)) >= 3
     os.kill(run.pid, signal.SIGKILL)

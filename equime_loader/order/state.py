@@ -50,7 +50,8 @@ def state_dict(order: Order, position: Position) -> dict[str, str | int]:
 def load_state_dict(order: Order, state: Mapping[str, Any]) -> Position:
     """The position that `state` holds, for the same order.
 
-    Raises ValueError that names each field in which the state's order differs from `order`, or that is missing.
+    Raises ValueError that names each field in which the state's order differs from `order`, or that is missing;
+    TypeError where the state is no mapping.
     """
     check_kind("state", state, Mapping, "what state_dict() gave")
     wanted: dict[str, str | int] = {"version": VERSION, **order.fingerprint}

@@ -58,8 +58,7 @@ class View:
             raise ValueError(f"flow={self.flow!r} must be one of {', '.join(METHODS)}")
         backend(self.backend)
         if self.rendition is not None:
-            if type(self.rendition) is not int:
-                raise TypeError(f"rendition must be a number of pixels; it is {self.rendition!r}")
+            check_kind("rendition", self.rendition, int, "a number of pixels")
             if not SMALLEST <= self.rendition <= LARGEST:
                 raise ValueError(f"rendition={self.rendition} must be pixels within {SMALLEST}..{LARGEST}")
             if max(self.scaling.size or (0,)) > self.rendition:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,8 +19,9 @@ from numpy.typing import NDArray
 from equime_loader.order import Share
 from equime_loader.order.keys import keys_of
 from equime_loader.reading import ClipReader, SampleFault
+from equime_loader.shared_memory import Spare
 from equime_loader.video.frames import Clip
-from equime_loader.worker_processes import Crew, SharedMemory, Spare, crew
+from equime_loader.worker_processes import crew
 
 FETCH_THREADS = 2
 # Batches that have memory besides those ahead: the one given out, the one before, and some for what a consumer does.
@@ -157,31 +157,6 @@ def sample_seeds(seed: int, epoch: int, places: NDArray[np.int64]) -> NDArray[np
     return (keys_of(places, "sample", seed, epoch) >> np.uint64(1)).astype(np.int64)
 
 
-@contextmanager
-def thread_batches(
-    make: MakeBatch, share: Share, *, workers: int, prefetch: int, buffers: Buffers
-) -> Iterator[Iterator[Made]]:
-    """Batches in order, filled by threads that end with the block; by the caller's where `workers` is 0."""
-    if not workers:
-        yield (make_batch(make, planned, buffers) for planned in planned_batches(share))
-        return
-    begun: deque[_Begun] = deque()
-    with (
-        ThreadPoolExecutor(workers, "equime-decode") as decoding,
-        ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
-    ):
-        begin = partial(_begin, make, buffers, fetching, decoding, workers)
-        try:
-            yield _ahead(map(begin, planned_batches(share)), begun, make, prefetch)
-        except KeyboardInterrupt:
-            make.reader.store.close()  # a server that does not answer would be waited for
-            raise
-        finally:
-            # Leaving the block waits for what threads have taken up.
-            for batch in begun:
-                batch.cancel()
-
-
 def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
     """A batch, made here and now."""
     room = make.room(planned, buffers)
@@ -193,24 +168,23 @@ def make_batch(make: MakeBatch, planned: Planned, buffers: Buffers) -> Made:
 class _Begun:
     """A batch that threads work on; each takes the next of its slots until none is left."""
 
-    planned: Planned
-    room: torch.Tensor | None
-    parts: list[NDArray[np.uint8] | None]
+    positions: Sequence[int]
+    parts: Sequence[NDArray[np.uint8] | None]
     fetched: Future[Any]
     slots: Iterator[int]
     clips: list[Any]
     threads: list[Future[None]]
 
-    def work(self, make: MakeBatch) -> None:
+    def work(self, reader: ClipReader) -> None:
         fetched = self.fetched.result()
         for slot in self.slots:
-            position, part = int(self.planned.positions[slot]), self.parts[slot]
-            self.clips[slot] = make.reader.attempt_one(position, fetched[slot], part)
+            self.clips[slot] = reader.attempt_one(self.positions[slot], fetched[slot], self.parts[slot])
 
-    def finish(self, make: MakeBatch) -> Made:
+    def answer(self) -> list[Clip | SampleFault]:
+        """The clips, once all have been read."""
         for thread in self.threads:
             thread.result()
-        return make.finish(self.planned, self.room, self.clips)
+        return self.clips
 
     def cancel(self) -> None:
         """What no thread has taken up is not done any more."""
@@ -220,71 +194,116 @@ class _Begun:
             pass
 
 
-def _begin(
-    make: MakeBatch,
-    buffers: Buffers,
-    fetching: ThreadPoolExecutor,
-    decoding: ThreadPoolExecutor,
-    workers: int,
-    planned: Planned,
-) -> _Begun:
-    room = make.room(planned, buffers)
-    positions, parts = planned.positions.tolist(), _parts(planned, room)
-    fetched = fetching.submit(make.reader.fetch, positions, parts)
-    batch = _Begun(planned, room, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
-    batch.threads.extend(decoding.submit(batch.work, make) for _ in range(min(workers, len(parts))))
-    return batch
+class Threads:
+    """Threads that read batches, see `decoding_threads`."""
+
+    def __init__(
+        self, reader: ClipReader, workers: int, fetching: ThreadPoolExecutor, decoding: ThreadPoolExecutor
+    ) -> None:
+        self._reader, self._workers, self._fetching, self._decoding = reader, workers, fetching, decoding
+        self._begun: deque[_Begun] = deque()
+
+    def begin(self, planned: Planned, room: NDArray[np.uint8] | None) -> Callable[[], list[Clip | SampleFault]]:
+        """Have a batch read, to `room` where there is one. What is returned waits for its clips."""
+        positions = planned.positions.tolist()
+        parts = [None] * len(positions) if room is None else list(room)
+        fetched = self._fetching.submit(self._reader.fetch, positions, parts)
+        batch = _Begun(positions, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
+        workers = min(self._workers, len(parts))
+        batch.threads.extend(self._decoding.submit(batch.work, self._reader) for _ in range(workers))
+        self._begun.append(batch)
+
+        def answer() -> list[Clip | SampleFault]:
+            clips = batch.answer()
+            self._begun.remove(batch)  # what it refers to is the consumer's
+            return clips
+
+        return answer
+
+    def cancel(self) -> None:
+        """What has been begun ends."""
+        for batch in self._begun:
+            batch.cancel()
 
 
-def _ahead(batches: Iterator[_Begun], begun: deque[_Begun], make: MakeBatch, prefetch: int) -> Iterator[Made]:
-    """Each batch in turn, while those behind it are begun as they are taken from `batches`."""
-    # Whatever else is begun takes its time from the first batch, which somebody waits for.
-    ahead = 1
-    while True:
-        begun.extend(islice(batches, ahead + 1 - len(begun)))
-        if not begun:
-            return
-        yield begun[0].finish(make)
-        begun.popleft()
-        ahead = prefetch
+@contextmanager
+def decoding_threads(reader: ClipReader, workers: int) -> Iterator[Threads]:
+    """Threads that are made when there is work, and end with the block."""
+    with (
+        ThreadPoolExecutor(workers, "equime-decode") as decoding,
+        ThreadPoolExecutor(FETCH_THREADS, "equime-fetch") as fetching,
+    ):
+        threads = Threads(reader, workers, fetching, decoding)
+        try:
+            yield threads
+        except KeyboardInterrupt:
+            reader.store.close()  # a server that does not answer would be waited for
+            raise
+        finally:
+            # Leaving the block waits for what threads have taken up.
+            threads.cancel()
 
 
-def _parts(planned: Planned, room: torch.Tensor | None) -> list[NDArray[np.uint8] | None]:
-    """The place of each clip of a batch in its memory."""
-    return [None] * len(planned.positions) if room is None else list(room.numpy())
+@contextmanager
+def thread_batches(
+    make: MakeBatch, share: Share, *, workers: int, prefetch: int, buffers: Buffers
+) -> Iterator[Iterator[Made]]:
+    """Batches in order, filled by threads that end with the block; by the caller's where `workers` is 0."""
+    if not workers:
+        yield (make_batch(make, planned, buffers) for planned in planned_batches(share))
+        return
+    with decoding_threads(make.reader, workers) as threads:
+
+        def begin(number: int) -> Callable[[], Made]:
+            planned = planned_batch(share, number)
+            room = make.room(planned, buffers)
+            answer = threads.begin(planned, None if room is None else room.numpy())
+            return lambda: make.finish(planned, room, answer())
+
+        yield _in_turn(begin, len(share), prefetch)
 
 
 @contextmanager
 def process_batches(
     make: MakeBatch, share: Share, *, workers: int, prefetch: int, spare: Spare
 ) -> Iterator[Iterator[Made]]:
-    """Batches in order, made by worker processes that end with the block; their memory is then `spare`."""
-    shape = make.reader.shape(share.batch_size)
+    """Batches in order, made by worker processes that end with the block; their memory is then `spare`.
+
+    Threads make those that are asked for before the processes have come.
+    """
+    shape, workers = make.reader.shape(share.batch_size), min(workers, len(share))
     with ExitStack() as stack:
         memory = None
         if shape is not None:
             memory = stack.enter_context(spare.memory(prefetch + BESIDE, shape, free=prefetch + 1))
-        working = stack.enter_context(crew(make.reader, share, memory, workers=min(workers, len(share))))
-        yield _answers(working, make, share, memory, prefetch)
+        working = stack.enter_context(crew(make.reader, share, memory, workers=workers))
+        threads = stack.enter_context(decoding_threads(make.reader, workers))
+
+        def begin(number: int) -> Callable[[], Made]:
+            planned, place = planned_batch(share, number), None if memory is None else memory.take()
+            room = None if memory is None or place is None else memory.at(place, len(planned.positions))
+            answer = working.ask(number, place) if working.comes() else threads.begin(planned, room)
+            del room
+
+            def finish() -> Made:
+                clips, given = answer(), None
+                if memory is not None and place is not None:
+                    given = torch.from_numpy(memory.give(place, len(planned.positions)))
+                return make.finish(planned, given, clips)
+
+            return finish
+
+        yield _in_turn(begin, len(share), min(prefetch, working.most - 1))
 
 
-def _answers(
-    working: Crew, make: MakeBatch, share: Share, memory: SharedMemory | None, prefetch: int
-) -> Iterator[Made]:
-    """Each batch in turn, while `prefetch` behind it are worked on."""
-    asked: deque[tuple[int, int | None]] = deque()
-    numbers, ahead = iter(range(len(share))), min(prefetch + 1, working.most)
+def _in_turn(begin: Callable[[int], Callable[[], Made]], batches: int, prefetch: int) -> Iterator[Made]:
+    """Each batch in turn, while `prefetch` behind it are worked on. What `begin` returns waits for its batch."""
+    begun: deque[Callable[[], Made]] = deque()
+    # Whatever else is begun takes its time from the first batch, which somebody waits for.
+    numbers, ahead = iter(range(batches)), 1
     while True:
-        for number in islice(numbers, ahead - len(asked)):
-            asked.append((number, None if memory is None else memory.take()))
-            working.ask(*asked[-1])
-        if not asked:
+        begun.extend(map(begin, islice(numbers, ahead + 1 - len(begun))))
+        if not begun:
             return
-        number, place = asked.popleft()
-        planned, clips = planned_batch(share, number), working.answer(number)
-        room = None
-        if memory is not None and place is not None:
-            room = torch.from_numpy(memory.give(place, len(planned.positions)))
-        made = make.finish(planned, room, clips)
-        del room, clips  # a batch that nobody holds any more is memory for the next
-        yield made
+        yield begun.popleft()()  # nothing here refers to it: once nobody does, its memory is for the next
+        ahead = prefetch

@@ -283,7 +283,7 @@ class Index:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise IndexFault(f"{path}: cannot be read as the index of a rendition ({error})") from error
         rows = table.take(pc.index_in(self.column("key"), table["key"].combine_chunks()))
-        other = pc.fill_null(pc.not_equal(rows["of_sha256"], self.column("mp4_sha256")), False)
+        other = pc.not_equal(rows["of_sha256"], self.column("mp4_sha256"))  # null where there is no rendition
         if stale := pc.sum(other).as_py():
             key = self.column("key").filter(other.combine_chunks())[0].as_py()
             raise IndexFault(
@@ -331,11 +331,13 @@ def _rendition_table(path: Path) -> pa.Table:
     Raises:
         ValueError, ArrowException, OSError: damaged, or something else.
     """
-    _check_claims(pq.read_metadata(path), path.stat().st_size)
-    if not pq.read_schema(path).equals(renditions.SCHEMA):
-        raise ValueError("other columns than a rendition has")
     words = [field.name for field in renditions.SCHEMA if pa.types.is_string(field.type)]
-    table = pq.read_table(path, memory_map=True, read_dictionary=words)
+    # Not `read_table`, which imports pandas while somebody waits for a first batch.
+    with pq.ParquetFile(path, memory_map=True, read_dictionary=words) as file:
+        _check_claims(file.metadata, path.stat().st_size)
+        if not file.schema.to_arrow_schema().equals(renditions.SCHEMA):
+            raise ValueError("other columns than a rendition has")
+        table = file.read()
     table.validate(full=True)
     # As a dictionary first, since a word of a megabyte in every row would be many.
     longest = (pc.max(pc.binary_length(part.dictionary)).as_py() for name in words for part in table[name].chunks)

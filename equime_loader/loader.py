@@ -37,9 +37,10 @@ from equime_loader.order import (
 from equime_loader.order.division import Ends
 from equime_loader.reading import ClipReader, SampleFault, check_labels
 from equime_loader.selection import Selection
+from equime_loader.shared_memory import Spare
 from equime_loader.video import View
 from equime_loader.window_cache import WindowCacheSettings
-from equime_loader.worker_processes import Spare
+from equime_loader.worker_processes import begin_server
 
 log = logging.getLogger(__name__)
 Batch = dict[str, Any]
@@ -179,6 +180,8 @@ class Loader:
         _check_choices(sampling, seed, window, transform, shuffle=shuffle, processes=processes, pin_memory=pin_memory)
         if processes and not workers:
             raise ValueError("processes=True needs workers of at least 1")
+        if processes:
+            begin_server()  # it imports what it needs while the index is read
         if not len(clips):
             raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
         self.rank, self.ranks = _place(rank, ranks)

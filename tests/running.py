@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-# Helpers that multiprocessing starts once and keeps until the process ends.
-HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+# Helpers that are started once and kept until the process ends. Forks have the command line of what they are forks of.
+HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker", "equime_loader.worker_server")
 
 
 def threads() -> Counter[str]:
@@ -39,6 +39,18 @@ def children() -> list[str]:
     }
     mine = {pid for pid, up in parents.items() if up == os.getpid() or up in helpers}
     return [commands[pid] for pid in sorted(mine - helpers)]
+
+
+def server() -> int | None:
+    """The process whose forks are this one's workers."""
+    return next(
+        (pid for pid, command in _commands().items() if _parent(pid) == os.getpid() and HELPERS[2] in command), None
+    )
+
+
+def forks() -> set[int]:
+    """All processes that are forks of that server, or of its forks."""
+    return {pid for pid, command in _commands().items() if HELPERS[2] in command and pid != server()}
 
 
 def session(leader: int) -> list[str]:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from equime_loader.strings import Strings
+
 
 def to_numpy(array: pa.Array) -> NDArray[Any]:
     """The numbers of an Arrow array, read-only; what stands where it is null means nothing."""
@@ -31,6 +33,15 @@ def from_numpy(array: NDArray[Any]) -> pa.Array:
     array = np.ascontiguousarray(array)
     kind = next(arrow for arrow, name in _KINDS.items() if np.dtype(name) == array.dtype)
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(array)])
+
+
+def strings(array: pa.Array) -> Strings:
+    """The strings of an Arrow array of less than 2 GiB; what is null is empty."""
+    array = array.cast(pa.string())
+    _, ends, letters = array.buffers()
+    if not len(array) or letters is None:
+        return Strings(np.empty(0, np.uint8), np.zeros(len(array) + 1, np.int32))
+    return Strings(np.frombuffer(letters, np.uint8), np.frombuffer(ends, np.int32, len(array) + 1, 4 * array.offset))
 
 
 _KINDS: dict[pa.DataType, str] = {

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from equime_loader.order import Share
 from equime_loader.order.keys import keys_of
-from equime_loader.reading import ClipReader, SampleFault
+from equime_loader.reading import ClipReader
 from equime_loader.shared_memory import Spare
 from equime_loader.video.frames import Clip
+from equime_loader.window_reader import SampleFault, WindowReader
 from equime_loader.worker_processes import crew
 
 FETCH_THREADS = 2
@@ -175,7 +176,7 @@ class _Begun:
     clips: list[Any]
     threads: list[Future[None]]
 
-    def work(self, reader: ClipReader) -> None:
+    def work(self, reader: WindowReader) -> None:
         fetched = self.fetched.result()
         for slot in self.slots:
             self.clips[slot] = reader.attempt_one(self.positions[slot], fetched[slot], self.parts[slot])
@@ -198,7 +199,7 @@ class Threads:
     """Threads that read batches, see `decoding_threads`."""
 
     def __init__(
-        self, reader: ClipReader, workers: int, fetching: ThreadPoolExecutor, decoding: ThreadPoolExecutor
+        self, reader: WindowReader, workers: int, fetching: ThreadPoolExecutor, decoding: ThreadPoolExecutor
     ) -> None:
         self._reader, self._workers, self._fetching, self._decoding = reader, workers, fetching, decoding
         self._begun: deque[_Begun] = deque()
@@ -227,7 +228,7 @@ class Threads:
 
 
 @contextmanager
-def decoding_threads(reader: ClipReader, workers: int) -> Iterator[Threads]:
+def decoding_threads(reader: WindowReader, workers: int) -> Iterator[Threads]:
     """Threads that are made when there is work, and end with the block."""
     with (
         ThreadPoolExecutor(workers, "equime-decode") as decoding,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_loader.storage import StorageError
+from equime_loader.storage.errors import StorageError
 from equime_loader.storage.ranges import together
 
 BLOCK_BYTES = 2 * 2**20

@@ -331,12 +331,12 @@ def _rendition_table(path: Path) -> pa.Table:
     Raises:
         ValueError, ArrowException, OSError: damaged, or something else.
     """
+    _check_claims(pq.read_metadata(path), path.stat().st_size)
+    if not pq.read_schema(path).equals(renditions.SCHEMA):
+        raise ValueError("other columns than a rendition has")
     words = [field.name for field in renditions.SCHEMA if pa.types.is_string(field.type)]
     # Not `read_table`, which imports pandas while somebody waits for a first batch.
     with pq.ParquetFile(path, memory_map=True, read_dictionary=words) as file:
-        _check_claims(file.metadata, path.stat().st_size)
-        if not file.schema.to_arrow_schema().equals(renditions.SCHEMA):
-            raise ValueError("other columns than a rendition has")
         table = file.read()
     table.validate(full=True)
     # As a dictionary first, since a word of a megabyte in every row would be many.

@@ -14,7 +14,6 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 FOLDER = "renditions"
-SMALLEST, LARGEST = 16, 4096
 SCHEMA = pa.schema(
     [
         pa.field(name, kind, nullable=False)

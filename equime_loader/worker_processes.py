@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import Pipe
@@ -22,10 +22,10 @@ from multiprocessing.reduction import send_handle
 from multiprocessing.spawn import get_executable
 
 from equime_loader.order import Share
-from equime_loader.reading import ClipReader, SampleFault
 from equime_loader.shared_memory import SharedMemory
 from equime_loader.storage.process import PerProcess
 from equime_loader.video.frames import Clip
+from equime_loader.window_reader import SampleFault, WindowReader
 from equime_loader.worker_server import PATIENCE_S, REQUEST_BYTES, Job
 
 # Requests that a pipe bears while nobody reads the answers: each has some dozens of bytes.
@@ -63,11 +63,11 @@ class _Server:
     def runs(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, backend: str | None) -> Connection:
-        """The control of a new foreman."""
+    def ask(self, modules: Iterable[str]) -> Connection:
+        """The control of a new foreman, whose work takes some modules."""
         mine, theirs = Pipe()
         with theirs, suppress(OSError):  # whoever waits for the foreman is told
-            socket.send_fds(self._door, [(backend or "").encode().ljust(REQUEST_BYTES)], [theirs.fileno()])
+            socket.send_fds(self._door, [" ".join(modules).encode().ljust(REQUEST_BYTES)], [theirs.fileno()])
         return mine
 
     def end(self) -> None:
@@ -192,11 +192,12 @@ def _cause(exitcode: int) -> str:
 
 
 @contextmanager
-def crew(reader: ClipReader, share: Share, memory: SharedMemory | None, *, workers: int) -> Iterator[Crew]:
+def crew(reader: WindowReader, share: Share, memory: SharedMemory | None, *, workers: int) -> Iterator[Crew]:
     """Worker processes that come when they can and end with the block."""
-    job = Job(reader, share, workers, None if memory is None else memory.form)
+    form = None if memory is None else memory.form
+    job = Job(reader.bare(), share.positions, share.batch_size, workers, form)
     begin_server()
-    working = Crew(job, memory, _server.get(_Server).ask(reader.view.backend))
+    working = Crew(job, memory, _server.get(_Server).ask(reader.modules()))
     try:
         yield working
     finally:

@@ -12,6 +12,7 @@ it tells the exit code of each worker that ends, until it is told that the epoch
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -27,15 +28,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from equime_loader.order import Share
-from equime_loader.reading import ClipReader
 from equime_loader.shared_memory import SharedMemory
-from equime_loader.video.backends import backend
 from equime_loader.video.frames import Clip
+from equime_loader.window_reader import WindowReader
 
-# A request: the name of a backend, to its full length; with it comes the socket of the epoch's foreman.
-REQUEST_BYTES = 32
+# A request: names of modules that its job takes, to its full length; with it comes the socket of the epoch's foreman.
+REQUEST_BYTES = 512
 READY = "ready"
 # A worker ends once its batch is done; one that waits for a server is not waited for.
 PATIENCE_S = 2.0
@@ -44,10 +44,14 @@ _ELSEWHERE = np.empty((0, 0, 0, 0), np.uint8)  # frames that lie in shared memor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """An epoch to be read. memory: places and shape of the memory for its batches, None where frames are sent."""
+    """An epoch to be read: positions (m,) int64, in batches of `batch_size`.
 
-    reader: ClipReader
-    share: Share
+    memory: places and shape of the memory for its batches, None where frames are sent.
+    """
+
+    reader: WindowReader
+    positions: NDArray[np.int64]
+    batch_size: int
     workers: int
     memory: tuple[int, tuple[int, ...]] | None
 
@@ -58,12 +62,13 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, _put_away)
     with socket.socket(fileno=descriptor) as door:
         while True:
-            name, descriptors, _, _ = socket.recv_fds(door, REQUEST_BYTES, 1)
-            if not name:
+            names, descriptors, _, _ = socket.recv_fds(door, REQUEST_BYTES, 1)
+            if not names:
                 os._exit(0)
             # What it imports is there for all epochs that follow.
-            with suppress(ValueError):
-                backend(name.decode().strip() or None)
+            for name in names.decode().split():
+                with suppress(Exception):  # the foreman tells
+                    importlib.import_module(name)
             _fork(lead, door, descriptors[0])
             os.close(descriptors[0])
 
@@ -155,7 +160,8 @@ def _work(pipe: Connection, others: Sequence[Connection], job: Job, memory: Shar
 
 def _answer(job: Job, memory: SharedMemory | None, number: int, place: int) -> Any:
     try:
-        positions = job.share[number].positions.tolist()
+        begin = number * job.batch_size
+        positions = job.positions[begin : begin + job.batch_size].tolist()
         room = None if memory is None else memory.at(place, len(positions))
         clips = job.reader.attempt(positions, room)
     except Exception as error:

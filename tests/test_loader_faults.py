@@ -215,7 +215,7 @@ def test_whatever_a_decoder_raises_is_the_samples_fault(
     def read_frames(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("equime_loader.reading.read_frames", read_frames)
+    monkeypatch.setattr("equime_loader.window_reader.read_frames", read_frames)
     told = re.escape(f"{type(error).__name__}: {' '.join(str(error).split())}")
     with pytest.raises(SampleFault, match=rf"^wds/\S+\.tar: sample {key_of(intact, 2)}: {told}$"):
         ClipReader(intact, VIEW).read(2)

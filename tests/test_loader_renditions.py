@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,16 @@ def test_a_long_word_in_every_row_is_refused(root: Path, copy_of: Callable[[Path
     rewrite(damaged, lengthen)
     with pytest.raises(IndexFault, match=r"index.parquet: cannot be read as the index .*word of more than 4096 bytes"):
         equime_loader.open_dataset(damaged).index.rendition(SIZE)
+
+
+def test_opening_a_rendition_does_not_import_pandas(root: Path) -> None:
+    """It takes a third of a second, while somebody waits for a first batch."""
+    program = (
+        "import sys, equime_loader as e; from equime_loader.reading import ClipReader\n"
+        f"ClipReader(e.open_dataset({str(root)!r}), e.View(size={SIZE}, rendition={SIZE}))\n"
+        "assert not {'torch', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_window_cache_of_a_rendition_that_was_made_anew_is_another(

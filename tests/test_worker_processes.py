@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from httpserver import RangeServer, serving
 from running import comes_true, forks, server, session
 
 import equime_loader
@@ -22,6 +23,8 @@ from equime_loader.order import rank_share
 from equime_loader.reading import ClipReader
 from equime_loader.selection import Selection
 from equime_loader.shared_memory import SharedMemory, Spare
+from equime_loader.video.frames import Clip
+from equime_loader.window_reader import WindowReader
 from equime_loader.worker_processes import WorkerDied, crew
 
 VIEW = View(Window.around("apex", 4), 32)
@@ -215,7 +218,47 @@ for number, _ in enumerate(loader):
     assert comes_true(lambda: session(run.pid) == []), session(run.pid)
 
 
-def test_workers_need_no_torch() -> None:
-    program = "import sys, equime_loader.worker_processes; print('torch' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert run.stdout == "False\n"
+def test_workers_need_neither_torch_nor_pyarrow() -> None:
+    """They come sooner."""
+    program = "import sys, equime_loader.worker_server; assert not {'torch', 'pyarrow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("backend", ["pyav", "torchcodec"])
+def test_workers_give_what_threads_give(clips: Selection, backend: str) -> None:
+    """Windows at their own size come with their frames, the others without; both are tried with each backend."""
+    for size in (32, None):
+        reader = ClipReader(clips, View(Window.around("apex", 4), size, backend=backend), check=True)
+        share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
+        shape = reader.shape(4)
+        memory = None if shape is None else SharedMemory(3, shape)
+        with crew(reader, share, memory, workers=2) as working:
+            assert working.comes(60)
+            answers = [working.ask(number, None if memory is None else number) for number in range(3)]
+            for number, answer in enumerate(answers):
+                expected, found = reader.attempt(share[number].positions.tolist()), answer()
+                for slot, (one, other) in enumerate(zip(expected, found, strict=True)):
+                    assert isinstance(one, Clip) and isinstance(other, Clip)
+                    frames = other.frames if memory is None else memory.at(number, 4)[slot]
+                    assert np.array_equal(one.frames, frames) and np.array_equal(one.mask, other.mask)
+
+
+def test_workers_read_from_afar(built: Path) -> None:
+    files = {path.relative_to(built).as_posix(): path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    with serving(RangeServer(files)) as server:
+        clips = equime_loader.open_dataset(server.url)
+        reader = ClipReader(clips, VIEW, check=True)
+        share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
+        with crew(reader, share, None, workers=1) as working:
+            assert working.comes(60)
+            answer = working.ask(0, None)()
+            assert [clip.frames.shape for clip in answer if isinstance(clip, Clip)] == [(4, 32, 32, 3)] * 4
+
+
+def test_a_job_that_cannot_be_unpacked_is_told(clips: Selection, monkeypatch: pytest.MonkeyPatch) -> None:
+    share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
+    reader = ClipReader(clips, VIEW)
+    monkeypatch.setattr(WindowReader, "__reduce__", lambda self: (eval, ("1 / 0",)), raising=False)
+    with crew(reader, share, None, workers=1) as working:
+        with pytest.raises(WorkerDied, match=r"^worker processes cannot begin: ZeroDivisionError: division by zero$"):
+            assert working.comes(60) and working.ask(0, None)()

@@ -117,6 +117,11 @@ def _trouble(name: str) -> str | None:
     return None
 
 
+def module_of(name: str | None) -> str:
+    """The module that a backend takes long to import, of the best that is installed where none is named."""
+    return _LOADED[installed()[0] if name is None else name]
+
+
 def backend(name: str | None = None) -> Backend:
     """The backend of this name, or the best that is installed.
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.arguments import check_kind
-from equime_loader.renditions import LARGEST, SMALLEST
 from equime_loader.video.backends import backend
 from equime_loader.video.faults import VideoFault
 from equime_loader.video.flow import METHODS, flow
@@ -20,6 +19,8 @@ from equime_loader.windows import Event, Window
 __all__ = ["Clip", "VideoFault", "View", "read_frames"]
 
 MAX_SIZE = 8192
+# Pixels of the shorter side of what `equime rendition` makes.
+SMALLEST_RENDITION, LARGEST_RENDITION = 16, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class View:
         backend(self.backend)
         if self.rendition is not None:
             check_kind("rendition", self.rendition, int, "a number of pixels")
-            if not SMALLEST <= self.rendition <= LARGEST:
-                raise ValueError(f"rendition={self.rendition} must be pixels within {SMALLEST}..{LARGEST}")
+            if not SMALLEST_RENDITION <= self.rendition <= LARGEST_RENDITION:
+                bounds = f"{SMALLEST_RENDITION}..{LARGEST_RENDITION}"
+                raise ValueError(f"rendition={self.rendition} must be pixels within {bounds}")
             if max(self.scaling.size or (0,)) > self.rendition:
                 raise ValueError(
                     f"size={self.size} is more than rendition={self.rendition} has; name one of the two anew"

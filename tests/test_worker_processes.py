@@ -259,6 +259,6 @@ def test_a_job_that_cannot_be_unpacked_is_told(clips: Selection, monkeypatch: py
     share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
     reader = ClipReader(clips, VIEW)
     monkeypatch.setattr(WindowReader, "__reduce__", lambda self: (eval, ("1 / 0",)), raising=False)
-    with crew(reader, share, None, workers=1) as working:
-        with pytest.raises(WorkerDied, match=r"^worker processes cannot begin: ZeroDivisionError: division by zero$"):
-            assert working.comes(60) and working.ask(0, None)()
+    told = r"^worker processes cannot begin: ZeroDivisionError: division by zero$"
+    with crew(reader, share, None, workers=1) as working, pytest.raises(WorkerDied, match=told):
+        assert working.comes(60) and working.ask(0, None)()

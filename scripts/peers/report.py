@@ -113,7 +113,10 @@ def ratios(measured: dict[str, Any]) -> dict[str, list[float]]:
             "repeat epoch",
             best_peer(measured, both, "repeat epoch"),
         ),
-        ("time to first batch, threads / best peer's", OURS, "first batch", best_peer(measured, both, "first batch")),
+        *(
+            (f"time to first batch, {way} / best peer's", ours, "first batch", best_peer(measured, both, "first batch"))
+            for way, ours in ways.items()
+        ),
     )
     found: dict[str, list[float]] = {}
     for name, ours, figure, other in claims:

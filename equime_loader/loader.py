@@ -1,9 +1,9 @@
 """Clips as PyTorch tensors: a map-style dataset, and a loader whose order survives anything.
 
-`Loader` decodes with threads, which wait for each other for Python's lock. `processes=True` decodes in worker processes,
-into memory that they share with this one: faster, and the more so the more cores there are. Until they have come, after
-some tenths of a second in a program's first epoch, threads decode. Workers import what decoding takes, not the script:
-it needs no main guard, and may be a notebook. Linux and macOS.
+`Loader` decodes with threads, which wait for each other for Python's lock. `processes=True` decodes in worker
+processes, into memory that they share with this one: faster, and the more so the more cores there are. Until they have
+come, after some tenths of a second in a program's first epoch, threads decode. Workers import what decoding takes, not
+the script: it needs no main guard, and may be a notebook. Linux and macOS.
 """
 
 from __future__ import annotations

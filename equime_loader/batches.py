@@ -170,7 +170,7 @@ class _Begun:
     """A batch that threads work on; each takes the next of its slots until none is left."""
 
     positions: Sequence[int]
-    parts: Sequence[NDArray[np.uint8] | None]
+    parts: list[NDArray[np.uint8] | None]
     fetched: Future[Any]
     slots: Iterator[int]
     clips: list[Any]
@@ -185,7 +185,11 @@ class _Begun:
         """The clips, once all have been read."""
         for thread in self.threads:
             thread.result()
-        return self.clips
+        # A thread that has done its work may refer to this for a moment more; its memory is the consumer's now.
+        clips = list(self.clips)
+        for held in (self.clips, self.parts, self.fetched.result()):
+            held.clear()
+        return clips
 
     def cancel(self) -> None:
         """What no thread has taken up is not done any more."""
@@ -207,7 +211,7 @@ class Threads:
     def begin(self, planned: Planned, room: NDArray[np.uint8] | None) -> Callable[[], list[Clip | SampleFault]]:
         """Have a batch read, to `room` where there is one. What is returned waits for its clips."""
         positions = planned.positions.tolist()
-        parts = [None] * len(positions) if room is None else list(room)
+        parts: list[NDArray[np.uint8] | None] = [None] * len(positions) if room is None else list(room)
         fetched = self._fetching.submit(self._reader.fetch, positions, parts)
         batch = _Begun(positions, parts, fetched, iter(range(len(parts))), [None] * len(parts), [])
         workers = min(self._workers, len(parts))
@@ -276,15 +280,19 @@ def process_batches(
     with ExitStack() as stack:
         memory = None
         if shape is not None:
-            memory = stack.enter_context(spare.memory(prefetch + BESIDE, shape, free=prefetch + 1))
+            memory = stack.enter_context(spare.memory(prefetch + BESIDE, shape, free=prefetch + 2))
         working = stack.enter_context(crew(make.reader, share, memory, workers=workers))
         threads = stack.enter_context(decoding_threads(make.reader, workers))
 
         def begin(number: int) -> Callable[[], Made]:
             planned, place = planned_batch(share, number), None if memory is None else memory.take()
-            room = None if memory is None or place is None else memory.at(place, len(planned.positions))
-            answer = working.ask(number, place) if working.comes() else threads.begin(planned, room)
-            del room
+            if working.comes():
+                answer = working.ask(number, place)
+            elif memory is None or place is None:
+                answer = threads.begin(planned, None)
+            else:
+                memory.reserve(place)
+                answer = threads.begin(planned, memory.at(place, len(planned.positions)))
 
             def finish() -> Made:
                 clips, given = answer(), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from multiprocessing.heap import Arena
 
 import numpy as np
 from numpy.typing import NDArray
+
+FULL = "Is /dev/shm full? Give it more. Take fewer workers, smaller batches or prefetch=1"
 
 
 class SharedMemory:
@@ -28,6 +31,8 @@ class SharedMemory:
         self._arena, self._shape = Arena(places * size, descriptor), shape
         self._arrays = [np.frombuffer(self._arena.buffer, np.uint8, size, place * size) for place in range(places)]
         self._filled: set[int] = set()
+        self._reserved: set[int] = set()
+        self.spoiled = False  # others may still write to it
 
     @property
     def form(self) -> tuple[int, tuple[int, ...]]:
@@ -49,6 +54,21 @@ class SharedMemory:
             self._filled.add(place)
             return place
         raise MemoryError(f"none of {len(self._arrays)} places for batches is free")
+
+    def reserve(self, place: int) -> None:
+        """Have the pages of a place, since a process that writes to one which cannot be had is ended.
+
+        Raises:
+            MemoryError: there are not enough.
+        """
+        if place in self._reserved or not hasattr(os, "posix_fallocate"):
+            return
+        size = self._arrays[place].size
+        try:
+            os.posix_fallocate(self.descriptor, place * size, size)
+        except OSError as error:
+            raise MemoryError(f"no shared memory for a batch ({error.strerror}). {FULL}") from None
+        self._reserved.add(place)
 
     def at(self, place: int, count: int) -> NDArray[np.uint8]:
         """The array of a place, for a batch of `count` clips."""
@@ -96,4 +116,4 @@ class Spare:
             yield memory
         finally:
             memory.let_go()
-            self._left = memory
+            self._left = None if memory.spoiled else memory

@@ -6,7 +6,7 @@ and without torch, it forks a foreman for each epoch that is asked for, and the 
 lies below the loader's process ends when its sockets do.
 
 A foreman says `READY`, takes a `Job`, the descriptor of the memory where there is one, and a pipe for each worker. Then
-it tells the exit code of each worker that ends, until it is told that the epoch is over.
+it tells the exit code of each worker that ends, until it is told that the epoch is over, and says `GONE` when all have.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle
@@ -36,7 +36,8 @@ from equime_loader.window_reader import WindowReader
 
 # A request: names of modules that its job takes, to its full length; with it comes the socket of the epoch's foreman.
 REQUEST_BYTES = 512
-READY = "ready"
+# The first word of a foreman, and the last: no worker runs any more.
+READY, GONE = "ready", "gone"
 # A worker ends once its batch is done; one that waits for a server is not waited for.
 PATIENCE_S = 2.0
 _ELSEWHERE = np.empty((0, 0, 0, 0), np.uint8)  # frames that lie in shared memory
@@ -46,7 +47,7 @@ _ELSEWHERE = np.empty((0, 0, 0, 0), np.uint8)  # frames that lie in shared memor
 class Job:
     """An epoch to be read: positions (m,) int64, in batches of `batch_size`.
 
-    memory: places and shape of the memory for its batches, None where frames are sent.
+    memory: places and shape of the memory for its batches, None where frames are sent. environment: of the workers.
     """
 
     reader: WindowReader
@@ -54,12 +55,14 @@ class Job:
     batch_size: int
     workers: int
     memory: tuple[int, tuple[int, ...]] | None
+    environment: dict[str, str] = field(repr=False)
 
 
 def serve(descriptor: int) -> None:
     """Fork a foreman for each request, until nobody is left to ask. Does not return."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGCHLD, _put_away)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     with socket.socket(fileno=descriptor) as door:
         while True:
             names, descriptors, _, _ = socket.recv_fds(door, REQUEST_BYTES, 1)
@@ -69,8 +72,9 @@ def serve(descriptor: int) -> None:
             for name in names.decode().split():
                 with suppress(Exception):  # the foreman tells
                     importlib.import_module(name)
-            _fork(lead, door, descriptors[0])
-            os.close(descriptors[0])
+            for control in descriptors:  # none where there may be no more open files
+                _begin_foreman(door, control)
+                os.close(control)
 
 
 def _put_away(*_: Any) -> None:
@@ -80,52 +84,50 @@ def _put_away(*_: Any) -> None:
             pass
 
 
-def _fork(work: Callable[[int], None], door: socket.socket, descriptor: int) -> None:
-    """Do some work in a fork, which has nothing of the server's."""
+def _begin_foreman(door: socket.socket, descriptor: int) -> None:
     if os.fork():
         return
-    code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         door.close()
-        work(descriptor)
-        code = 0
-    except (EOFError, OSError):  # the loader's process has ended
-        code = 0
+        with Connection(descriptor) as control, suppress(OSError):  # the loader's process has ended
+            lead(control)
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(code)
+        os._exit(0)
 
 
-def lead(descriptor: int) -> None:
+def lead(control: Connection) -> None:
     """Be the foreman of an epoch: begin its workers, tell how each ends, and see that all have ended."""
-    with Connection(descriptor) as control:
-        control.send(READY)
-        try:
-            job = control.recv()
-        except (EOFError, OSError):
-            return
-        except Exception as error:
-            control.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
-            return
-        workers = _begin(control, job)
+    workers: list[Any] = []
+    control.send(READY)
+    try:
+        _begin(control, workers)
         running = {worker.sentinel: number for number, worker in enumerate(workers)}
         while control not in (ended := wait([control, *running])):
             for number in map(running.pop, ended):
                 workers[number].join()
                 control.send((number, workers[number].exitcode))
+    except EOFError:  # the loader did without
+        return
+    except Exception as error:
+        control.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    finally:
         _end(workers)
+    control.send(GONE)
 
 
-def _begin(control: Connection, job: Job) -> list[Any]:
+def _begin(control: Connection, workers: list[Any]) -> None:
+    job = control.recv()
+    os.environ.clear()
+    os.environ.update(job.environment)
     memory = None
     if job.memory is not None:
         shared = recv_handle(control)
         memory = SharedMemory(*job.memory, descriptor=shared)
         os.close(shared)
     pipes = [Connection(recv_handle(control)) for _ in range(job.workers)]
-    workers = []
     for pipe in pipes:
         # Whoever holds the end of another's pipe would keep its death from being seen.
         others = [control, *(other for other in pipes if other is not pipe)]
@@ -134,7 +136,6 @@ def _begin(control: Connection, job: Job) -> list[Any]:
         workers.append(worker)
     for pipe in pipes:
         pipe.close()
-    return workers
 
 
 def _end(workers: Sequence[Any]) -> None:

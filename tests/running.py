@@ -48,9 +48,11 @@ def server() -> int | None:
     )
 
 
-def forks() -> set[int]:
-    """All processes that are forks of that server, or of its forks."""
-    return {pid for pid, command in _commands().items() if HELPERS[2] in command and pid != server()}
+def forks() -> list[int]:
+    """Forks of that server, and forks of these: foremen before their workers."""
+    parents = {pid: _parent(pid) for pid in _commands()}
+    foremen = sorted(pid for pid, up in parents.items() if up == server())
+    return [*foremen, *sorted(pid for pid, up in parents.items() if up in foremen)]
 
 
 def session(leader: int) -> list[str]:

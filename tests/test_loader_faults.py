@@ -360,8 +360,7 @@ def nothing_left(settled: Selection) -> Iterator[None]:
         now = threads(), descriptors(), Counter(children()), Counter(shared_memory())
         return [what for after, known in zip(now, before, strict=True) for what in (after - known).elements()]
 
-    comes_true(lambda: not left())
-    assert left() == []
+    assert comes_true(lambda: not left()), left()
 
 
 MODES: list[dict[str, Any]] = [{"workers": 0}, {"workers": 2}, {"workers": 2, "processes": True}]

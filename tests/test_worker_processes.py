@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -100,6 +101,17 @@ def test_batches_that_are_kept_stay_what_they_were(clips: Selection) -> None:
         assert all(batch["video"].is_contiguous(memory_format=torch.channels_last_3d) for batch in epoch)
 
 
+@pytest.mark.parametrize("prefetch", [1, 2, 5])
+def test_any_number_of_batches_of_the_epoch_before_may_be_kept(clips: Selection, prefetch: int) -> None:
+    loader = Loader(clips, VIEW, batch_size=1, workers=2, processes=True, prefetch=prefetch)
+    for kept in range(7):
+        held = [batch for _, batch in zip(range(kept), loader, strict=False)]
+        before = [batch["video"].clone() for batch in held]
+        loader.set_epoch(kept)
+        assert sum(len(batch["key"]) for batch in loader) == len(clips)
+        assert all(torch.equal(batch["video"], video) for batch, video in zip(held, before, strict=True))
+
+
 @pytest.mark.parametrize("view", [View(Window.whole(), 16), View(Window.around("apex", 2), None)])
 def test_windows_without_a_known_size_come_through_the_pipe(clips: Selection, view: View) -> None:
     options = {"batch_size": 5, "seed": 3}
@@ -117,10 +129,10 @@ def test_more_workers_than_batches_are_not_begun(clips: Selection) -> None:
 @pytest.mark.parametrize(
     ("died_of", "told"),
     [
-        (signal.SIGKILL, "signal 9 (Killed): out of memory? Take fewer workers, smaller batches or prefetch=1"),
+        (signal.SIGKILL, "signal 9 (Killed). Out of memory? Take fewer workers, smaller batches or prefetch=1"),
         (
             signal.SIGBUS,
-            "signal 7 (Bus error): is /dev/shm full? Give it more. Take fewer workers, smaller batches or prefetch=1",
+            "signal 7 (Bus error). Is /dev/shm full? Give it more. Take fewer workers, smaller batches or prefetch=1",
         ),
         (signal.SIGSEGV, "signal 11 (Segmentation fault)"),
     ],
@@ -130,10 +142,75 @@ def test_a_worker_that_dies_is_told_in_one_line(clips: Selection, died_of: signa
     with crew(ClipReader(clips, VIEW), share, None, workers=1) as working:
         assert working.comes(60)
         assert len(working.ask(0, None)()) == 4
-        os.kill(max(forks()), died_of)  # the other is its foreman
+        os.kill(forks()[-1], died_of)
         with pytest.raises(WorkerDied) as told_of:
             working.ask(1, None)()
         assert str(told_of.value) == f"a worker process was ended by {told}"
+
+
+def test_memory_that_workers_may_still_write_to_is_not_used_again(clips: Selection) -> None:
+    """A foreman that is killed cannot tell that its workers have ended."""
+    share = rank_share(np.arange(len(clips)), batch_size=4, ends="uneven")
+    reader, spare = ClipReader(clips, VIEW), Spare()
+    memories = []
+    for killed in (False, True, False):
+        with spare.memory(3, (4, 4, 32, 32, 3), free=3) as memory, crew(reader, share, memory, workers=1) as working:
+            assert working.comes(60) and len(working.ask(0, 0)()) == 4
+            memories.append(memory)
+            if killed:
+                os.kill(forks()[0], signal.SIGKILL)
+    assert memories[0] is memories[1] is not memories[2]
+
+
+def test_shared_memory_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that writes to pages which cannot be had is ended by a signal; here, the reader of the batch."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    memory = SharedMemory(1, (2, 4))
+    memory.reserve(0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    memory.reserve(0)
+    with pytest.raises(
+        MemoryError, match=r"^no shared memory for a batch \(No space left on device\)\. Is /dev/shm full"
+    ):
+        SharedMemory(1, (2, 4)).reserve(0)
+
+
+def test_a_fork_neither_ends_nor_keeps_what_is_its_parents(built: Path, tmp_path: Path) -> None:
+    body = """
+import os, signal, sys, time
+loop = iter(loader)
+next(loop)
+time.sleep(1)
+next(loop)  # now the workers have come
+if not (child := os.fork()):
+    time.sleep(1)
+    sys.exit()
+os.waitpid(child, 0)
+print(1 + sum(1 for _ in loop), flush=True)
+loop = iter(loader)
+next(loop)
+if os.fork():
+    os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(600)
+"""
+    run = begun(training(tmp_path, built, body))
+    assert run.stdout is not None and run.stdout.readline() == "5\n"
+    assert run.wait() == -signal.SIGKILL
+    assert comes_true(lambda: len(session(run.pid)) == 1), session(run.pid)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.communicate()[1] == ""
+
+
+@pytest.mark.parametrize("entry", ["'/tmp/a{b}'", "__import__('pathlib').Path('/tmp')", "''"])
+def test_any_path_of_modules_will_do(built: Path, tmp_path: Path, entry: str) -> None:
+    body = "import time; print(sum(1 for _ in loader if not time.sleep(0.3)))"
+    script = training(tmp_path, built, body)
+    script.write_text(f"import os, sys; sys.path.insert(0, {entry}); os.chdir('/')\n{script.read_text()}")
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("6\n", "")
 
 
 def test_where_the_server_has_died_another_begins(clips: Selection) -> None:

@@ -32,11 +32,11 @@ class PerProcess(Generic[_Value]):
     def __reduce__(self) -> tuple[type[PerProcess[_Value]], tuple[()]]:
         return PerProcess, ()
 
-    def get(self, make: Callable[[], _Value]) -> _Value:
-        """This process's value, made now if there is none."""
+    def get(self, make: Callable[[], _Value], usable: Callable[[_Value], bool] = lambda value: True) -> _Value:
+        """This process's value, made now if there is none that is usable."""
         holder = self._holders.setdefault(os.getpid(), _Holder())
         with holder.lock:
-            if holder.value is None:
+            if holder.value is None or not usable(holder.value):
                 holder.value = make()
             return holder.value
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from wrapt import register_post_import_hook
-
 from equime_loader.extras import needing
-from equime_loader.registration import register
+from equime_loader.registration import register_with_datasets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,4 +114,4 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"equime_loader.{_ROOM_OF[name]}"), name)
 
 
-register_post_import_hook(register, "datasets.load")
+register_with_datasets()

@@ -6,9 +6,14 @@ function that maps a name to a builder is wrapped; every other name goes through
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +24,39 @@ DEFAULT_REPOSITORY = "equime/equime"
 KNOWN_MAJORS = (5,)
 BUILDER_MODULE = "equime_loader.hf"
 _NEEDED = ("path", "revision", "download_config", "data_dir", "data_files")
+
+
+LOAD = "datasets.load"
+
+
+def register_with_datasets() -> None:
+    """Register now where `datasets` has been imported, else once it is.
+
+    A package for such hooks would take longer to import than all else that `import equime_loader` does.
+    """
+    if load := sys.modules.get(LOAD):
+        register(load)
+    else:
+        sys.meta_path.insert(0, _OnceImported())
+
+
+class _OnceImported(MetaPathFinder):
+    """Finds `datasets.load` as the other finders do, and registers once its code has been run."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != LOAD:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                register(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
 def register(load: ModuleType) -> None:

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import ORIGINAL_DIR  # type: ignore[attr-defined]
 from multiprocessing.reduction import send_handle
 from multiprocessing.spawn import get_executable
+from pathlib import Path
 
 from equime_loader.order import Share
 from equime_loader.shared_memory import FULL, SharedMemory
@@ -60,10 +61,12 @@ class _Server:
         self._door, theirs = socket.socketpair()
         # As multiprocessing has it: "" is where the program was begun.
         path = [(ORIGINAL_DIR if entry == "" else entry) for entry in sys.path if isinstance(entry, str)]
+        # Without site, whose paths are among these: last this package's own place, which a hook of site may have found.
+        path.append(str(Path(__file__).parents[1]))
         arguments = [str(theirs.fileno()), json.dumps([entry for entry in path if entry is not None])]
         with theirs:
             self._process = subprocess.Popen(
-                [os.fsdecode(get_executable()), "-c", PROGRAM, *arguments],
+                [os.fsdecode(get_executable()), "-S", "-c", PROGRAM, *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C in a terminal goes to all of this process's group

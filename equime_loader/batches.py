@@ -282,7 +282,8 @@ def process_batches(
         if shape is not None:
             memory = stack.enter_context(spare.memory(prefetch + BESIDE, shape, free=prefetch + 2))
         working = stack.enter_context(crew(make.reader, share, memory, workers=workers))
-        threads = stack.enter_context(decoding_threads(make.reader, workers))
+        # One less, since the workers' server begins meanwhile.
+        threads = stack.enter_context(decoding_threads(make.reader, max(1, workers - 1)))
 
         def begin(number: int) -> Callable[[], Made]:
             planned, place = planned_batch(share, number), None if memory is None else memory.take()

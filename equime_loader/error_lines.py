@@ -36,6 +36,11 @@ def error_line(error: BaseException) -> str:
     return " ".join(shown.split()) or type(error).__name__
 
 
+def kind_and_line(error: BaseException) -> str:
+    """An error of anybody's, in one line: its kind and its message, for where it could be any."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def as_typed(line: str, arguments: Sequence[str]) -> str:
     """An error's line that begins with a parameter, such as `frames=40 must …`, as it was typed: `--frames 40 must …`.
 

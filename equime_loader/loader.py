@@ -3,7 +3,7 @@
 `Loader` decodes with threads, which wait for each other for Python's lock. `processes=True` decodes in worker
 processes, into memory that they share with this one: faster, and the more so the more cores there are. Until they have
 come, after some tenths of a second in a program's first epoch, threads decode. Workers import what decoding takes, not
-the script: it needs no main guard, and may be a notebook. Linux and macOS.
+the script: it needs no main guard, and may be a notebook. Not on Windows.
 """
 
 from __future__ import annotations
@@ -180,11 +180,11 @@ class Loader:
         _check_choices(sampling, seed, window, transform, shuffle=shuffle, processes=processes, pin_memory=pin_memory)
         if processes and not workers:
             raise ValueError("processes=True needs workers of at least 1")
-        if processes:
-            begin_server()  # it imports what it needs while the index is read
         if not len(clips):
             raise ValueError(f"the selection is empty: {'; '.join(clips.steps) or clips.index.root}")
         self.rank, self.ranks = _place(rank, ranks)
+        if processes:
+            begin_server()  # it imports what it needs while the index is read
         # Each rank or process would read the neighbors that are another's to give out.
         ahead = clips.index.is_remote and self.ranks == 1 and not processes
         self._reader = _reader(clips, view, labels, check, cache, ahead)

@@ -19,14 +19,12 @@ from types import ModuleType
 from typing import Any
 
 NAME = "equime"
+LOAD = "datasets.load"
 FOLDER_VARIABLE, REPOSITORY_VARIABLE = "EQUIME_DATA", "EQUIME_REPO"
 DEFAULT_REPOSITORY = "equime/equime"
 KNOWN_MAJORS = (5,)
 BUILDER_MODULE = "equime_loader.hf"
 _NEEDED = ("path", "revision", "download_config", "data_dir", "data_files")
-
-
-LOAD = "datasets.load"
 
 
 def register_with_datasets() -> None:

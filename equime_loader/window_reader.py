@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equime_loader.blocks import Answer, BlockReader, Blocks, blocks_of
+from equime_loader.error_lines import kind_and_line
 from equime_loader.storage.errors import StorageError
 from equime_loader.storage.store import Store
 from equime_loader.strings import Strings
@@ -170,7 +171,7 @@ class WindowReader:
             raise self.fault(position, error) from error
         except Exception as error:
             # Bytes can make a decoder raise anything; whatever it is, it costs this sample and no other.
-            raise self.fault(position, f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+            raise self.fault(position, kind_and_line(error)) from error
         if self._windows is not None:
             self._windows.write(position, clip)
         return clip

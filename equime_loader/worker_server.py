@@ -30,6 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from equime_loader.error_lines import kind_and_line
 from equime_loader.shared_memory import SharedMemory
 from equime_loader.video.frames import Clip
 from equime_loader.window_reader import WindowReader
@@ -112,7 +113,7 @@ def lead(control: Connection) -> None:
     except EOFError:  # the loader did without
         return
     except Exception as error:
-        control.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        control.send(kind_and_line(error))
     finally:
         _end(workers)
     control.send(GONE)
@@ -167,7 +168,7 @@ def _answer(job: Job, memory: SharedMemory | None, number: int, place: int) -> A
         clips = job.reader.attempt(positions, room)
     except Exception as error:
         # Some errors can be pickled and not made again.
-        return RuntimeError(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return RuntimeError(kind_and_line(error))
     if room is None:
         return clips
     return [replace(clip, frames=_ELSEWHERE) if isinstance(clip, Clip) else clip for clip in clips]

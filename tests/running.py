@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -65,6 +67,12 @@ def shared_memory() -> set[str]:
     names = os.listdir("/dev/shm")
     others = "".join(_maps(pid) for pid in _commands() if pid != os.getpid())
     return {name for name in names if f"/dev/shm/{name}" not in others and Path("/dev/shm", name).exists()}
+
+
+def run_without(program: str, *modules: str) -> None:
+    """Run a program in a process of its own, and see that it has imported none of these modules."""
+    check = f"import sys; found = {set(modules)} & set(sys.modules); assert not found, found"
+    subprocess.run([sys.executable, "-c", f"{program}\n{check}"], check=True)
 
 
 def comes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:

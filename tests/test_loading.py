@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 from datasets import Video, load_dataset
+from running import run_without
 
 import equime_loader
 from equime_loader import read_video, registration
@@ -26,9 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def test_importing_the_loader_imports_neither_datasets_nor_torch() -> None:
-    code = "import sys, equime_loader; print(sorted({'torch', 'datasets', 'av', 'cv2'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    run_without("import equime_loader", "torch", "datasets", "av", "cv2")
 
 
 @pytest.mark.parametrize("first", ["import equime_loader, datasets", "import datasets, equime_loader"])

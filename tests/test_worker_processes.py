@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from httpserver import RangeServer, serving
-from running import comes_true, forks, server, session
+from running import comes_true, forks, run_without, server, session
 
 import equime_loader
 from equime_loader import Loader, View, Window
@@ -297,8 +297,7 @@ for number, _ in enumerate(loader):
 
 def test_workers_need_neither_torch_nor_pyarrow() -> None:
     """They come sooner."""
-    program = "import sys, equime_loader.worker_server; assert not {'torch', 'pyarrow'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    run_without("import equime_loader.worker_server", "torch", "pyarrow")
 
 
 @pytest.mark.parametrize("backend", ["pyav", "torchcodec"])

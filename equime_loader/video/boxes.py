@@ -15,6 +15,7 @@ MAX_BOXES = 1024
 # no byte for a frame where all frames have one size.
 _PARENTS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"))
 _COUNTS = {b"stsz": 8, b"stz2": 8, b"trun": 4}
+_HEAD = struct.Struct(">I4s")
 
 
 class BoxFault(ValueError):
@@ -34,7 +35,7 @@ def boxes(data: memoryview, start: int, end: int, *, most: int = MAX_BOXES) -> I
             if any(data[start:end]):
                 raise BoxFault("a box is cut off")
             return  # QuickTime ends some lists by a zero
-        size, kind = struct.unpack_from(">I4s", data, start)
+        size, kind = _HEAD.unpack_from(data, start)
         head = 8
         if size == 1 and end - start >= 16:
             size, head = struct.unpack_from(">Q", data, start + 8)[0], 16

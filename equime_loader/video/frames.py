@@ -101,6 +101,10 @@ class Clip:
     indices: NDArray[np.int64]
     flow: NDArray[np.float32] | None = None
 
+    def __reduce__(self) -> tuple[type[Clip], tuple[Any, ...]]:
+        # A third of the time that dataclasses take; worker processes answer with clips.
+        return Clip, (self.frames, self.mask, self.indices, self.flow)
+
     def __repr__(self) -> str:
         return f"Clip(frames={self.frames.shape}, {int(self.mask.sum())} of {len(self.mask)} within the clip)"
 

@@ -14,17 +14,14 @@ _UNITS_BEFORE_SLICE = 16
 
 def packets_needed(track: Track, data: memoryview, indices: NDArray[np.int64]) -> list[int]:
     """Packets to decode, in their order: from each frame's key frame to the frame, without frames nobody refers to."""
-    decoded_at = np.empty(len(track), np.int64)
-    decoded_at[track.shown] = np.arange(len(track))
-    wanted = decoded_at[indices]
-    marked = np.searchsorted(track.keys, wanted, side="right") - 1
+    wanted = track.packets[indices]
+    marked = track.keys.searchsorted(wanted, side="right") - 1
     needed: list[int] = []
     done = 0
     # numpy.unique would import masked arrays while somebody waits for a first batch.
     for mark in sorted(set(marked.tolist())):
-        ends = wanted[marked == mark]
-        asked = set(ends.tolist())
-        last = int(ends.max())
+        asked = set(wanted[marked == mark].tolist())
+        last = max(asked)
         for number in range(_refresh(track, data, mark, done), last + 1):
             if number in asked or not _is_disposable(track, data, number):
                 needed.append(number)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equime_loader.video.boxes import MAX_FRAMES, Box, BoxFault, Place, boxes
+from equime_loader.video.boxes import MAX_FRAMES, BoxFault, Place, boxes
+
+Boxes = dict[bytes, list[Place]]
 
 # Bytes of a decoder's configuration: far more than any plain file has.
 MAX_EXTRADATA = 2**16
@@ -31,6 +33,7 @@ class Track:
         extradata: the decoder's configuration (avcC). width, height: pixels.
         offsets, lengths: (n,) int64, bytes of each packet, in decoding order.
         shown: (n,) int64, number of the frame that each packet holds.
+        packets: (n,) int64, number of the packet that holds each frame.
         keys: (k,) int64, packets that are marked as key frames, ascending, the first among them.
     """
 
@@ -40,6 +43,7 @@ class Track:
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     shown: NDArray[np.int64]
+    packets: NDArray[np.int64]
     keys: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -59,60 +63,59 @@ def parse(data: bytes | memoryview) -> Track:
 
 
 def _parse(data: memoryview) -> Track:
-    file = list(boxes(data, 0, len(data)))
-    kinds = {kind for kind, _, _ in file}
-    if not {b"ftyp", b"moov"} <= kinds or b"moof" in kinds:
+    file = _within(data, (0, len(data)))
+    if b"ftyp" not in file or b"moov" not in file or b"moof" in file:
         raise NotPlain("no ftyp and moov, or fragments")
-    movie = list(boxes(data, *_only(file, b"moov")))
-    tracks = [list(boxes(data, begin, end)) for kind, begin, end in movie if kind == b"trak"]
-    media = [list(boxes(data, *_only(track, b"mdia"))) for track in tracks]
+    movie = _within(data, _only(file, b"moov"))
+    tracks = [_within(data, place) for place in movie.get(b"trak", ())]
+    media = [_within(data, _only(track, b"mdia")) for track in tracks]
     shows = [number for number, parts in enumerate(media) if _is_video(data, parts)]
     if len(shows) != 1:
         raise NotPlain(f"{len(shows)} video tracks, expected one")
     return _track(data, _only(movie, b"mvhd"), tracks[shows[0]], media[shows[0]])
 
 
-def _only(boxes: list[Box], wanted: bytes) -> Place:
+def _within(data: memoryview, place: Place) -> Boxes:
+    """The places of the boxes of each kind."""
+    found: Boxes = {}
+    for kind, begin, end in boxes(data, *place):
+        found.setdefault(kind, []).append((begin, end))
+    return found
+
+
+def _only(boxes: Boxes, wanted: bytes) -> Place:
     """The place of the one box of its kind."""
-    places = [(begin, end) for kind, begin, end in boxes if kind == wanted]
+    places = boxes.get(wanted, ())
     if len(places) != 1:
         raise NotPlain(f"{len(places)} boxes {wanted!r}, expected one")
     return places[0]
 
 
-def _is_video(data: memoryview, media: list[Box]) -> bool:
+def _is_video(data: memoryview, media: Boxes) -> bool:
     begin, _ = _only(media, b"hdlr")
     return bytes(data[begin + 8 : begin + 12]) == b"vide"
 
 
-def _track(data: memoryview, movie: Place, track: list[Box], media: list[Box]) -> Track:
+def _track(data: memoryview, movie: Place, track: Boxes, media: Boxes) -> Track:
     _check_upright(data, movie, _only(track, b"tkhd"))
-    information = list(boxes(data, *_only(media, b"minf")))
-    tables = list(boxes(data, *_only(information, b"stbl")))
+    tables = _within(data, _only(_within(data, _only(media, b"minf")), b"stbl"))
     extradata, width, height = _description(data, _only(tables, b"stsd"))
     lengths = _lengths(data, _only(tables, b"stsz"))
     count = len(lengths)
     offsets = _offsets(data, tables, lengths)
-    # Subtracted, since a sum may overflow. Packets that share bytes could make a small file endless.
-    if (offsets < 0).any() or (offsets > len(data) - lengths).any() or lengths.sum() > len(data):
-        raise NotPlain("packets lie outside the file or share bytes")
     times = _times(data, tables, count)
-    ticks = _timescale(data, _only(media, b"mdhd")), _timescale(data, movie)
-    _check_edits(data, track, times, ticks)
-    order = np.argsort(times, kind="stable")
-    if (_steps(times[order]) == 0).any():
+    packets = times.argsort(kind="stable")
+    in_order = times[packets]
+    if np.count_nonzero(in_order[1:] == in_order[:-1]):
         raise NotPlain("two frames are shown at one time")
+    ticks = _timescale(data, _only(media, b"mdhd")), _timescale(data, movie)
+    _check_edits(data, track, (int(in_order[0]), int(in_order[-1])), ticks)
     shown = np.empty(count, np.int64)
-    shown[order] = np.arange(count)
-    marked = [place for place in tables if place[0] == b"stss"]
-    keys = _array(data, _only(marked, b"stss"), ">u4") - 1 if marked else np.arange(count)
-    if not len(keys) or keys[0] != 0 or (_steps(keys) <= 0).any() or keys[-1] >= count:
+    shown[packets] = np.arange(count)
+    keys = _array(data, _only(tables, b"stss"), ">u4") - 1 if b"stss" in tables else np.arange(count)
+    if not len(keys) or keys[0] != 0 or np.count_nonzero(keys[1:] <= keys[:-1]) or keys[-1] >= count:
         raise NotPlain("key frames are not in order")
-    return Track(extradata, width, height, offsets, lengths, shown, keys)
-
-
-def _steps(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    return values[1:] - values[:-1]
+    return Track(extradata, width, height, offsets, lengths, shown, packets, keys)
 
 
 def _array(data: memoryview, place: Place, kind: str, columns: int = 1) -> NDArray[np.int64]:
@@ -143,12 +146,12 @@ def _timescale(data: memoryview, header: Place) -> int:
 
 
 def _description(data: memoryview, place: Place) -> tuple[bytes, int, int]:
-    entries = list(boxes(data, place[0] + 8, place[1]))
-    if len(entries) != 1 or entries[0][0] != b"avc1":
+    entries = _within(data, (place[0] + 8, place[1]))
+    if list(entries) != [b"avc1"]:
         raise NotPlain("not one H.264 description")
-    _, begin, end = entries[0]
+    begin, end = _only(entries, b"avc1")
     width, height = struct.unpack_from(">HH", data, begin + 24)
-    first, last = _only(list(boxes(data, begin + 78, end)), b"avcC")
+    first, last = _only(_within(data, (begin + 78, end)), b"avcC")
     if not 7 <= last - first <= MAX_EXTRADATA:
         raise NotPlain(f"a configuration of {last - first} bytes")
     return bytes(data[first:last]), width, height
@@ -164,50 +167,64 @@ def _lengths(data: memoryview, place: Place) -> NDArray[np.int64]:
     return _array(data, (begin + 4, end), ">u4")
 
 
-def _offsets(data: memoryview, tables: list[Box], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _offsets(data: memoryview, tables: Boxes, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Packets follow one another within a chunk: `stsc` says how many each chunk holds, `stco` where chunks begin."""
-    wide = any(kind == b"co64" for kind, _, _ in tables)
+    wide = b"co64" in tables
     chunks = _array(data, _only(tables, b"co64" if wide else b"stco"), ">u8" if wide else ">u4")
     runs = _array(data, _only(tables, b"stsc"), ">u4", 3).reshape(-1, 3)
-    firsts = np.append(runs[:, 0] - 1, len(chunks))
-    chunks_of_run = _steps(firsts)
-    if firsts[0] != 0 or (chunks_of_run < 0).any():
+    starts = lengths.cumsum() - lengths
+    # Files of one track have one chunk.
+    one = len(chunks) == 1 and runs[:, :2].tolist() == [[1, len(lengths)]]
+    offsets = starts + (chunks if one else _shifts(chunks, runs, starts))
+    # Subtracted, since a sum may overflow. Packets that share bytes could make a small file endless.
+    outside = (offsets < 0) | (offsets > len(data) - lengths)
+    if np.count_nonzero(outside) or starts[-1] + lengths[-1] > len(data):
+        raise NotPlain("packets lie outside the file or share bytes")
+    return offsets
+
+
+def _shifts(chunks: NDArray[np.int64], runs: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) int64, how much further each packet lies than `starts`, where it would lie if nothing came between."""
+    chunks_of_run = np.diff(np.append(runs[:, 0] - 1, len(chunks)))
+    if not len(runs) or runs[0, 0] != 1 or (chunks_of_run < 0).any():
         raise NotPlain("chunks are not in order")
     per_chunk = np.repeat(runs[:, 1], chunks_of_run)
-    if per_chunk.sum() != len(lengths):
-        raise NotPlain(f"chunks hold {per_chunk.sum()} packets, {len(lengths)} are declared")
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
+    if per_chunk.sum() != len(starts):
+        raise NotPlain(f"chunks hold {per_chunk.sum()} packets, {len(starts)} are declared")
     first_of_chunk = np.cumsum(per_chunk) - per_chunk
     used = per_chunk > 0
     shift = chunks[used] - starts[first_of_chunk[used]]
-    return np.asarray(starts + np.repeat(shift, per_chunk[used]), np.int64)
+    return np.asarray(np.repeat(shift, per_chunk[used]), np.int64)
 
 
-def _times(data: memoryview, tables: list[Box], count: int) -> NDArray[np.int64]:
+def _times(data: memoryview, tables: Boxes, count: int) -> NDArray[np.int64]:
     """When each packet's frame is shown, in ticks from the first packet's decoding."""
-    steps = _array(data, _only(tables, b"stts"), ">u4", 2).reshape(-1, 2)
-    if steps[:, 0].sum() != count:
-        raise NotPlain(f"times of {steps[:, 0].sum()} packets, {count} are declared")
-    times = np.concatenate([[0], np.cumsum(np.repeat(steps[:, 1], steps[:, 0]))[:-1]])
-    shifted = [place for place in tables if place[0] == b"ctts"]
-    if shifted:
-        shifts = _array(data, _only(shifted, b"ctts"), ">i4", 2).reshape(-1, 2)
-        if (shifts[:, 0] < 0).any() or shifts[:, 0].sum() != count:
-            raise NotPlain(f"composition times of {shifts[:, 0].sum()} packets, {count} are declared")
-        times = times + np.repeat(shifts[:, 1], shifts[:, 0])
+    lasts = _per_packet(data, _only(tables, b"stts"), ">u4", count)
+    times = lasts.cumsum() - lasts
+    if b"ctts" in tables:
+        times += _per_packet(data, _only(tables, b"ctts"), ">i4", count)
     return np.asarray(times, np.int64)
 
 
-def _check_edits(data: memoryview, track: list[Box], times: NDArray[np.int64], ticks: tuple[int, int]) -> None:
+def _per_packet(data: memoryview, place: Place, kind: str, count: int) -> NDArray[np.int64]:
+    """(count,) int64, a table that says for how many packets each value holds."""
+    runs = _array(data, place, kind, 2).reshape(-1, 2)
+    packets = runs[:, 0]
+    if packets.sum() != count or np.count_nonzero(packets < 0):
+        raise NotPlain(f"a table is of {packets.sum()} packets, {count} are declared")
+    return np.asarray(runs[:, 1].repeat(packets), np.int64)
+
+
+def _check_edits(data: memoryview, track: Boxes, times: tuple[int, int], ticks: tuple[int, int]) -> None:
     """An edit list may shift a track's time (encoders do, by the delay of B-frames); one that cuts is not plain.
 
     Args:
+        times: when the first and the last frame are shown, in ticks.
         ticks: per second, of the media and of the movie; an edit begins in the first and lasts in the second.
     """
-    if all(kind != b"edts" for kind, _, _ in track):
+    if b"edts" not in track:
         return
-    begin, end = _only(list(boxes(data, *_only(track, b"edts"))), b"elst")
+    begin, end = _only(_within(data, _only(track, b"edts")), b"elst")
     (count,) = struct.unpack_from(">I", data, begin + 4)
     form, size = (">QqI", 20) if data[begin] == 1 else (">IiI", 12)
     if count > 2 or begin + 8 + count * size > end:
@@ -218,5 +235,5 @@ def _check_edits(data: memoryview, track: list[Box], times: NDArray[np.int64], t
     if len(edits) != 1:
         raise NotPlain(f"{len(edits)} edits, expected one")
     lasts, first, _ = edits[0]
-    if not 0 <= first <= int(times.min()) or int(times.max()) >= first + lasts * ticks[0] // ticks[1]:
+    if not 0 <= first <= times[0] or times[1] >= first + lasts * ticks[0] // ticks[1]:
         raise NotPlain("an edit list that cuts frames off")

@@ -80,10 +80,11 @@ def decode(
     decoder = _decoders.take(track.extradata)
     view = memoryview(data)
     try:
-        for number in packets_needed(track, view, indices):
-            begin = track.offsets[number]
-            packet = av.Packet(bytes(view[begin : begin + track.lengths[number]]))
-            packet.pts = int(track.shown[number])
+        needed = packets_needed(track, view, indices)
+        places = (track.offsets[needed].tolist(), track.lengths[needed].tolist(), track.shown[needed].tolist())
+        for begin, length, shown in zip(*places, strict=True):
+            packet = av.Packet(bytes(view[begin : begin + length]))
+            packet.pts = shown
             for frame in decoder.decode(packet):
                 collected.put(frame, frame.pts)
         for frame in decoder.decode(None):
@@ -113,9 +114,8 @@ class _Collected:
     """The frames asked for, as the decoder gives them."""
 
     def __init__(self, indices: NDArray[np.int64], scaling: Scaling, out: Picture | None) -> None:
-        self._place = {int(index): place for place, index in enumerate(indices)}
-        self._missing = set(self._place)
-        self._scaling, self._out = scaling, out
+        self._lacking = dict(zip(indices.tolist(), range(len(indices)), strict=True))
+        self._count, self._scaling, self._out = len(indices), scaling, out
         self._pictures: Picture | None = None
         self._converter: Converter | None = None
         self._form: tuple[int, int, str] = (0, 0, "")
@@ -123,34 +123,35 @@ class _Collected:
 
     def put(self, frame: Any, index: int, *, turned: bool = False) -> None:
         """Keep a frame if it is asked for. turned: it is to be shown so."""
-        place = self._place.get(index)
+        place = self._lacking.pop(index, None)
         if place is None:
             return
         if frame.is_corrupt:
             raise VideoFault(f"frame {index} is damaged")
-        self._missing.discard(index)
         form = (frame.height, frame.width, frame.format.name)
         if turned or form[2] not in _PLANAR or (self._converter is not None and form != self._form):
-            self._scaling.shape(len(self._place), frame.height, frame.width)
+            self._scaling.shape(self._count, frame.height, frame.width)
             self._converted[place] = _convert(frame, self._scaling)
             return
+        planes = [_rows(plane) for plane in frame.planes]
         if self._converter is None:
             self._form, (height, width, pixels) = form, form
             full = pixels.startswith("yuvj") or frame.color_range == ColorRange.JPEG
             matrix = yuv_matrix(_WEIGHTS.get(frame.colorspace, "bt601"), full_range=full)
-            self._pictures = room(self._scaling.shape(len(self._place), height, width), self._out)
-            self._converter = Converter(self._pictures, height, width, matrix, whole=_PLANAR[pixels])
-        self._converter.put(place, [_plane(plane) for plane in frame.planes])
+            self._pictures = room(self._scaling.shape(self._count, height, width), self._out)
+            row, whole = planes[1].shape[1], _PLANAR[pixels]
+            self._converter = Converter(self._pictures, height, width, matrix, row=row, whole=whole)
+        self._converter.put(place, planes)
 
     def pictures(self) -> Picture:
-        if self._missing:
-            raise VideoFault(f"frame {min(self._missing)} does not decode")
+        if self._lacking:
+            raise VideoFault(f"frame {min(self._lacking)} does not decode")
         if self._converter is not None:
             self._converter.flush()
         out = self._pictures
         if out is None:
             height, width, _ = next(iter(self._converted.values())).shape
-            out = room(self._scaling.shape(len(self._place), height, width), self._out)
+            out = room(self._scaling.shape(self._count, height, width), self._out)
         for place, picture in self._converted.items():
             if picture.shape != out.shape[1:]:
                 raise VideoFault("frames of different sizes; ask for a size")
@@ -158,9 +159,9 @@ class _Collected:
         return out
 
 
-def _plane(plane: Any) -> Picture:
-    # Rows are longer in memory than what they show; one call makes the array of what is shown.
-    return np.ndarray((plane.height, plane.width), np.uint8, plane, 0, (plane.line_size, 1))
+def _rows(plane: Any) -> Picture:
+    """A plane's rows with what lies between them in memory: (height, at least the width) uint8."""
+    return np.ndarray((plane.height, plane.line_size), np.uint8, plane)
 
 
 def _convert(frame: Any, scaling: Scaling) -> Picture:

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -23,8 +23,6 @@ Picture = NDArray[np.uint8]
 KEPT_BYTES = 2**26
 # Frames that become RGB at once.
 TOGETHER = 16
-# Rows of decoded planes lie apart: OpenCV merges those of no multiple of this ten times as slowly as whole planes.
-LANES = 32
 # A window may ask for no more than this: a header that lies costs an error, not the memory.
 MAX_BYTES = 2**31
 # ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance): weights of red and blue in luma.
@@ -60,8 +58,9 @@ class Scaling:
         return shape
 
 
+@cache
 def yuv_matrix(weights: str, *, full_range: bool) -> NDArray[np.float32]:
-    """(3, 4) float32: Y, Cb, Cr of 8 bits, and 1, to R, G, B of 0-255 (ITU-T H.273, 8.3)."""
+    """(3, 4) float32, read-only: Y, Cb, Cr of 8 bits, and 1, to R, G, B of 0-255 (ITU-T H.273, 8.3)."""
     red, blue = LUMA_WEIGHTS[weights]
     green = 1 - red - blue
     luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
@@ -74,7 +73,9 @@ def yuv_matrix(weights: str, *, full_range: bool) -> NDArray[np.float32]:
         ]
     )
     black = np.array([0 if full_range else 16, 128, 128])
-    return np.column_stack([matrix, -matrix @ black]).astype(np.float32)
+    whole = np.column_stack([matrix, -matrix @ black]).astype(np.float32)
+    whole.flags.writeable = False
+    return whole
 
 
 def resize(picture: Picture, size: tuple[int, int], out: Picture | None = None) -> Picture:
@@ -134,64 +135,81 @@ class Converter:
     Frames are gathered below one another in a tall picture before they become RGB: few calls serve all of them, and
     threads wait for each other around every call.
 
+    Rows of decoded planes lie apart in memory, and OpenCV merges whole memory ten times as fast as cut rows: what lies
+    between them is merged as well, and left out afterwards.
+
     Args:
         pictures: (T, H, W, C) uint8, contiguous, where they go. height, width: of the frames. matrix: see `yuv_matrix`.
-        whole: chroma planes have the size of luma: 4:4:4.
+        row: pixels from one row of a chroma plane to the next. whole: chroma planes have the size of luma: 4:4:4.
     """
 
     def __init__(
-        self, pictures: Picture, height: int, width: int, matrix: NDArray[np.float32], *, whole: bool = False
+        self, pictures: Picture, height: int, width: int, matrix: NDArray[np.float32], *, row: int, whole: bool = False
     ) -> None:
         self._pictures, self._matrix = pictures, matrix
         self._size = size = (pictures.shape[1], pictures.shape[2])
-        self._gathered = _scratch.get("gathered", (TOGETHER, *pictures.shape[1:]))
         self._first, self._count = 0, 0
+        half = ((height + 1) // 2, (width + 1) // 2)
+        self._luma, self._chroma = (height, width), (height, width) if whole else half
         # Where the result is no larger than the chroma planes, luma comes to their size and all three go on as one.
-        chroma = (height, width) if whole else (height // 2, width // 2)
         even = whole or not (height % 2 or width % 2)
-        self._merged = _scratch.get("merged", (*chroma, 3)) if even and _fits(size, chroma) else None
-        self._planes = _scratch.get("planes", (3, *(size if self._merged is None else chroma)))
+        self._together = even and _fits(size, self._chroma)
+        self._gathered = _scratch.get("gathered", (TOGETHER, *pictures.shape[1:]))
+        planes = (self._chroma[0], row) if self._together else size
+        self._planes, self._merged = _scratch.get("planes", (3, *planes)), _scratch.get("merged", (*planes, 3))
+        self._shown = _cut(self._merged, self._chroma)
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
-        """Make a picture of one frame's luma and chroma planes; it is there after `flush`."""
+        """Make a picture of one frame's luma and chroma planes, with what lies between their rows.
+
+        It is there after `flush`.
+        """
         if self._count == TOGETHER or position != self._first + self._count:
             self.flush()
             self._first = position
-        self._gather(planes, self._gathered[self._count])
+        target = self._gathered[self._count]
+        if target.shape[2] == 1:
+            resize(_cut(planes[0], self._luma), self._size, target[..., 0])
+        elif self._together:
+            self._merge_and_scale(planes, target)
+        else:
+            self._scale_and_merge(planes, target)
         self._count += 1
 
-    def _gather(self, planes: Sequence[Picture], target: Picture) -> None:
-        if target.shape[2] == 1:
-            resize(planes[0], self._size, target[..., 0])
-        elif self._merged is None:
-            for plane, scaled in zip(planes, self._planes, strict=True):
-                resize(plane, self._size, scaled)
-            cv2.merge(tuple(self._planes), target)
+    def _merge_and_scale(self, planes: Sequence[Picture], target: Picture) -> None:
+        if self._luma != self._chroma:
+            luma, small = _cut(planes[0], self._luma), self._planes[0]
+            cv2.resize(luma, self._chroma[::-1], _cut(small, self._chroma), interpolation=cv2.INTER_AREA)
+            planes = (small, *planes[1:])
+        cv2.merge(planes, self._merged)
+        if self._size == self._chroma:
+            target[:] = self._shown
         else:
-            height, width, _ = self._merged.shape
-            parts, smaller = list(planes), planes[0].shape != (height, width)
-            if smaller:
-                parts[0] = cv2.resize(planes[0], (width, height), self._planes[0], interpolation=cv2.INTER_AREA)
-            if width % LANES:
-                for place in range(int(smaller), 3):
-                    self._planes[place] = planes[place]
-                parts = list(self._planes)
-            merged = target if self._size == (height, width) else self._merged
-            cv2.merge(parts, merged)
-            if merged is self._merged:
-                resize(merged, self._size, target)
+            resize(self._shown, self._size, target)
+
+    def _scale_and_merge(self, planes: Sequence[Picture], target: Picture) -> None:
+        for plane, shown, scaled in zip(planes, (self._luma, *[self._chroma] * 2), self._planes, strict=True):
+            resize(_cut(plane, shown), self._size, scaled)
+        cv2.merge(tuple(self._planes), target)
 
     def flush(self) -> None:
         """Write what is gathered."""
         if not self._count:
             return
-        gathered, target = self._gathered[: self._count], self._pictures[self._first : self._first + self._count]
-        rows, self._count = (self._count * self._size[0], *target.shape[2:]), 0
-        if target.shape[3] == 1:
+        target = self._pictures[self._first : self._first + self._count]
+        rows, channels = self._count * self._size[0], target.shape[3]
+        gathered = self._gathered[: self._count].reshape(rows, -1, channels)
+        self._count = 0
+        if channels == 1:
             # Luma of a limited range is stretched to 0-255, as RGB would be.
-            cv2.LUT(gathered.reshape(rows[:2]), _luma_table(self._matrix), target.reshape(rows[:2]))
+            cv2.LUT(gathered, _luma_table(self._matrix), target.reshape(rows, -1))
         else:
-            cv2.transform(gathered.reshape(rows), self._matrix, target.reshape(rows))
+            cv2.transform(gathered, self._matrix, target.reshape(rows, -1, channels))
+
+
+def _cut(rows: Picture, shown: tuple[int, int]) -> Picture:
+    """What rows in memory show."""
+    return rows[: shown[0], : shown[1]]
 
 
 def _fits(size: tuple[int, int], within: tuple[int, int]) -> bool:

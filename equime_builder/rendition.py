@@ -35,7 +35,7 @@ from equime_loader.files import TEMPORARY_SUFFIX, replacing
 from equime_loader.renditions import SCHEMA, index_path, record_path, tar_path
 from equime_loader.video import ffmpeg
 from equime_loader.video.faults import VideoFault
-from equime_loader.video.frames import LARGEST_RENDITION, SMALLEST_RENDITION
+from equime_loader.video.frames import RENDITION_BOUNDS, RENDITION_SIZES
 from equime_loader.video.scale import resize
 
 TAR = "webdataset"
@@ -87,16 +87,11 @@ def make_rendition(
         ValueError: a size that is odd or outside 16..4096.
         FolderError: the dataset is not complete, has no tars or is in use, or a clip of it is damaged.
     """
-    if not is_size(size):
-        raise ValueError(f"size={size} must be an even number within {SMALLEST_RENDITION}..{LARGEST_RENDITION}")
+    if size not in RENDITION_SIZES:
+        raise ValueError(f"size={size} must be {RENDITION_BOUNDS}")
     check_complete(root)
     with manifest.locked_folder(root, "build", patience_s=manifest.LOCK_PATIENCE_S):
         return render_missing(root, size, workers=workers, progress=progress)
-
-
-def is_size(size: int) -> bool:
-    """Whether clips can have a shorter side of so many pixels."""
-    return SMALLEST_RENDITION <= size <= LARGEST_RENDITION and size % 2 == 0
 
 
 def render_missing(

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from equime_builder import manifest
-from equime_builder.rendition import TAR, by_shard, is_of, is_size, places, read_record, read_records, rendered_size
+from equime_builder.rendition import TAR, by_shard, is_of, places, read_record, read_records, rendered_size
 from equime_builder.shards import tar_entry
 from equime_loader.renditions import FOLDER, index_path, record_path, tar_path
+from equime_loader.video.frames import RENDITION_SIZES
 
 COLUMNS = ("key", "shard", "mp4_sha256", "width", "height")
 LARGEST_CLIP = 2**32  # bytes
@@ -22,8 +23,8 @@ LARGEST_CLIP = 2**32  # bytes
 
 def sizes_in(root: Path) -> list[int]:
     """Sizes of the renditions in a folder, complete or not, ascending."""
-    names = [path.name for path in (root / FOLDER).glob("*") if path.is_dir() and not path.is_symlink()]
-    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)) and is_size(int(name)))
+    names = {path.name for path in (root / FOLDER).glob("*") if path.is_dir() and not path.is_symlink()}
+    return [size for size in RENDITION_SIZES if str(size) in names]
 
 
 def rendition_files(root: Path, header: Mapping[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import zlib
@@ -257,7 +258,14 @@ class Selection:
         return hashlib.sha256(f"{self.index.sha256}:".encode() + self.rows.astype("<i8").tobytes()).hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the selection to a small JSON file, whole or not at all."""
+        """Write the selection to a small JSON file, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written; FileNotFoundError: its folder is missing.
+        """
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "make this folder first", str(folder))
         bits = np.zeros(len(self.index), np.bool_)
         bits[self.rows] = True
         content = {

@@ -140,8 +140,9 @@ def test_views_that_cannot_be() -> None:
         View(size=112, rendition=48)
     with pytest.raises(ValueError, match=r"^size=\(40, 64\) is more than rendition=48 has"):
         View(size=(40, 64), rendition=48)
-    with pytest.raises(ValueError, match=r"^rendition=8 must be pixels within 16\.\.4096$"):
-        View(size=8, rendition=8)
+    for odd in (8, 17, 4098):
+        with pytest.raises(ValueError, match=rf"^rendition={odd} must be an even number within 16\.\.4096$"):
+            View(size=8, rendition=odd)
     with pytest.raises(TypeError, match=r"^rendition must be a number of pixels; it is '112'$"):
         View(rendition="112")  # type: ignore[arg-type]
 

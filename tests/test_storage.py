@@ -123,6 +123,8 @@ def test_hashes_must_be_as_many_as_ranges(folder: Path, remote: Store) -> None:
         ("hf://datasets/a", "must read hf://datasets/ORG/NAME"),
         ("hf://datasets/a/b/../../c", "must be relative"),
         ("nothing://x", "cannot be opened"),
+        ("ftp://127.0.0.1:1/x", r"^ftp://127\.0\.0\.1:1/x: cannot be reached \(Connection refused\)$"),
+        ("", r"^root must be a folder or URL; it is empty"),
     ],
 )
 def test_roots_that_cannot_be_opened(root: str, text: str) -> None:

@@ -49,6 +49,8 @@ def open_store(
     check_kind("cache", cache, (CacheSettings, NoneType), "CacheSettings(folder, max_bytes)")
     check_kind("retries", retries, (Retries, NoneType), "Retries(...)")
     text = os.fspath(root)
+    if not text:
+        raise ValueError("root must be a folder or URL; it is empty, and '.' is this folder")
     scheme, separator, _ = text.partition("://")
     if separator and scheme in ("file", "local"):
         text, separator = url2pathname(text.removeprefix(f"{scheme}://")), ""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from equime_loader.storage.errors import AccessError, CorruptionError, Failure, MissingError, one_line
+from equime_loader.storage.errors import (
+    AccessError,
+    CorruptionError,
+    Failure,
+    MissingError,
+    StorageError,
+    one_line,
+)
 from equime_loader.storage.process import PerProcess, fsspec_loop
 
 
@@ -53,6 +60,7 @@ class FsspecSource(Source):
         """
         Raises:
             ValueError: a protocol that fsspec does not know, or whose package is not installed.
+            StorageError: the filesystem logs in at once, and cannot.
         """
         self.root = root
         self._options = options
@@ -72,6 +80,8 @@ class FsspecSource(Source):
                 return fsspec.core.url_to_fs(self.root, skip_instance_cache=True, **self._options)  # type: ignore[no-any-return]
             except (ImportError, ValueError) as error:
                 raise ValueError(f"{self.root}: cannot be opened ({one_line(str(error))})") from None
+            except Exception as error:  # some log in at once, and each has errors of its own
+                raise StorageError(f"{self.root}: cannot be reached ({_cause(error)})") from None
 
         return self._opened.get(connect)
 
@@ -79,7 +89,10 @@ class FsspecSource(Source):
         """See `Source.fetch`."""
         from fsspec.asyn import AsyncFileSystem
 
-        filesystem, folder = self._filesystem()
+        try:
+            filesystem, folder = self._filesystem()
+        except StorageError as error:
+            return Failure(str(error), again=True)
         # Filesystems that read through a file object read ahead by default: some MB for a clip.
         exactly = {} if isinstance(filesystem, AsyncFileSystem) else {"cache_type": "none"}
         try:
@@ -100,3 +113,8 @@ class FsspecSource(Source):
     def close(self) -> None:
         """See `Source.close`."""
         self._opened.drop()
+
+
+def _cause(error: Exception) -> str:
+    """What a filesystem could not do, without its own words, which may hold what it was given."""
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -20,7 +20,8 @@ __all__ = ["Clip", "VideoFault", "View", "read_frames"]
 
 MAX_SIZE = 8192
 # Pixels of the shorter side of what `equime rendition` makes.
-SMALLEST_RENDITION, LARGEST_RENDITION = 16, 4096
+RENDITION_SIZES = range(16, 4096 + 1, 2)
+RENDITION_BOUNDS = f"an even number within {RENDITION_SIZES[0]}..{RENDITION_SIZES[-1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,8 @@ class View:
         backend(self.backend)
         if self.rendition is not None:
             check_kind("rendition", self.rendition, int, "a number of pixels")
-            if not SMALLEST_RENDITION <= self.rendition <= LARGEST_RENDITION:
-                bounds = f"{SMALLEST_RENDITION}..{LARGEST_RENDITION}"
-                raise ValueError(f"rendition={self.rendition} must be pixels within {bounds}")
+            if self.rendition not in RENDITION_SIZES:
+                raise ValueError(f"rendition={self.rendition} must be {RENDITION_BOUNDS}")
             if max(self.scaling.size or (0,)) > self.rendition:
                 raise ValueError(
                     f"size={self.size} is more than rendition={self.rendition} has; name one of the two anew"

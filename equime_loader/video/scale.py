@@ -157,7 +157,6 @@ class Converter:
         self._gathered = _scratch.get("gathered", (TOGETHER, *pictures.shape[1:]))
         planes = (self._chroma[0], row) if self._together else size
         self._planes, self._merged = _scratch.get("planes", (3, *planes)), _scratch.get("merged", (*planes, 3))
-        self._shown = _cut(self._merged, self._chroma)
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
         """Make a picture of one frame's luma and chroma planes, with what lies between their rows.
@@ -181,11 +180,11 @@ class Converter:
             luma, small = _cut(planes[0], self._luma), self._planes[0]
             cv2.resize(luma, self._chroma[::-1], _cut(small, self._chroma), interpolation=cv2.INTER_AREA)
             planes = (small, *planes[1:])
-        cv2.merge(planes, self._merged)
+        shown = _cut(cv2.merge(planes, self._merged), self._chroma)
         if self._size == self._chroma:
-            target[:] = self._shown
+            target[:] = shown
         else:
-            resize(self._shown, self._size, target)
+            resize(shown, self._size, target)
 
     def _scale_and_merge(self, planes: Sequence[Picture], target: Picture) -> None:
         for plane, shown, scaled in zip(planes, (self._luma, *[self._chroma] * 2), self._planes, strict=True):

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Does a process that reads windows for long grow? Memory, descriptors and threads over many epochs of many loaders.
 
-Loaders of several views take turns, each for one epoch with threads of its own; one has a cache of windows. After each
-tenth of the reads: resident memory, open descriptors, threads. Without a folder, a small dataset is built.
+Loaders of several views take turns, each for one epoch with threads or worker processes of its own; one of each kind
+has a cache of windows. After each tenth of the reads: resident memory, open descriptors and threads of this process,
+then the processes below it and the memory that is theirs alone. Without a folder, a small dataset is built.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
 import threading
 import time
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import door
+import psutil
 import typer
 from door import Count
 
@@ -26,6 +27,8 @@ from equime_loader import Loader, Selection, View, Window, WindowCacheSettings, 
 
 READS = 50_000
 STEPS = 10
+MOMENT_S = 0.5  # what ended with the epoch takes a moment to be put away
+WAYS = (False, True)  # threads, worker processes
 VIEWS = {
     "16 frames at 112": View(Window.around("apex", 16), 112),
     "8 gray frames from onset to offset at 64": View(Window.spread(8), 64, gray=True),
@@ -35,31 +38,29 @@ VIEWS = {
 }
 
 
-def resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) - 1  # without that of the listing
-
-
 def loaders(clips: Selection, cache: Path) -> list[Loader]:
-    plain = [Loader(clips, view, workers=2) for view in VIEWS.values()]
-    settings = WindowCacheSettings(cache, 2**30)
-    return [*plain, Loader(clips, next(iter(VIEWS.values())), workers=2, cache=settings)]
+    first, settings = next(iter(VIEWS.values())), WindowCacheSettings(cache, 2**30)
+    return [
+        *(Loader(clips, view, workers=2, processes=processes) for view in VIEWS.values() for processes in WAYS),
+        *(Loader(clips, first, workers=2, processes=processes, cache=settings) for processes in WAYS),
+    ]
 
 
 def measure(folder: Path, reads: int, cache: Path) -> None:
     clips = open_dataset(folder)
     print(f"{reads:,} windows of {len(clips)} clips: {'; '.join(VIEWS)}; the first again from a cache\n")
-    print(f"| windows read | resident MiB | descriptors | threads | s |\n|{' ---: |' * 5}")
+    print("| windows read | resident MiB | descriptors | threads | processes below | their MiB | s |")
+    print(f"|{' ---: |' * 7}")
     turns = itertools.cycle(loaders(clips, cache))
-    start, done = time.perf_counter(), 0
+    start, done, this = time.perf_counter(), 0, psutil.Process()
 
     def tell() -> None:
-        threads, seconds = threading.active_count(), time.perf_counter() - start
-        print(f"| {done:,} | {resident_mib():.0f} | {descriptors()} | {threads} | {seconds:.0f} |", flush=True)
+        time.sleep(MOMENT_S)
+        resident, below = this.memory_info().rss / 2**20, this.children(recursive=True)
+        theirs = sum(process.memory_full_info().uss for process in below) / 2**20
+        open_files, threads, seconds = this.num_fds(), threading.active_count(), time.perf_counter() - start
+        figures = (f"{resident:.0f}", open_files, threads, len(below), f"{theirs:.0f}", f"{seconds:.0f}")
+        print(f"| {done:,} | {' | '.join(map(str, figures))} |", flush=True)
 
     tell()
     for step in range(1, STEPS + 1):

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,7 @@ from equime_builder.rendition import make_rendition
 ROOT = Path(__file__).resolve().parents[1]
 ENCODINGS = ("default", "ours")
 LIMIT_S = 3600
+THREADS = 2  # before anything is timed
 NOTE = "not-installed.txt"
 
 # A job of a peer, and what it answers. Tests carry it out in their own process.
@@ -103,20 +105,24 @@ def lay_out(folder: Path, work: Path, rows: list[dict[str, Any]], encoding: str)
         write_clips(folder, target, rows, encoding)
         (target / "stamp.json").write_text(stamp)
     lines = [json.loads(line) for line in (target / "clips.jsonl").read_text().splitlines()]
-    known = {line["key"]: equal_work.reference_rows(line["path"], line["first"]) for line in lines}
+    with ThreadPoolExecutor(THREADS) as threads:
+        decoded = threads.map(lambda line: equal_work.reference_rows(line["path"], line["first"]), lines)
+        known = {line["key"]: rows for line, rows in zip(lines, decoded, strict=True)}
     return Work(target, encoding, str(folder.resolve()), [row["key"] for row in rows], known)
 
 
 def write_clips(folder: Path, target: Path, rows: list[dict[str, Any]], encoding: str) -> None:
-    lines = []
-    for row in rows:
+    def write(row: dict[str, Any]) -> dict[str, Any]:
         with open(folder / row["shard"], "rb") as shard:
             shard.seek(row["mp4_offset"])
             data = shard.read(row["mp4_length"])
         path = target / "clips" / f"{row['key']}.mp4"
         path.write_bytes(encode_by_default(data) if encoding == "default" else data)
         first = row["apex_frame"] - equal_work.FRAMES // 2
-        lines.append({"key": row["key"], "path": str(path), "first": first, "fps": row["fps"], "frames": row["frames"]})
+        return {"key": row["key"], "path": str(path), "first": first, "fps": row["fps"], "frames": row["frames"]}
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        lines = list(threads.map(write, rows))
     (target / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -47,9 +47,10 @@ def reference_rows(path: str, first: int) -> NDArray[np.uint8]:
     import cv2
 
     with av.open(path) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
     wanted = np.clip(np.arange(first - 1, first + FRAMES + 1), 0, len(frames) - 1)
-    small = {n: cv2.resize(frames[n], (SIZE, SIZE), interpolation=cv2.INTER_AREA)[KEPT_ROWS] for n in set(wanted)}
+    whole = {n: frames[n].to_ndarray(format="rgb24") for n in set(wanted)}
+    small = {n: cv2.resize(whole[n], (SIZE, SIZE), interpolation=cv2.INTER_AREA)[KEPT_ROWS] for n in whole}
     return np.stack([small[number] for number in wanted])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import json
 import zlib
@@ -261,11 +260,8 @@ class Selection:
         """Write the selection to a small JSON file, whole or not at all.
 
         Raises:
-            OSError: it cannot be written; FileNotFoundError: its folder is missing.
+            OSError: it cannot be written.
         """
-        folder = Path(path).parent
-        if not folder.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "make this folder first", str(folder))
         bits = np.zeros(len(self.index), np.bool_)
         bits[self.rows] = True
         content = {

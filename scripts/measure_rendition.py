@@ -71,7 +71,7 @@ def drawn(clip: Clip, places: NDArray[np.int64], scaling: Scaling) -> NDArray[np
     """Frames as they were drawn, as a reader would show them."""
     side, _ = clip.moved.shape
     pictures = np.empty(scaling.shape(len(places), side, side), np.uint8)
-    converter = Converter(pictures, side, side, yuv_matrix("bt601", full_range=False), row=side // 2)
+    converter = Converter(pictures, side, side, yuv_matrix("bt601", full_range=False))
     for number, place in enumerate(places):
         planes = clip.frames[place]
         converter.put(number, (planes[:side], *planes[side:].reshape(2, side // 2, side // 2)))

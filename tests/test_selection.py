@@ -175,11 +175,6 @@ def test_saved_and_loaded(built: Path, tmp_path: Path) -> None:
     assert content["index_sha256"] == clips.index.sha256 and content["clips"] == 3
 
 
-def test_a_selection_is_saved_in_a_folder_that_is_there(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"make this folder first: '.*nowhere'$"):
-        open_dataset(built).save(tmp_path / "nowhere" / "all.json")
-
-
 def test_a_saved_selection_refuses_another_index(built: Path, tmp_path: Path) -> None:
     open_dataset(built).where(split="train").save(tmp_path / "train.json")
     other = clips_of(tmp_path, [{"emotion": "fear", "split": "train", "aus": []}])

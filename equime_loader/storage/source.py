@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Protocol
 
 from equime_loader.storage.errors import (
@@ -78,7 +79,7 @@ class FsspecSource(Source):
             try:
                 # Without the cache of instances, so that no event loop of a parent process is met after a fork.
                 return fsspec.core.url_to_fs(self.root, skip_instance_cache=True, **self._options)  # type: ignore[no-any-return]
-            except (ImportError, ValueError) as error:
+            except (ImportError, TypeError, ValueError) as error:
                 raise ValueError(f"{self.root}: cannot be opened ({one_line(str(error))})") from None
             except Exception as error:  # some log in at once, and each has errors of its own
                 raise StorageError(f"{self.root}: cannot be reached ({_cause(error)})") from None
@@ -92,7 +93,7 @@ class FsspecSource(Source):
         try:
             filesystem, folder = self._filesystem()
         except StorageError as error:
-            return Failure(str(error), again=True)
+            return Failure(str(error).removeprefix(f"{self.root}: "), again=True)
         # Filesystems that read through a file object read ahead by default: some MB for a clip.
         exactly = {} if isinstance(filesystem, AsyncFileSystem) else {"cache_type": "none"}
         try:
@@ -116,5 +117,6 @@ class FsspecSource(Source):
 
 
 def _cause(error: Exception) -> str:
-    """What a filesystem could not do, without its own words, which may hold what it was given."""
-    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    """What a filesystem could not do. Its own words may hold what it was given; those of the network do not."""
+    told = isinstance(error, (ConnectionError, TimeoutError, socket.gaierror)) and error.strerror
+    return one_line(told or type(error).__name__)

@@ -38,8 +38,8 @@ class View:
             them, which decode faster.
 
     Raises:
-        TypeError: `window` is no Window. ValueError: a size outside 1..8192, or above the rendition's; an unknown
-            method or backend, one that is not installed.
+        TypeError: `window` is no Window. ValueError: a size outside 1..8192, or above the rendition's; a rendition that
+            is odd or outside 16..4096; an unknown method or backend, one that is not installed.
     """
 
     window: Window = field(default_factory=Window.around)

@@ -174,7 +174,7 @@ def _offsets(data: memoryview, tables: Boxes, lengths: NDArray[np.int64]) -> NDA
     runs = _array(data, _only(tables, b"stsc"), ">u4", 3).reshape(-1, 3)
     starts = lengths.cumsum() - lengths
     # Files of one track have one chunk.
-    one = len(chunks) == 1 and runs[:, :2].tolist() == [[1, len(lengths)]]
+    one = len(chunks) == len(runs) == 1 and runs[:, :2].tolist() == [[1, len(lengths)]]
     offsets = starts + (chunks if one else _shifts(chunks, runs, starts))
     # Subtracted, since a sum may overflow. Packets that share bytes could make a small file endless.
     outside = (offsets < 0) | (offsets > len(data) - lengths)

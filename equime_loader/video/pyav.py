@@ -24,6 +24,8 @@ from equime_loader.video.h264 import packets_needed
 from equime_loader.video.scale import Converter, Picture, Scaling, resize, room, yuv_matrix
 
 DECODERS_PER_THREAD = 4
+# Bytes that FFmpeg has behind every plane: 16 and its alignment, of 16 or more, less 1 (libavcodec/get_buffer.c).
+SLACK = 31
 # Strict: frames are put in order by what the level allows. A stream that does not say how far its frames are out of
 # order would lose the first ones else, since nothing was decoded to learn it from.
 _OPTIONS = {**ffmpeg.DECODER_OPTIONS, "strict": "strict"}
@@ -139,8 +141,7 @@ class _Collected:
             full = pixels.startswith("yuvj") or frame.color_range == ColorRange.JPEG
             matrix = yuv_matrix(_WEIGHTS.get(frame.colorspace, "bt601"), full_range=full)
             self._pictures = room(self._scaling.shape(self._count, height, width), self._out)
-            row, whole = planes[1].shape[1], _PLANAR[pixels]
-            self._converter = Converter(self._pictures, height, width, matrix, row=row, whole=whole)
+            self._converter = Converter(self._pictures, height, width, matrix, whole=_PLANAR[pixels])
         self._converter.put(place, planes)
 
     def pictures(self) -> Picture:
@@ -160,8 +161,14 @@ class _Collected:
 
 
 def _rows(plane: Any) -> Picture:
-    """A plane's rows with what lies between them in memory: (height, at least the width) uint8."""
-    return np.ndarray((plane.height, plane.line_size), np.uint8, plane)
+    """A plane's rows, (height, at least the width) uint8, with what lies between them in memory where that is little.
+
+    Where it is more, the frame may have been cut on the left, and what lies behind its last row is not the plane's.
+    """
+    height, width, line = plane.height, plane.width, plane.line_size
+    if 0 <= line - width <= SLACK:
+        return np.ndarray((height, line), np.uint8, plane)
+    return np.ndarray((height, width), np.uint8, plane, 0, (line, 1))
 
 
 def _convert(frame: Any, scaling: Scaling) -> Picture:

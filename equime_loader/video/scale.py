@@ -127,6 +127,7 @@ class Scratch(threading.local):
 
 
 _scratch = Scratch()
+_NOTHING = np.empty((0, 0), np.uint8)
 
 
 class Converter:
@@ -140,11 +141,11 @@ class Converter:
 
     Args:
         pictures: (T, H, W, C) uint8, contiguous, where they go. height, width: of the frames. matrix: see `yuv_matrix`.
-        row: pixels from one row of a chroma plane to the next. whole: chroma planes have the size of luma: 4:4:4.
+        whole: chroma planes have the size of luma: 4:4:4.
     """
 
     def __init__(
-        self, pictures: Picture, height: int, width: int, matrix: NDArray[np.float32], *, row: int, whole: bool = False
+        self, pictures: Picture, height: int, width: int, matrix: NDArray[np.float32], *, whole: bool = False
     ) -> None:
         self._pictures, self._matrix = pictures, matrix
         self._size = size = (pictures.shape[1], pictures.shape[2])
@@ -155,8 +156,8 @@ class Converter:
         even = whole or not (height % 2 or width % 2)
         self._together = even and _fits(size, self._chroma)
         self._gathered = _scratch.get("gathered", (TOGETHER, *pictures.shape[1:]))
-        planes = (self._chroma[0], row) if self._together else size
-        self._planes, self._merged = _scratch.get("planes", (3, *planes)), _scratch.get("merged", (*planes, 3))
+        self._planes = _scratch.get("planes", (3, *size))
+        self._small = self._merged = _NOTHING
 
     def put(self, position: int, planes: Sequence[Picture]) -> None:
         """Make a picture of one frame's luma and chroma planes, with what lies between their rows.
@@ -176,11 +177,17 @@ class Converter:
         self._count += 1
 
     def _merge_and_scale(self, planes: Sequence[Picture], target: Picture) -> None:
-        if self._luma != self._chroma:
-            luma, small = _cut(planes[0], self._luma), self._planes[0]
-            cv2.resize(luma, self._chroma[::-1], _cut(small, self._chroma), interpolation=cv2.INTER_AREA)
-            planes = (small, *planes[1:])
-        shown = _cut(cv2.merge(planes, self._merged), self._chroma)
+        luma, *chroma = planes[0], *map(np.ascontiguousarray, planes[1:])
+        rows = chroma[0].shape
+        if self._small.shape != rows:
+            self._small, self._merged = _scratch.get("small", rows), _scratch.get("merged", (*rows, 3))
+        if luma.shape == rows:
+            luma = np.ascontiguousarray(luma)
+        else:
+            small = _cut(self._small, self._chroma)
+            cv2.resize(_cut(luma, self._luma), self._chroma[::-1], small, interpolation=cv2.INTER_AREA)
+            luma = self._small
+        shown = _cut(cv2.merge((luma, *chroma), self._merged), self._chroma)
         if self._size == self._chroma:
             target[:] = shown
         else:

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -177,7 +177,10 @@ class _Begun:
     threads: list[Future[None]]
 
     def work(self, reader: WindowReader) -> None:
-        fetched = self.fetched.result()
+        try:
+            fetched = self.fetched.result()
+        except CancelledError:  # kept, it would refer to this batch, and hold its memory until it is collected
+            return
         for slot in self.slots:
             self.clips[slot] = reader.attempt_one(self.positions[slot], fetched[slot], self.parts[slot])
 

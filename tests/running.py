@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
 
 # Helpers that are started once and kept until the process ends. Forks have the command line of what they are forks of.
 HELPERS = ("multiprocessing.forkserver", "multiprocessing.resource_tracker", "equime_loader.worker_server")
@@ -55,6 +58,39 @@ def forks() -> list[int]:
     parents = {pid: _parent(pid) for pid in _commands()}
     foremen = sorted(pid for pid, up in parents.items() if up == server())
     return [*foremen, *sorted(pid for pid, up in parents.items() if up in foremen)]
+
+
+@contextmanager
+def at_work(script: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A script at work, in a session of its own that ends with the block. What it said is told where the block fails."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, str(script)], text=True, start_new_session=True, env=env, **pipes) as run:
+        try:
+            yield run
+        except BaseException:
+            _kill(run)
+            print(*run.communicate())
+            raise
+        finally:
+            _kill(run)
+
+
+def _kill(leader: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+
+
+def press_ctrl_c(run: subprocess.Popen[str], patience_s: float = 20) -> int:
+    """Press until the script says something, as a person does; how often that was.
+
+    Where it comes while Python calls a finalizer, as it does for each thread that ends, Python says that it ignores it.
+    """
+    assert run.stdout is not None
+    for presses in range(1, 6):
+        os.killpg(run.pid, signal.SIGINT)
+        if select([run.stdout], [], [], patience_s)[0]:
+            return presses
+    raise AssertionError("Ctrl-C does nothing")
 
 
 def session(leader: int) -> list[str]:

@@ -9,8 +9,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from httpserver import RangeServer, Request, serving
-from running import children, comes_true, descriptors, session, shared_memory, threads
+from running import at_work, children, comes_true, descriptors, session, shared_memory, threads
 from torch.utils.data import DataLoader
 
 import equime_loader
@@ -410,7 +408,7 @@ import json, sys
 sys.path.insert(0, {tests!r})
 import equime_loader
 from equime_loader import Loader, View, Window, WindowCacheSettings
-from running import children, comes_true, threads
+from running import at_work, children, comes_true, threads
 
 def main():
     clips = equime_loader.open_dataset({root!r})
@@ -441,20 +439,15 @@ def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, A
     tests = str(Path(__file__).parent)
     script.write_text(TRAINING.format(tests=tests, root=str(built), options=options, cache=str(tmp_path / "cache")))
     before = shared_memory()
-    run = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
-    assert run.stdout is not None
-    assert run.stdout.readline() == "training\n"
-    # Ctrl-C in a terminal goes to all processes of the group; a scheduler may send it to the first alone.
-    (os.killpg if whom == "group" else os.kill)(run.pid, signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    assert json.loads(out.splitlines()[-1]) == [[], []], err
-    assert run.returncode == -signal.SIGINT
-    assert err.rstrip().endswith("KeyboardInterrupt")
-    assert comes_true(lambda: session(run.pid) == [])
+    with at_work(script, {**os.environ, "TMPDIR": str(temporary)}) as run:
+        assert run.stdout is not None and run.stdout.readline() == "training\n"
+        # Ctrl-C in a terminal goes to all processes of the group; a scheduler may send it to the first alone.
+        (os.killpg if whom == "group" else os.kill)(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+        assert json.loads(out.splitlines()[-1]) == [[], []], err
+        assert run.returncode == -signal.SIGINT
+        assert err.rstrip().endswith("KeyboardInterrupt")
+        assert comes_true(lambda: session(run.pid) == [])
     temporary.rmdir()  # nothing lies in it
     assert comes_true(lambda: shared_memory() <= before)
     assert "resource_tracker" not in err
@@ -470,10 +463,7 @@ def test_a_program_may_end_in_the_middle_of_a_loop(built: Path, tmp_path: Path, 
         f"    loop = iter(Loader(clips, batch_size=2, **{options}))\n"
         "    next(loop)\n    print('end')\n"
     )
-    run = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    out, err = run.communicate(timeout=60)
-    assert (run.returncode, out, err) == (0, "end\n", "")
-    assert comes_true(lambda: session(run.pid) == [])
+    with at_work(script) as run:
+        out, err = run.communicate(timeout=60)
+        assert (run.returncode, out, err) == (0, "end\n", "")
+        assert comes_true(lambda: session(run.pid) == [])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from running import comes_true, session
+from running import at_work, comes_true, session
 
 SCRIPT = """
 import signal, time
@@ -27,14 +25,12 @@ if __name__ == "__main__":
 def test_ctrl_c_twice_ends_all_at_once(tmp_path: Path) -> None:
     script = tmp_path / "work.py"
     script.write_text(SCRIPT)
-    run = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert comes_true(lambda: len(session(run.pid)) == 4), session(run.pid)  # with the tracker of resources
-    time.sleep(1.5)  # until the workers have imported what they need
-    for _ in range(2):
-        os.killpg(run.pid, signal.SIGINT)
-        time.sleep(0.05)
-    out, err = run.communicate(timeout=20)
-    assert (out, err, run.returncode) == ("stopped\n", "", 0)
-    assert comes_true(lambda: session(run.pid) == []), session(run.pid)
+    with at_work(script) as run:
+        assert comes_true(lambda: len(session(run.pid)) == 4), session(run.pid)  # with the tracker of resources
+        time.sleep(1.5)  # until the workers have imported what they need
+        for _ in range(2):
+            os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.05)
+        out, err = run.communicate(timeout=20)
+        assert (out, err, run.returncode) == ("stopped\n", "", 0)
+        assert comes_true(lambda: session(run.pid) == []), session(run.pid)

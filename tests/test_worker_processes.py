@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from httpserver import RangeServer, serving
-from running import comes_true, forks, run_without, server, session
+from running import at_work, comes_true, forks, press_ctrl_c, run_without, server, session
 
 import equime_loader
 from equime_loader import Loader, View, Window
@@ -37,12 +37,6 @@ def training(folder: Path, built: Path, body: str) -> Path:
     work = f"loader = equime_loader.Loader({clips}, processes=True, batch_size=2)\n{body}"
     (folder / "train.py").write_text(f"import equime_loader\n{work}")
     return folder / "train.py"
-
-
-def begun(script: Path) -> subprocess.Popen[str]:
-    """A script at work, in a session of its own."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, str(script)], text=True, start_new_session=True, **pipes)
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +190,12 @@ if os.fork():
     os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(600)
 """
-    run = begun(training(tmp_path, built, body))
-    assert run.stdout is not None and run.stdout.readline() == "5\n"
-    assert run.wait() == -signal.SIGKILL
-    assert comes_true(lambda: len(session(run.pid)) == 1), session(run.pid)
-    os.killpg(run.pid, signal.SIGKILL)
-    assert run.communicate()[1] == ""
+    with at_work(training(tmp_path, built, body)) as run:
+        assert run.stdout is not None and run.stdout.readline() == "5\n"
+        assert run.wait() == -signal.SIGKILL
+        assert comes_true(lambda: len(session(run.pid)) == 1), session(run.pid)
+        os.killpg(run.pid, signal.SIGKILL)
+        assert run.communicate()[1] == ""
 
 
 @pytest.mark.parametrize("entry", ["'/tmp/a{b}'", "__import__('pathlib').Path('/tmp')", "''"])
@@ -266,15 +260,16 @@ try:
     while True:
         list(loader)
 except KeyboardInterrupt:
-    print('interrupted')
+    print('interrupted', flush=True)
 print(sum(1 for _ in loader if not time.sleep(0.3)))
 """
-    run = begun(training(tmp_path, built, body))
-    assert run.stdout is not None and run.stdout.readline() == "begins\n"
-    time.sleep(0.1)  # the server imports what workers need for longer
-    os.killpg(run.pid, signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    assert (out, err, run.returncode) == ("interrupted\n6\n", "", 0)
+    with at_work(training(tmp_path, built, body)) as run:
+        assert run.stdout is not None and run.stdout.readline() == "begins\n"
+        time.sleep(0.1)  # the server imports what workers need for longer
+        presses = press_ctrl_c(run)
+        out, err = run.communicate(timeout=60)
+    assert (out, run.returncode) == ("interrupted\n6\n", 0), err
+    assert err.count("\nKeyboardInterrupt") == presses - 1 and bool(err) == (presses > 1), err
 
 
 def test_workers_end_with_a_process_that_is_killed(built: Path, tmp_path: Path) -> None:
@@ -287,12 +282,12 @@ for number, _ in enumerate(loader):
         print('training', flush=True)
         input()
 """
-    run = begun(training(tmp_path, built, body))
-    assert run.stdout is not None and run.stdout.readline() == "training\n"
-    assert len(session(run.pid)) == 5  # with the server, a foreman and two workers
-    os.kill(run.pid, signal.SIGKILL)
-    run.communicate()
-    assert comes_true(lambda: session(run.pid) == []), session(run.pid)
+    with at_work(training(tmp_path, built, body)) as run:
+        assert run.stdout is not None and run.stdout.readline() == "training\n"
+        assert len(session(run.pid)) == 5  # with the server, a foreman and two workers
+        os.kill(run.pid, signal.SIGKILL)
+        run.communicate()
+        assert comes_true(lambda: session(run.pid) == []), session(run.pid)
 
 
 def test_workers_need_neither_torch_nor_pyarrow() -> None:

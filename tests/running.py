@@ -62,7 +62,7 @@ def forks() -> list[int]:
 
 @contextmanager
 def at_work(script: Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A script at work, in a session of its own that ends with the block. What it said is told where the block fails."""
+    """A script at work, in a session that ends with the block. Where the block fails, what the script said is told."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, str(script)], text=True, start_new_session=True, env=env, **pipes) as run:
         try:

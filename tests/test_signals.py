@@ -11,11 +11,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from indices import write_index
 
 from equime_loader.corpora.events import Signal
 from equime_loader.corpora.signals import Signals, cut, read_signals, signal_bytes, span_ms
 from equime_loader.windows import Event, Window
-from tests.indices import write_index
 
 EVENT = Event(onset=20, apex=30, offset=50, frames=80, fps=100)
 WINDOWS = (Window.around("apex", 16), Window.around_ms("onset", 160, before=60), Window.spread(8), Window.whole())

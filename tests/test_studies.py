@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("jsonargparse", reason="training needs the extra `train`")
 
 from conftest import small_request
+from corpora import make_casme2, make_smic
 
 from equime_builder.build import build
-from tests.corpora import make_casme2, make_smic
 from training.__main__ import main
 from training.config import Config, DataConfig, ModelConfig, OptimizationConfig, write_config
 from training.matrix import MatrixPlan, configurations

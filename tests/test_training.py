@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import small_request
 
 from equime_builder.build import build
 from equime_loader import open_dataset
 from equime_loader.split_checks import LeakageError
-from tests.conftest import small_request
 
 pytest.importorskip("accelerate", reason="training needs the extra `train`")
 

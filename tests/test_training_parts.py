@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("accelerate", reason="training needs the extra `train`")
 
 import torch
+from indices import clips_of, write_index
 from torch import nn
 from torch.nn import functional
 
 from equime_loader import Selection
 from equime_loader.split_checks import LeakageError, check_leakage
-from tests.indices import clips_of, write_index
 from training import checkpoints
 from training.checkpoints import (
     FILES,

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from indices import write_index
 
 from equime_loader import open_dataset
 from equime_loader.fairness import read_predictions
-from tests.indices import write_index
 
 pytest.importorskip("jsonargparse", reason="training needs the extra `train`")
 

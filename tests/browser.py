@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 CHROMIUM = os.environ.get("EQUIME_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+PATIENCE_MS = 40_000
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -21,7 +22,8 @@ FLAGS = (
 @contextmanager
 def chromium() -> Iterator[Any]:
     """Chromium without a window, as playwright's `Browser`; it ends with the block."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as driver, driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS)) as browser:
         yield browser

@@ -80,17 +80,21 @@ def _kill(leader: subprocess.Popen[str]) -> None:
         os.killpg(leader.pid, signal.SIGKILL)
 
 
-def press_ctrl_c(run: subprocess.Popen[str], patience_s: float = 20) -> int:
-    """Press until the script says something, as a person does; how often that was.
+def press_ctrl_c(press: Callable[[], object], heard: Callable[[], bool]) -> int:
+    """Press until it is heard, as a person does; how often that was.
 
     Where it comes while Python calls a finalizer, as it does for each thread that ends, Python says that it ignores it.
     """
-    assert run.stdout is not None
     for presses in range(1, 6):
-        os.killpg(run.pid, signal.SIGINT)
-        if select([run.stdout], [], [], patience_s)[0]:
+        press()
+        if comes_true(heard, 20):
             return presses
     raise AssertionError("Ctrl-C does nothing")
+
+
+def says_something(run: subprocess.Popen[str]) -> bool:
+    """Whether there is something to read, or nothing more will come."""
+    return bool(select([run.stdout], [], [], 0)[0])
 
 
 def session(leader: int) -> list[str]:

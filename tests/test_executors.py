@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,7 +56,7 @@ def cluster() -> Iterator[Any]:
             add_node(started)
         yield started
         started.shutdown()
-    assert comes_true(lambda: not processes(folder)), processes(folder)
+    assert comes_true(lambda: not processes(folder), 60), processes(folder)
     assert comes_true(lambda: shutil.rmtree(folder, ignore_errors=True) or not Path(folder).exists())
 
 
@@ -85,12 +86,17 @@ def building() -> dict[int, int]:
 def test_two_nodes_make_the_bytes_of_one_machine(built: Path, cluster: Any, tmp_path: Path) -> None:
     seen: list[Progress] = []
     nodes: set[int] = set()
+    ended = threading.Event()
 
-    def progress(done: Progress) -> None:
-        seen.append(done)
-        nodes.update(building().values())
+    def watch() -> None:
+        while not ended.wait(0.1):
+            nodes.update(building().values())
 
-    assert build(tmp_path / "equime", request(), executor=RayExecutor(cluster.address), progress=progress)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    assert build(tmp_path / "equime", request(), executor=RayExecutor(cluster.address), progress=seen.append)
+    ended.set()
+    watcher.join()
     assert tree(tmp_path / "equime") == tree(built)
     assert [done.shards for done in seen] == [1, 2, 3, 4]
     assert seen[-1].clips == seen[-1].total_clips == 12
@@ -104,8 +110,14 @@ def test_a_worker_and_a_node_die_in_the_middle(cluster: Any, tmp_path: Path, cap
 
     def progress(done: Progress) -> None:
         if done.shards <= 2:
-            assert comes_true(lambda: bool(building()))
-            worker, node = next(iter(building().items()))
+            found: dict[int, int] = {}
+
+            def begun() -> bool:
+                found.update(building())
+                return bool(found)
+
+            assert comes_true(begun, 60)
+            worker, node = next(iter(found.items()))
             victim = worker if done.shards == 1 else node
             assert ("raylet/raylet" in processes("ray")[victim][1]) == (done.shards == 2)
             os.kill(victim, signal.SIGKILL)
@@ -196,10 +208,13 @@ def test_ctrl_c_stops_the_cluster_and_leaves_no_half_files(built: Path, cluster:
     )
     command = [sys.executable, "-W", "error", "-m", "equime_builder", "build", str(root), "--profile", str(toml)]
     command += ["--executor", "ray", "--ray-address", cluster.address, "--formats", ",".join(ALL_FORMATS)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert comes_true(lambda: len(list(root.glob("wds/*.tar"))) > 1, 30)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert comes_true(lambda: len(list(root.glob("wds/*.tar"))) > 1, 120)
+            child.send_signal(signal.SIGINT)
+            out, err = child.communicate(timeout=120)
+        finally:
+            child.kill()
     assert child.returncode == 130, err
     assert out == ""
     assert err.splitlines()[-1] == "stopped; what is committed is kept, run the same command to go on"

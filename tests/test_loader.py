@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -522,10 +521,7 @@ def _rank(rank: int, root: str, address: str, out: str) -> None:
 
 
 def test_a_group_of_processes_sees_every_sample_once(built: Path, expected: list[Sample], tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.multiprocessing.spawn(_rank, (str(built), address, str(tmp_path)), nprocs=2)
+    torch.multiprocessing.spawn(_rank, (str(built), (tmp_path / "group").as_uri(), str(tmp_path)), nprocs=2)
     told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     for ends, count in (("pad", 12), ("drop", 10), ("uneven", 12)):
         assert [one[ends]["ranks"] for one in told] == [[0, 2], [1, 2]]

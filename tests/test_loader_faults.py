@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from httpserver import RangeServer, Request, serving
-from running import at_work, children, comes_true, descriptors, session, shared_memory, threads
+from running import at_work, children, comes_true, descriptors, press_ctrl_c, session, shared_memory, threads
 from torch.utils.data import DataLoader
 
 import equime_loader
@@ -408,7 +408,7 @@ import json, sys
 sys.path.insert(0, {tests!r})
 import equime_loader
 from equime_loader import Loader, View, Window, WindowCacheSettings
-from running import at_work, children, comes_true, threads
+from running import children, comes_true, threads
 
 def main():
     clips = equime_loader.open_dataset({root!r})
@@ -420,12 +420,18 @@ def main():
 
 if __name__ == "__main__":
     before = threads()
+    remains = []
+
+    def nothing_remains():
+        remains.append([sorted((threads() - before).elements()), children()])
+        return remains[-1] == [[], []]
+
     try:
         main()
     except KeyboardInterrupt:
-        comes_true(lambda: not children())
+        comes_true(nothing_remains)
         print()  # Ctrl-C may come in the middle of a line
-        print(json.dumps([sorted((threads() - before).elements()), children()]), flush=True)
+        print(json.dumps(remains[-1]), flush=True)
         raise
 """
 
@@ -442,7 +448,8 @@ def test_ctrl_c_leaves_nothing(built: Path, tmp_path: Path, options: dict[str, A
     with at_work(script, {**os.environ, "TMPDIR": str(temporary)}) as run:
         assert run.stdout is not None and run.stdout.readline() == "training\n"
         # Ctrl-C in a terminal goes to all processes of the group; a scheduler may send it to the first alone.
-        (os.killpg if whom == "group" else os.kill)(run.pid, signal.SIGINT)
+        send = os.killpg if whom == "group" else os.kill
+        press_ctrl_c(lambda: send(run.pid, signal.SIGINT), lambda: run.poll() is not None)
         out, err = run.communicate(timeout=60)
         assert json.loads(out.splitlines()[-1]) == [[], []], err
         assert run.returncode == -signal.SIGINT

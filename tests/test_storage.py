@@ -9,16 +9,18 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from httpserver import RangeServer, serving
+from httpserver import STALL_S, RangeServer, serving
 
 from equime_loader.storage import (
     AccessError,
@@ -36,7 +38,9 @@ from equime_loader.storage.paths import MAX_RANGE_BYTES
 from equime_loader.storage.ranges import GAP_SHARE, MAX_SPAN, SMALL_GAP, spans
 from equime_loader.storage.retry import asked_wait_s, persist
 
-QUICK = Retries(attempts=4, first_delay_s=0.001, timeout_s=0.25)
+# Patient with threads that get no time, yet less so than a server that keeps silent (`STALL_S`).
+QUICK = Retries(attempts=4, first_delay_s=0.001, timeout_s=4)
+SILENT = ("no answer", "stalled body")
 SHARD = "wds/train-00000.tar"
 DATA = np.random.default_rng(3).bytes(200_000)
 START, LENGTH = 50_000, 30_000
@@ -61,6 +65,10 @@ def server() -> Iterator[RangeServer]:
 def remote(server: RangeServer) -> Iterator[Store]:
     with open_store(server.url, retries=QUICK) as store:
         yield store
+
+
+def patience_with(fault: str) -> Retries:
+    return replace(QUICK, timeout_s=0.25) if fault in SILENT else QUICK
 
 
 @pytest.fixture
@@ -214,7 +222,7 @@ def test_pipes_and_devices_are_refused_without_waiting(folder: Path) -> None:
     start = time.monotonic()
     with pytest.raises(PathError, match="is no plain file"):
         open_store(folder).read("pipe", 0, 1)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
 
 
 def test_file_that_is_cut_while_it_is_open_gives_an_error(folder: Path) -> None:
@@ -235,6 +243,7 @@ def test_systems_without_positional_reads(folder: Path, monkeypatch: pytest.Monk
 def test_few_descriptors_are_open_and_none_is_left(folder: Path) -> None:
     for number in range(100):
         (folder / f"{number}.tar").write_bytes(DATA[number : number + 10])
+    gc.collect()  # what others have left
     before = descriptors()
     store = open_store(folder)
     for number in [*range(100), *range(100)]:
@@ -338,22 +347,24 @@ def test_what_is_far_apart_comes_in_requests_of_its_own(remote: Store, server: R
 
 
 def test_requests_run_side_by_side_but_at_most_eight(server: RangeServer) -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, change = 0, 0, threading.Condition()
     answer = server.answer
 
     def slow(request: object) -> object:
         nonlocal running, most
-        with lock:
+        with change:
             running += 1
             most = max(most, running)
-        time.sleep(0.05)
-        with lock:
+            change.notify_all()
+            change.wait_for(lambda: most >= 8, timeout=10)
+        time.sleep(0.05)  # a ninth would show
+        with change:
             running -= 1
         return answer(request)  # type: ignore[arg-type]
 
     server.answer = slow  # type: ignore[assignment,method-assign]
     wanted = [(number * 8000, 100) for number in range(24)]
-    with open_store(server.url, retries=QUICK) as store:
+    with open_store(server.url, retries=Retries(timeout_s=60)) as store:
         assert store.read_many(SHARD, wanted) == [DATA[start : start + 100] for start, _ in wanted]
     assert most == 8
 
@@ -365,16 +376,17 @@ def test_requests_run_side_by_side_but_at_most_eight(server: RangeServer) -> Non
         "long answer", "other range", "endless answer", "no answer", "stalled body", "web page", "corrupted bytes",
     ],
 )  # fmt: skip
-def test_faults_that_pass_are_survived(fault: str, remote: Store, server: RangeServer) -> None:
+def test_faults_that_pass_are_survived(fault: str, server: RangeServer) -> None:
     server.fail(fault)
-    assert remote.read(SHARD, START, LENGTH, sha256=HASH) == PART
-    assert len(server.requests) == 2
-    server.forget()
-    server.fail(None, fault, None)
-    wanted = [(0, 5000), (60_000, 5000), (120_000, 5000)]
-    hashes = [hashlib.sha256(DATA[start : start + 5000]).hexdigest() for start, _ in wanted]
-    assert remote.read_many(SHARD, wanted, sha256=hashes) == [DATA[start : start + 5000] for start, _ in wanted]
-    assert len(server.requests) == 4
+    with open_store(server.url, retries=patience_with(fault)) as store:
+        assert store.read(SHARD, START, LENGTH, sha256=HASH) == PART
+        assert len(server.requests) == 2
+        server.forget()
+        server.fail(None, fault, None)
+        wanted = [(0, 5000), (60_000, 5000), (120_000, 5000)]
+        hashes = [hashlib.sha256(DATA[start : start + 5000]).hexdigest() for start, _ in wanted]
+        assert store.read_many(SHARD, wanted, sha256=hashes) == [DATA[start : start + 5000] for start, _ in wanted]
+        assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize(
@@ -418,8 +430,11 @@ def test_faults_that_stay_are_one_clear_error(
     fault: str, error: type[StorageError], reason: str, requests: int, remote: Store, server: RangeServer
 ) -> None:
     server.fail(always=fault)
-    with pytest.raises(error, match=rf"^{server.url}/{SHARD}, bytes 50000-79999: {reason}$") as caught:
-        remote.read(SHARD, START, LENGTH, sha256=HASH)
+    with (
+        open_store(server.url, retries=patience_with(fault)) as store,
+        pytest.raises(error, match=rf"^{server.url}/{SHARD}, bytes 50000-79999: {reason}$") as caught,
+    ):
+        store.read(SHARD, START, LENGTH, sha256=HASH)
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None and caught.value.__context__ is None
@@ -438,7 +453,7 @@ def test_a_dripping_answer_is_given_up(server: RangeServer) -> None:
         pytest.raises(StorageError, match="no answer in time"),
     ):
         store.read(SHARD, 0, 1000)
-    assert 0.4 < time.monotonic() - start < 2
+    assert 0.4 < time.monotonic() - start < 20  # all of it would take 50 s
 
 
 def test_no_server_at_all() -> None:
@@ -522,7 +537,7 @@ def test_server_that_asks_for_a_second_gets_it(remote: Store, server: RangeServe
         server.fail("429 for a second")
         start = time.monotonic()
         assert remote.read(SHARD, START, LENGTH) == PART
-        assert 0.95 < time.monotonic() - start < 3
+        assert 0.95 < time.monotonic() - start < 10
     finally:
         del FAULTS["429 for a second"]
 
@@ -591,18 +606,24 @@ def test_interrupt_ends_a_read_at_once(server: RangeServer) -> None:
     server.fail(always="no answer")
     store = open_store(server.url, retries=Retries(timeout_s=60))
     assert isinstance(store, RemoteStore)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), 2))
-    timer.start()
+
+    def interrupt() -> None:
+        settle(lambda: len(server.requests) == 3)
+        os.kill(os.getpid(), signal.SIGINT)
+
     start = time.monotonic()
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         store.read_many(SHARD, [(0, 5), (50_000, 5), (100_000, 5)])
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < STALL_S
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
 
 
 PROGRAM = """
 import sys
+import fsspec.asyn
 from equime_loader.storage import open_store
+fsspec.asyn.get_loop().slow_callback_duration = 60  # asyncio would tell of a machine that is slow
 store = open_store(sys.argv[1])
 store.read_many("wds/train-00000.tar", [(0, 5), (50_000, 5), (100_000, 5)])
 store.file("wds/train-00000.tar")

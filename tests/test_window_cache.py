@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import multiprocessing
@@ -538,10 +539,11 @@ def test_a_writer_that_is_killed_leaves_no_wrong_window(clips: Selection, folder
 
 def test_no_descriptor_stays_open(clips: Selection, folder: Path) -> None:
     read_all(cached(clips, folder))
+    gc.collect()  # what others have left
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         read_all(cached(clips, folder))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_nothing_is_logged_when_all_is_well(clips: Selection, folder: Path, caplog: pytest.LogCaptureFixture) -> None:

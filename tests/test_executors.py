@@ -212,7 +212,7 @@ def test_ctrl_c_stops_the_cluster_and_leaves_no_half_files(built: Path, cluster:
         try:
             assert comes_true(lambda: len(list(root.glob("wds/*.tar"))) > 1, 120)
             child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=120)
+            out, err = child.communicate(timeout=30)
         finally:
             child.kill()
     assert child.returncode == 130, err

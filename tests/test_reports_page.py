@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import PATIENCE_MS
 from fake_runs import reported
 from PIL import Image
 from reviewing import CONTRAST
@@ -21,7 +22,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [360, 1360])
 def test_the_page_in_a_browser(browser: Any, page_file: Path, tmp_path: Path, scheme: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-    context.set_default_timeout(40_000)
+    context.set_default_timeout(PATIENCE_MS)
     page, faults, asked = context.new_page(), [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from browser import PATIENCE_MS
 from reviewing import CONTRAST, NAMELESS, Running, free_port, said_of, serving, words_of_labels
 from running import comes_true
 
@@ -22,7 +23,6 @@ from equime_loader.selection import Selection
 
 playwright = pytest.importorskip("playwright.sync_api", reason="tests of the review page need playwright")
 
-PATIENCE_MS = 40_000
 SIZES = {"narrow": {"width": 320, "height": 640}, "wide": {"width": 1280, "height": 900}}
 
 

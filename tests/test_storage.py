@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from httpserver import STALL_S, RangeServer, serving
+from httpserver import RangeServer, serving
+from running import comes_true
 
 from equime_loader.storage import (
     AccessError,
@@ -67,7 +68,7 @@ def remote(server: RangeServer) -> Iterator[Store]:
         yield store
 
 
-def patience_with(fault: str) -> Retries:
+def patience_with(fault: str | None) -> Retries:
     return replace(QUICK, timeout_s=0.25) if fault in SILENT else QUICK
 
 
@@ -222,7 +223,7 @@ def test_pipes_and_devices_are_refused_without_waiting(folder: Path) -> None:
     start = time.monotonic()
     with pytest.raises(PathError, match="is no plain file"):
         open_store(folder).read("pipe", 0, 1)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 1
 
 
 def test_file_that_is_cut_while_it_is_open_gives_an_error(folder: Path) -> None:
@@ -453,7 +454,7 @@ def test_a_dripping_answer_is_given_up(server: RangeServer) -> None:
         pytest.raises(StorageError, match="no answer in time"),
     ):
         store.read(SHARD, 0, 1000)
-    assert 0.4 < time.monotonic() - start < 20  # all of it would take 50 s
+    assert 0.4 < time.monotonic() - start < 2
 
 
 def test_no_server_at_all() -> None:
@@ -537,7 +538,7 @@ def test_server_that_asks_for_a_second_gets_it(remote: Store, server: RangeServe
         server.fail("429 for a second")
         start = time.monotonic()
         assert remote.read(SHARD, START, LENGTH) == PART
-        assert 0.95 < time.monotonic() - start < 10
+        assert 0.95 < time.monotonic() - start < 3
     finally:
         del FAULTS["429 for a second"]
 
@@ -556,17 +557,17 @@ def test_nothing_is_left_behind(server: RangeServer, tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with open_store(server.url, retries=QUICK) as store:  # the loop of fsspec and its descriptors stay
         store.read(SHARD, 0, 5)
-    settle(lambda: not server_threads())
+    comes_true(lambda: not server_threads())
     before = descriptors()
     for fault in (None, "connection cut in the body", "stalled body", "endless answer"):
         server.fail(fault)
-        with open_store(server.url, retries=QUICK) as store:
+        with open_store(server.url, retries=patience_with(fault)) as store:
             store.read_many(SHARD, [(0, 5), (50_000, 5), (100_000, 5)])
             store.file(SHARD)
         assert not list(tmp_path.iterdir())
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
     server.silence.set()
-    settle(lambda: descriptors() <= before)
+    comes_true(lambda: descriptors() <= before)
     assert descriptors() <= before
 
 
@@ -577,7 +578,7 @@ def server_threads() -> list[threading.Thread]:
 def test_stores_that_nobody_closes_are_closed(server: RangeServer) -> None:
     with open_store(server.url, retries=QUICK) as store:
         store.read(SHARD, 0, 5)
-    settle(lambda: not server_threads())
+    comes_true(lambda: not server_threads())
     before = descriptors()
     for _ in range(10):
         store = open_store(server.url, retries=QUICK)
@@ -588,16 +589,9 @@ def test_stores_that_nobody_closes_are_closed(server: RangeServer) -> None:
     def readers() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
 
-    settle(lambda: descriptors() <= before and not server_threads() and not readers())
+    comes_true(lambda: descriptors() <= before and not server_threads() and not readers())
     assert descriptors() <= before
     assert not readers()
-
-
-def settle(done: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until the server's side of a connection is closed as well."""
-    until = time.monotonic() + seconds
-    while not done() and time.monotonic() < until:
-        time.sleep(0.01)
 
 
 def test_interrupt_ends_a_read_at_once(server: RangeServer) -> None:
@@ -608,14 +602,14 @@ def test_interrupt_ends_a_read_at_once(server: RangeServer) -> None:
     assert isinstance(store, RemoteStore)
 
     def interrupt() -> None:
-        settle(lambda: len(server.requests) == 3)
+        comes_true(lambda: len(server.requests) == 3)
         os.kill(os.getpid(), signal.SIGINT)
 
     start = time.monotonic()
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         store.read_many(SHARD, [(0, 5), (50_000, 5), (100_000, 5)])
-    assert time.monotonic() - start < STALL_S
+    assert time.monotonic() - start < 3
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("equime-read")]
 
 
